@@ -1,0 +1,1 @@
+//! The node: shards, handlers, configuration, command line.

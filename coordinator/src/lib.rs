@@ -1,0 +1,1 @@
+//! State machines that live in a log: the controller's metadata.

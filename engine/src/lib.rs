@@ -1,0 +1,1 @@
+//! A partition's log and a shard's journal.

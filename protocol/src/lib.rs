@@ -1,0 +1,1 @@
+//! Kafka's language: ids, record batches, frames, messages, error codes.

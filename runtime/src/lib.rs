@@ -1,0 +1,1 @@
+//! One core: executor, ring, aligned memory, mailboxes, clock.

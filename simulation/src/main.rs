@@ -1,0 +1,2 @@
+//! The simulation binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Host facts turned into explicit limits.

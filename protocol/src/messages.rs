@@ -1,0 +1,85 @@
+//! One description per message, one module per API. Field names are Kafka's in snake case; integers are
+//! raw, as on the wire.
+//!
+//! To add an API: a row in `api_key.rs`, a module here with its two descriptions, a row in the list below.
+
+pub mod alter_configs;
+pub mod api_versions;
+pub mod create_partitions;
+pub mod create_topics;
+pub mod delete_records;
+pub mod delete_topics;
+pub mod describe_cluster;
+pub mod describe_configs;
+pub mod describe_log_dirs;
+pub mod describe_topic_partitions;
+pub mod fetch;
+pub mod find_coordinator;
+pub mod incremental_alter_configs;
+pub mod init_producer_id;
+pub mod list_offsets;
+pub mod metadata;
+pub mod offset_for_leader_epoch;
+#[cfg(test)]
+mod oracle;
+pub mod produce;
+
+use crate::api_key::ApiKey;
+use crate::request::Request;
+use crate::response::Response;
+use crate::wire::Wire;
+
+/// Hands every API, its module and its two messages to `$macro`.
+macro_rules! for_each_api {
+    ($macro:ident) => {
+        $macro! {
+            Produce, produce, ProduceRequest, ProduceResponse;
+            Fetch, fetch, FetchRequest, FetchResponse;
+            ListOffsets, list_offsets, ListOffsetsRequest, ListOffsetsResponse;
+            Metadata, metadata, MetadataRequest, MetadataResponse;
+            FindCoordinator, find_coordinator, FindCoordinatorRequest, FindCoordinatorResponse;
+            ApiVersions, api_versions, ApiVersionsRequest, ApiVersionsResponse;
+            CreateTopics, create_topics, CreateTopicsRequest, CreateTopicsResponse;
+            DeleteTopics, delete_topics, DeleteTopicsRequest, DeleteTopicsResponse;
+            DeleteRecords, delete_records, DeleteRecordsRequest, DeleteRecordsResponse;
+            InitProducerId, init_producer_id, InitProducerIdRequest, InitProducerIdResponse;
+            OffsetForLeaderEpoch, offset_for_leader_epoch, OffsetForLeaderEpochRequest,
+                OffsetForLeaderEpochResponse;
+            DescribeConfigs, describe_configs, DescribeConfigsRequest, DescribeConfigsResponse;
+            AlterConfigs, alter_configs, AlterConfigsRequest, AlterConfigsResponse;
+            DescribeLogDirs, describe_log_dirs, DescribeLogDirsRequest, DescribeLogDirsResponse;
+            CreatePartitions, create_partitions, CreatePartitionsRequest, CreatePartitionsResponse;
+            IncrementalAlterConfigs, incremental_alter_configs, IncrementalAlterConfigsRequest,
+                IncrementalAlterConfigsResponse;
+            DescribeCluster, describe_cluster, DescribeClusterRequest, DescribeClusterResponse;
+            DescribeTopicPartitions, describe_topic_partitions, DescribeTopicPartitionsRequest,
+                DescribeTopicPartitionsResponse;
+        }
+    };
+}
+pub(crate) use for_each_api;
+
+/// The request body of one API.
+pub trait ApiRequest: Wire + Into<Request> {
+    const API: ApiKey;
+    type Response: ApiResponse;
+}
+
+/// The response body of one API.
+pub trait ApiResponse: Wire + Into<Response> {
+    const API: ApiKey;
+}
+
+macro_rules! pair {
+    ($($api:ident, $module:ident, $request:ident, $response:ident;)*) => { $(
+        impl ApiRequest for $module::$request {
+            const API: ApiKey = ApiKey::$api;
+            type Response = $module::$response;
+        }
+
+        impl ApiResponse for $module::$response {
+            const API: ApiKey = ApiKey::$api;
+        }
+    )* };
+}
+for_each_api!(pair);

@@ -1,1 +1,74 @@
 //! Host facts turned into explicit limits.
+//!
+//! Job: read what the machine and the process's container allow, say how many shards fit on which
+//! cores with how much memory, and name what must or should be changed, with the command that does
+//! it.
+//!
+//! May touch: `/proc`, `/sys` and (in `directory_probe`) the data disk. It writes no setting but the
+//! process's own soft limits. Must not touch: the node's data files.
+//!
+//! Everything but the probe and the process's limits is read below a [`HostRoot`], so that tests
+//! read the recorded trees of other machines (`testdata/`).
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `host_root` | the folder below which `proc` and `sys` are read |
+//! | `host` | all facts of one machine, as one value |
+//! | `cpu_set` | ids and sets of CPUs, in the kernel's list format |
+//! | `cpus` | which CPUs may be used: affinity, cpuset, quota, NUMA nodes, SMT siblings |
+//! | `cgroup` | where this process sits in cgroup v1 and v2, and the limits above it |
+//! | `memory` | RAM, what of it is free, the cgroup's limit, swap, huge pages |
+//! | `kernel` | the kernel's version and the sysctls that matter |
+//! | `process_limits` | rlimits and capabilities; raising the soft limits |
+//! | `container` | which container runs us, and its seccomp filter |
+//! | `mounts` | the mount that holds a path |
+//! | `file_system` | kinds of file systems and what each can promise |
+//! | `block_device` | the disks below a file system, with their queues |
+//! | `directory` | all facts of one data directory |
+//! | `directory_probe` | direct I/O, stable writes and copy on write, tried rather than looked up |
+//! | `recorded_tree` | trees of other machines, for tests |
+//! | `shard_plan` | facts and wishes to shards, cores and memory |
+//! | `check` | one finding: current, wanted, why, and the command that mends it |
+//! | `checks` | the findings about a machine (`checks/kernel`, `checks/process`, `checks/machine`) and a data directory (`checks/data_directory`) |
+//! | `byte_count` | sizes as people write them |
+//! | `limits` | the bounds of this crate and their arithmetic |
+
+mod block_device;
+mod byte_count;
+mod cgroup;
+mod check;
+mod checks;
+mod container;
+mod cpu_set;
+mod cpus;
+mod directory;
+mod directory_probe;
+mod file_system;
+mod host;
+mod host_root;
+mod kernel;
+mod limits;
+mod memory;
+mod mounts;
+mod process_limits;
+#[cfg(test)]
+mod recorded_tree;
+mod shard_plan;
+
+pub use block_device::{BlockDevice, WriteCache};
+pub use byte_count::{ByteCount, ParseByteCountError};
+pub use check::{Check, Severity, Status};
+pub use checks::{DurabilityWanted, directory_checks, host_checks};
+pub use container::{Container, ContainerFacts, Seccomp};
+pub use cpu_set::{CpuId, CpuSet};
+pub use cpus::{CpuFacts, NumaNode};
+pub use directory::{DirectoryFacts, DirectoryFactsError};
+pub use directory_probe::{DirectoryProbe, DirectoryProbeError, WritePath, probe_directory};
+pub use file_system::FileSystemKind;
+pub use host::{HostFacts, RingProbe};
+pub use host_root::HostRoot;
+pub use kernel::{KernelFacts, KernelVersion, Sysctls};
+pub use limits::{KERNEL_VERSION_MIN, MEMLOCK_BYTES_MIN, SHARDS_MAX};
+pub use memory::{HugePages, MemoryFacts};
+pub use process_limits::{ProcessFacts, RLimit, RaisedLimits, raise_soft_limits};
+pub use shard_plan::{DataShard, ShardPlan, ShardPlanError, plan_shards};

@@ -1,0 +1,52 @@
+//! All facts of one machine, as one value.
+
+use serde::Serialize;
+
+use crate::cgroup::CgroupLimits;
+use crate::container::ContainerFacts;
+use crate::cpus::CpuFacts;
+use crate::host_root::HostRoot;
+use crate::kernel::KernelFacts;
+use crate::memory::MemoryFacts;
+use crate::process_limits::ProcessFacts;
+
+/// What the machine, the container and the process allow. The facts of a data directory are apart
+/// ([`crate::DirectoryFacts`]): a node has several.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HostFacts {
+    pub kernel: KernelFacts,
+    pub cpus: CpuFacts,
+    pub memory: MemoryFacts,
+    pub process: ProcessFacts,
+    pub container: ContainerFacts,
+}
+
+impl HostFacts {
+    /// Never fails: what cannot be read is unknown, and every consumer has an answer for that.
+    pub fn read(host: &HostRoot) -> Self {
+        let cgroup = CgroupLimits::read(host);
+        Self {
+            kernel: KernelFacts::read(host),
+            cpus: CpuFacts::read(host, &cgroup),
+            memory: MemoryFacts::read(host, &cgroup),
+            process: ProcessFacts::read(host),
+            container: ContainerFacts::read(host),
+        }
+    }
+}
+
+/// What came of creating a ring. The attempt itself is `runtime`'s: this crate is without unsafe
+/// system calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RingProbe {
+    NotTried,
+    Works,
+    /// The kernel's error number.
+    Refused {
+        errno: i32,
+    },
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,63 @@
+//! The bounds of this crate and the arithmetic behind them.
+
+use crate::byte_count::ByteCount;
+use crate::kernel::KernelVersion;
+
+/// The oldest kernel a node starts on: single-issuer rings with deferred task work (6.1), multishot
+/// receive and zero-copy send (6.0), shared direct overwrites on ext4 (6.3 at best, 6.1 at worst).
+pub const KERNEL_VERSION_MIN: KernelVersion = KernelVersion { major: 6, minor: 1 };
+
+/// What the executor of a shard locks at the least; with less it refuses to start.
+pub const MEMLOCK_BYTES_MIN: ByteCount = ByteCount::kib(512);
+
+/// Open files a node should be able to hold: 5,000 connections and the segments of 10,000
+/// partitions with a factor of six to spare. Fewer are bounded by a cache, at the price of opens.
+pub(crate) const NOFILE_WANTED: u64 = 100_000;
+
+/// The most data shards one node runs: mailboxes are a full mesh, so memory grows with its square.
+pub const SHARDS_MAX: u32 = 1024;
+
+/// The least a data shard works with: its journal groups in flight, the tails of idle partitions,
+/// and responses, which may pin no more than a quarter of the shard.
+pub(crate) const DATA_SHARD_BYTES_MIN: ByteCount = ByteCount::mib(64);
+/// 8 groups of 1 MiB.
+const JOURNAL_BYTES: u64 = 8 << 20;
+/// The tails of 5,000 partitions that nobody writes to.
+const IDLE_TAIL_BYTES: u64 = 32 << 20;
+/// 4 responses of 4 MiB.
+const RESPONSE_BYTES: u64 = 4 * (4 << 20);
+const _: () =
+    assert!(JOURNAL_BYTES + IDLE_TAIL_BYTES + RESPONSE_BYTES <= DATA_SHARD_BYTES_MIN.get());
+const _: () = assert!(RESPONSE_BYTES <= DATA_SHARD_BYTES_MIN.get() / 4);
+
+/// A data shard gains nothing from more than this unless it is asked for: the tail that consumers
+/// read is seconds long, and a larger arena only starts slower.
+pub(crate) const DATA_SHARD_BYTES_DEFAULT_MAX: ByteCount = ByteCount::gib(4);
+
+/// The controller shard and the coordinator shard, each: they hold metadata and groups, no bulk
+/// data. A sixteenth of the whole, within these bounds.
+pub(crate) const DEDICATED_SHARD_BYTES_MIN: ByteCount = ByteCount::mib(16);
+pub(crate) const DEDICATED_SHARD_BYTES_MAX: ByteCount = ByteCount::mib(256);
+pub(crate) const DEDICATED_SHARD_FRACTION: u64 = 16;
+pub(crate) const DEDICATED_SHARDS: u64 = 2;
+
+/// From this many cores on, one is left to the two dedicated shards.
+pub(crate) const CORES_WITH_ONE_FOR_CONTROL_MIN: usize = 4;
+
+/// Below this much free space a node cannot prepare its first journals (16 MiB prewritten for the
+/// first file of a data shard, 16 MiB for each dedicated shard) beside the 64 MiB ballast.
+pub(crate) const FREE_BYTES_MIN: ByteCount = ByteCount::mib(128);
+/// Below this, or below this share of the disk, running full is a matter of hours.
+pub(crate) const FREE_BYTES_WANTED: ByteCount = ByteCount::gib(10);
+pub(crate) const FREE_PERCENT_WANTED: u64 = 20;
+
+/// Direct I/O is tried with one block of this size: the physical block of every disk of the last
+/// ten years, and the page size.
+pub(crate) const PROBE_BLOCK_BYTES: usize = 4096;
+
+/// Larger files below `/proc` and `/sys` are cut there: `mountinfo` of a machine with thousands of
+/// containers stays below it.
+pub(crate) const HOST_FILE_BYTES_MAX: u64 = 4 << 20;
+/// How many levels of mapped devices (LVM on RAID on partitions) and of cgroups are followed.
+pub(crate) const DEVICE_LEVELS_MAX: usize = 8;
+pub(crate) const CGROUP_LEVELS_MAX: usize = 32;

@@ -1,0 +1,61 @@
+//! RAM, what of it is free, the cgroup's limit, swap and huge pages.
+
+use serde::Serialize;
+
+use crate::byte_count::ByteCount;
+use crate::cgroup::{CgroupLimits, smaller};
+use crate::host_root::{HostRoot, field};
+
+/// The memory of the machine, as this process sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MemoryFacts {
+    pub total: ByteCount,
+    /// What the kernel thinks can be had without swapping.
+    pub available: ByteCount,
+    pub swap_total: ByteCount,
+    pub cgroup_limit: Option<ByteCount>,
+    pub transparent_huge_pages: Option<HugePages>,
+}
+
+/// `/sys/kernel/mm/transparent_hugepage/enabled`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HugePages {
+    Always,
+    Madvise,
+    Never,
+}
+
+impl MemoryFacts {
+    pub(crate) fn read(host: &HostRoot, cgroup: &CgroupLimits) -> Self {
+        let meminfo = host.text("/proc/meminfo").unwrap_or_default();
+        let size = |name: &str| {
+            let kib = field(&meminfo, name)?.strip_suffix("kB")?.trim().parse::<u64>().ok()?;
+            kib.checked_mul(1024).map(ByteCount)
+        };
+        let total = size("MemTotal").unwrap_or_default();
+        Self {
+            total,
+            available: size("MemAvailable").unwrap_or(total),
+            swap_total: size("SwapTotal").unwrap_or_default(),
+            cgroup_limit: cgroup.memory,
+            transparent_huge_pages: huge_pages(host),
+        }
+    }
+
+    /// The smaller of RAM and the cgroup's limit. `None` where neither is known.
+    pub fn limit(&self) -> Option<ByteCount> {
+        smaller(Some(self.total).filter(|total| total.get() > 0), self.cgroup_limit)
+    }
+}
+
+/// `always [madvise] never`: the one in brackets is in force.
+fn huge_pages(host: &HostRoot) -> Option<HugePages> {
+    let text = host.text("/sys/kernel/mm/transparent_hugepage/enabled")?;
+    match text.split_once('[')?.1.split_once(']')?.0 {
+        "always" => Some(HugePages::Always),
+        "madvise" => Some(HugePages::Madvise),
+        "never" => Some(HugePages::Never),
+        _ => None,
+    }
+}

@@ -8,6 +8,7 @@
 pub mod file_system;
 pub mod job;
 pub mod operation;
+pub mod real;
 
 pub use file_system::{DirectoryEntry, FileSystem, FileSystemError};
 pub use job::execute;

@@ -42,6 +42,7 @@ class ClientUnderTest:
     codecs = ["none", "gzip", "snappy", "lz4", "zstd"]
     idempotent = True
     keeps_timestamps = True
+    null_header_values = True
     has_describe_configs = has_create_partitions = has_delete_topics = True
 
     def __init__(self, bootstrap):
@@ -85,6 +86,9 @@ class Run:
 
     def __init__(self, client, scenario, prefix):
         self.client, self.scenario, self.prefix = client, scenario, prefix
+        if not client.null_header_values:
+            for _, record in scenario.plain:
+                record.headers = [(name, value or b"") for name, value in record.headers]
         self.checks = self.compared = 0
 
     def equal(self, what, got, wanted):
@@ -283,14 +287,14 @@ class Run:
         self.compare(f"{topic}-{total - 1}", got, [record])
 
 
-def main(adapter):
+def main(adapter, run_class=Run):
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--bootstrap", required=True)
     arguments.add_argument("--scenario", required=True)
     arguments.add_argument("--prefix", required=True)
     options = arguments.parse_args()
     client = adapter(options.bootstrap)
-    run = Run(client, Scenario(options.scenario), options.prefix)
+    run = run_class(client, Scenario(options.scenario), options.prefix)
     try:
         run.everything()
     except (Mismatch, Refused) as error:

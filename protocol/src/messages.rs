@@ -23,6 +23,8 @@ pub mod offset_for_leader_epoch;
 #[cfg(test)]
 mod oracle;
 pub mod produce;
+#[cfg(test)]
+mod robustness;
 
 use crate::api_key::ApiKey;
 use crate::request::Request;

@@ -1,0 +1,49 @@
+//! Named maxima of this crate, with the arithmetic behind each.
+
+/// Records that one command may decide. One decision is one record batch in the metadata log, and a
+/// batch is atomic: at 100 bytes a partition record this is 1 MB, which the journal takes in one
+/// group. It is also Kafka's bound for one controller operation.
+pub const RECORDS_PER_DECISION_MAX: usize = 10_000;
+
+/// Decisions that may wait for their commit at once. At one journal write (about 0.2 ms) a group,
+/// 1,024 waiting decisions are far more than the log can need to stay busy; beyond that the
+/// controller stops taking requests.
+pub const PROPOSALS_MAX: usize = 1_024;
+
+/// Bytes of one encoded metadata record, checked before it is proposed and before it is decoded.
+/// The largest is a broker with all its listeners and log directories: 16 × (249 + 255 + 8) + 64 ×
+/// (4,096 + 32) = 272,384.
+pub const RECORD_BYTES_MAX: usize = 512 * 1024;
+
+/// Bytes of one configuration value: what Kafka's non-flexible strings can carry (i16 length).
+pub const CONFIG_VALUE_BYTES_MAX: usize = 32_767;
+
+/// Bytes of a topic name: Kafka's limit. Directory names add `-<partition>` and must stay below 255
+/// bytes.
+pub const TOPIC_NAME_BYTES_MAX: usize = 249;
+
+/// Data shards of one node. Shards are cores; the largest machines have 768 hardware threads today.
+pub const SHARDS_MAX: u16 = 1_024;
+
+/// Listeners of one broker.
+pub const LISTENERS_MAX: usize = 16;
+
+/// Log directories of one broker: one per disk.
+pub const LOG_DIRECTORIES_MAX: usize = 64;
+
+/// Replicas of one partition; Kafka clients are tested with far fewer.
+pub const REPLICAS_MAX: usize = 64;
+
+/// Producer ids in one block: Kafka's constant. A node that restarts loses at most the rest of one
+/// block, and 2^63 / 1,000 blocks outlast any cluster.
+pub const PRODUCER_ID_BLOCK_MAX: u32 = 1_000;
+
+/// Passes over all partitions when a changed shard count is balanced again. Each pass moves every
+/// partition that can improve the balance; two suffice in the tests, the rest is headroom, and an
+/// unfinished balance is no error.
+pub const REBALANCE_PASSES_MAX: usize = 8;
+
+const _: () = assert!(
+    LISTENERS_MAX * (249 + 255 + 8) + LOG_DIRECTORIES_MAX * (4_096 + 32) < RECORD_BYTES_MAX
+);
+const _: () = assert!(CONFIG_VALUE_BYTES_MAX * 2 < RECORD_BYTES_MAX);

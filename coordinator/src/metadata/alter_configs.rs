@@ -1,0 +1,341 @@
+//! Changes of configurations, in Kafka's two ways: all of a resource's overrides at once, or single
+//! ones.
+
+use alloc::{borrow::ToOwned, collections::BTreeSet, string::String, vec::Vec};
+use core::fmt;
+
+use protocol::{BrokerId, Str};
+
+use super::{
+    Command, Decision, Metadata, MetadataRecord, NO_OVERRIDES, WallMillis,
+    record::ConfigTarget,
+    topic_name::{self, TopicNameError},
+};
+use crate::{
+    limits::RECORDS_PER_DECISION_MAX,
+    topic_config::{
+        ConfigError, Overrides, broker_config, topic_config,
+        validate::{list_definition, validate_broker_config, validate_topic_configs},
+    },
+};
+
+/// What a configuration belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ConfigResource {
+    Topic(Str),
+    Broker(BrokerId),
+    /// All brokers.
+    BrokerDefault,
+}
+
+/// Names with the values a client gave; one that is missing is refused.
+pub type GivenConfigs = Vec<(Str, Option<Str>)>;
+
+/// Replaces all overrides of each resource; what is not named returns to its default.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlterConfigs {
+    pub resources: Vec<(ConfigResource, GivenConfigs)>,
+    pub validate_only: bool,
+}
+
+/// Changes single overrides of each resource; what is not named stays.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IncrementalAlterConfigs {
+    pub resources: Vec<(ConfigResource, Vec<ConfigChange>)>,
+    pub validate_only: bool,
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConfigChange {
+    pub name: Str,
+    pub operation: ConfigOperation,
+    /// May be missing for `Delete` alone.
+    pub value: Option<Str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfigOperation {
+    Set,
+    /// Back to the default.
+    Delete,
+    /// Adds values to a list.
+    Append,
+    /// Takes values off a list.
+    Subtract,
+}
+
+/// What became of each resource, in the order of the command.
+pub type AlterConfigsReply = Vec<(ConfigResource, Result<(), AlterConfigError>)>;
+
+/// Why the command as a whole is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AlterConfigsError {
+    TooManyRecords { records: usize },
+}
+
+/// Why one resource is refused; declared in the order in which it is checked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AlterConfigError {
+    DuplicateResource,
+    DuplicateNames,
+    NullValues {
+        names: Vec<Str>,
+    },
+    UnknownBroker {
+        broker: BrokerId,
+    },
+    NotAList {
+        operation: ConfigOperation,
+        name: Str,
+    },
+    InvalidTopicName(TopicNameError),
+    Config(ConfigError),
+    /// After the values, as in Kafka.
+    UnknownTopic,
+}
+
+impl Command for AlterConfigs {
+    type Reply = AlterConfigsReply;
+    type Error = AlterConfigsError;
+
+    fn decide(
+        &self,
+        metadata: &Metadata,
+        _: WallMillis,
+    ) -> Result<Decision<AlterConfigsReply>, AlterConfigsError> {
+        decide_each(&self.resources, self.validate_only, |resource, configs| {
+            check_names(configs.iter().map(|(name, value)| (name, value.is_none())))?;
+            let current = current_overrides(metadata, resource)?;
+            let given = configs.iter();
+            let given = given.filter_map(|(name, value)| Some((name.detached(), value.as_ref()?)));
+            let wanted = given.map(|(name, value)| (name, value.detached())).collect();
+            record_change(metadata, resource, current, &wanted)
+        })
+    }
+}
+
+impl Command for IncrementalAlterConfigs {
+    type Reply = AlterConfigsReply;
+    type Error = AlterConfigsError;
+
+    fn decide(
+        &self,
+        metadata: &Metadata,
+        _: WallMillis,
+    ) -> Result<Decision<AlterConfigsReply>, AlterConfigsError> {
+        decide_each(&self.resources, self.validate_only, |resource, changes| {
+            check_names(changes.iter().map(|change| {
+                let optional = change.operation == ConfigOperation::Delete;
+                (&change.name, change.value.is_none() && !optional)
+            }))?;
+            let current = current_overrides(metadata, resource)?;
+            let mut wanted = current.clone();
+            for change in changes {
+                apply(metadata, resource, change, &mut wanted)?;
+            }
+            record_change(metadata, resource, current, &wanted)
+        })
+    }
+}
+
+fn decide_each<C>(
+    resources: &[(ConfigResource, C)],
+    validate_only: bool,
+    change: impl Fn(&ConfigResource, &C) -> Result<Vec<MetadataRecord>, AlterConfigError>,
+) -> Result<Decision<AlterConfigsReply>, AlterConfigsError> {
+    let mut seen = BTreeSet::new();
+    let mut duplicates = BTreeSet::new();
+    for (resource, _) in resources {
+        if !seen.insert(resource) {
+            duplicates.insert(resource);
+        }
+    }
+    let (mut records, mut reply) = (Vec::new(), Vec::with_capacity(resources.len()));
+    for (resource, changes) in resources {
+        let decided = if duplicates.contains(resource) {
+            Err(AlterConfigError::DuplicateResource)
+        } else {
+            change(resource, changes)
+        };
+        let result = decided.map(|mut decided| records.append(&mut decided));
+        if records.len() > RECORDS_PER_DECISION_MAX {
+            return Err(AlterConfigsError::TooManyRecords { records: records.len() });
+        }
+        reply.push((resource.clone(), result));
+    }
+    if validate_only {
+        records.clear();
+    }
+    Ok(Decision { records, reply })
+}
+
+/// Names with whether their value is missing.
+fn check_names<'a>(
+    names: impl Iterator<Item = (&'a Str, bool)> + Clone,
+) -> Result<(), AlterConfigError> {
+    let mut seen = BTreeSet::new();
+    if !names.clone().all(|(name, _)| seen.insert(name)) {
+        return Err(AlterConfigError::DuplicateNames);
+    }
+    let nulls = names.filter(|(_, null)| *null);
+    let names: Vec<Str> = nulls.map(|(name, _)| name.clone()).collect();
+    if names.is_empty() { Ok(()) } else { Err(AlterConfigError::NullValues { names }) }
+}
+
+/// A topic that does not exist has none: its existence is checked last.
+fn current_overrides<'a>(
+    metadata: &'a Metadata,
+    resource: &ConfigResource,
+) -> Result<&'a Overrides, AlterConfigError> {
+    let image = &metadata.image;
+    match resource {
+        ConfigResource::Topic(name) => {
+            Ok(image.topic_by_name(name).map_or(&NO_OVERRIDES, |topic| &topic.configs))
+        }
+        ConfigResource::Broker(broker) if image.broker(*broker).is_none() => {
+            Err(AlterConfigError::UnknownBroker { broker: *broker })
+        }
+        ConfigResource::Broker(broker) => {
+            Ok(image.broker_configs(*broker).unwrap_or(&NO_OVERRIDES))
+        }
+        ConfigResource::BrokerDefault => Ok(image.broker_default_configs()),
+    }
+}
+
+fn apply(
+    metadata: &Metadata,
+    resource: &ConfigResource,
+    change: &ConfigChange,
+    wanted: &mut Overrides,
+) -> Result<(), AlterConfigError> {
+    let (name, operation) = (change.name.detached(), change.operation);
+    let given = change.value.as_ref();
+    let given = || given.expect("checked: every operation but delete has a value").detached();
+    match operation {
+        ConfigOperation::Set => {
+            wanted.insert(name, given());
+        }
+        ConfigOperation::Delete => {
+            wanted.remove(&name);
+        }
+        ConfigOperation::Append | ConfigOperation::Subtract => {
+            let Some(current) = list_in_force(metadata, resource, &name, wanted) else {
+                return Err(AlterConfigError::NotAList { operation, name });
+            };
+            let value = edited(&current, operation, &given());
+            wanted.insert(name, Str::from(value));
+        }
+    }
+    Ok(())
+}
+
+/// The list that values are added to or taken off: the override, or else what is in force without
+/// one.
+fn list_in_force(
+    metadata: &Metadata,
+    resource: &ConfigResource,
+    name: &Str,
+    wanted: &Overrides,
+) -> Option<String> {
+    let definition = match resource {
+        ConfigResource::Topic(_) => topic_config(name),
+        ConfigResource::Broker(_) | ConfigResource::BrokerDefault => broker_config(name),
+    };
+    let definition = list_definition(definition)?;
+    let in_force = || match resource {
+        ConfigResource::Topic(_) => metadata.layers(&NO_OVERRIDES).value_text(definition),
+        ConfigResource::Broker(_) | ConfigResource::BrokerDefault => {
+            metadata.broker_config_value(name)
+        }
+    };
+    match wanted.get(name) {
+        Some(value) => Some((**value).to_owned()),
+        None => Some(in_force().unwrap_or_default()),
+    }
+}
+
+fn edited(current: &str, operation: ConfigOperation, given: &str) -> String {
+    let given = crate::topic_config::list_parts(given);
+    let mut parts = crate::topic_config::list_parts(current);
+    if operation == ConfigOperation::Subtract {
+        parts.retain(|part| !given.contains(part));
+    } else {
+        for part in given {
+            if !parts.contains(&part) {
+                parts.push(part);
+            }
+        }
+    }
+    parts.join(",")
+}
+
+/// Checks the overrides as they would be, and records how they differ from those that are.
+fn record_change(
+    metadata: &Metadata,
+    resource: &ConfigResource,
+    current: &Overrides,
+    wanted: &Overrides,
+) -> Result<Vec<MetadataRecord>, AlterConfigError> {
+    let changed = wanted.iter().filter(|(name, value)| current.get(*name) != Some(*value));
+    let removed = current.keys().filter(|name| !wanted.contains_key(*name));
+    let target = match resource {
+        ConfigResource::Topic(name) => {
+            topic_name::check(name).map_err(AlterConfigError::InvalidTopicName)?;
+            validate_topic_configs(&metadata.layers(wanted)).map_err(AlterConfigError::Config)?;
+            let topic = metadata.image.topic_by_name(name);
+            ConfigTarget::Topic(topic.ok_or(AlterConfigError::UnknownTopic)?.id)
+        }
+        ConfigResource::Broker(_) | ConfigResource::BrokerDefault => {
+            for (name, value) in changed.clone() {
+                validate_broker_config(name, Some(value)).map_err(AlterConfigError::Config)?;
+            }
+            match resource {
+                ConfigResource::Broker(broker) => ConfigTarget::Broker(*broker),
+                ConfigResource::BrokerDefault | ConfigResource::Topic(_) => {
+                    ConfigTarget::BrokerDefault
+                }
+            }
+        }
+    };
+    let changed = changed.map(|(name, value)| (name.clone(), Some(value.clone())));
+    let removed = removed.map(|name| (name.clone(), None));
+    let record = |(name, value)| MetadataRecord::Config { target, name, value };
+    Ok(changed.chain(removed).map(record).collect())
+}
+
+impl fmt::Display for AlterConfigsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::TooManyRecords { records } = self;
+        write!(f, "{records} changes; one request makes {RECORDS_PER_DECISION_MAX}")
+    }
+}
+
+impl core::error::Error for AlterConfigsError {}
+
+impl fmt::Display for AlterConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DuplicateResource => f.write_str("Each resource must appear at most once."),
+            Self::DuplicateNames => f.write_str("Error due to duplicate config keys"),
+            Self::NullValues { names } => {
+                write!(f, "Null value not supported for : {}", names.join(", "))
+            }
+            Self::UnknownBroker { broker } => write!(f, "Unexpected broker id {broker}"),
+            Self::NotAList { operation, name } => {
+                let operation = match operation {
+                    ConfigOperation::Set => "SET",
+                    ConfigOperation::Delete => "DELETE",
+                    ConfigOperation::Append => "APPEND",
+                    ConfigOperation::Subtract => "SUBTRACT",
+                };
+                write!(f, "Can't {operation} to key {name} because its type is not LIST.")
+            }
+            Self::InvalidTopicName(error) => error.fmt(f),
+            Self::Config(error) => error.fmt(f),
+            Self::UnknownTopic => f.write_str("This server does not host this topic-partition."),
+        }
+    }
+}
+
+impl core::error::Error for AlterConfigError {}

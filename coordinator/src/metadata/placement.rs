@@ -1,0 +1,129 @@
+//! Which shard and which log directory of its broker own a replica.
+//!
+//! A table that is kept and shown, not a hash: each new replica goes to the shard with the fewest
+//! partitions of the same topic, among these the one with the fewest partitions at all, among these
+//! the next one round from where the topic starts; each topic starts one shard further than the
+//! last. So a topic's partitions differ by at most one between shards, and topics of one partition
+//! spread as well. Its directory is the one with the fewest partitions for its free space.
+
+use alloc::{collections::BTreeMap, vec, vec::Vec};
+
+use protocol::BrokerId;
+
+use super::{
+    broker::{Broker, LogDirectoryId, ShardId},
+    image::Image,
+    topic::{PlacementReason, Replica, TopicLoad},
+};
+
+/// How loaded every broker is, while one command places partitions.
+pub(crate) struct Placement {
+    brokers: BTreeMap<BrokerId, BrokerLoad>,
+}
+
+struct BrokerLoad {
+    /// Partitions per shard.
+    shards: Vec<u32>,
+    directories: Vec<DirectoryLoad>,
+}
+
+struct DirectoryLoad {
+    id: LogDirectoryId,
+    free_bytes: u64,
+    partitions: u32,
+}
+
+impl Placement {
+    /// The load of live topics.
+    pub(crate) fn new(image: &Image) -> Self {
+        let brokers = image.brokers().map(|broker| (broker.id, BrokerLoad::new(broker)));
+        let mut placement = Self { brokers: brokers.collect() };
+        for partition in image.topics().flat_map(|topic| topic.partitions()) {
+            for replica in &partition.replicas {
+                placement.broker(replica.broker).add(replica.shard, replica.directory);
+            }
+        }
+        placement
+    }
+
+    /// Owners for one new partition on these brokers; counts them in.
+    pub(crate) fn place(
+        &mut self,
+        topic: &mut TopicLoad,
+        ordinal: u64,
+        brokers: &[BrokerId],
+    ) -> Vec<Replica> {
+        let mut replicas = Vec::with_capacity(brokers.len());
+        for &broker in brokers {
+            let load = self.broker(broker);
+            let shard = load.emptiest(broker, topic, ordinal);
+            let directory = load.roomiest_directory();
+            load.add(shard, directory);
+            *topic.entry((broker, shard)).or_default() += 1;
+            let reason = PlacementReason::Created;
+            replicas.push(Replica { broker, shard, directory, reason });
+        }
+        replicas
+    }
+
+    fn broker(&mut self, id: BrokerId) -> &mut BrokerLoad {
+        self.brokers.get_mut(&id).expect("replicas live on registered brokers")
+    }
+}
+
+impl BrokerLoad {
+    fn new(broker: &Broker) -> Self {
+        let directories = broker.log_directories.iter().map(|directory| DirectoryLoad {
+            id: directory.id,
+            free_bytes: directory.free_bytes.max(1),
+            partitions: 0,
+        });
+        Self {
+            shards: vec![0; usize::from(broker.data_shards)],
+            directories: directories.collect(),
+        }
+    }
+
+    fn add(&mut self, shard: ShardId, directory: LogDirectoryId) {
+        self.shards[usize::from(shard.0)] += 1;
+        let directory = self.directories.iter_mut().find(|load| load.id == directory);
+        if let Some(load) = directory {
+            load.partitions += 1;
+        }
+    }
+
+    fn emptiest(&self, broker: BrokerId, topic: &TopicLoad, ordinal: u64) -> ShardId {
+        emptiest_shard(&self.shards, broker, topic, ordinal)
+    }
+
+    /// Fewest partitions per free byte, the new one counted, compared without dividing.
+    fn roomiest_directory(&self) -> LogDirectoryId {
+        let mut best: Option<&DirectoryLoad> = None;
+        for load in &self.directories {
+            let cost = |a: &DirectoryLoad, b: &DirectoryLoad| {
+                (u128::from(a.partitions) + 1) * u128::from(b.free_bytes)
+            };
+            if best.is_none_or(|best| cost(load, best) < cost(best, load)) {
+                best = Some(load);
+            }
+        }
+        best.expect("a broker has a log directory").id
+    }
+}
+
+/// The shard for one more partition of a topic: see the module's head.
+pub(crate) fn emptiest_shard(
+    totals: &[u32],
+    broker: BrokerId,
+    topic: &TopicLoad,
+    ordinal: u64,
+) -> ShardId {
+    let shards = u16::try_from(totals.len()).expect("shards are bounded by SHARDS_MAX");
+    let start = u16::try_from(ordinal % u64::from(shards)).expect("less than the shards");
+    let round = (0..shards).map(|step| ShardId((start + step) % shards));
+    let cost = |shard: &ShardId| {
+        let of_topic = topic.get(&(broker, *shard)).copied().unwrap_or(0);
+        (of_topic, totals[usize::from(shard.0)])
+    };
+    round.min_by_key(cost).expect("a broker has a shard")
+}

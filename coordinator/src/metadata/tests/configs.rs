@@ -1,0 +1,196 @@
+//! Overrides of topics and brokers, both ways of changing them.
+
+use alloc::{string::ToString, vec, vec::Vec};
+
+use protocol::{BrokerId, Str};
+
+use super::{NODE, NOW, apply, create, delete, set_configs, started, started_with, text, topic_id};
+use crate::{
+    limits::RECORDS_PER_DECISION_MAX,
+    metadata::{
+        AlterConfigs, ConfigResource, IncrementalAlterConfigs, Metadata, TopicNameError,
+        alter_configs::{AlterConfigError, AlterConfigsError, ConfigChange, ConfigOperation},
+    },
+    topic_config::{ConfigError, ConfigSource},
+};
+
+use ConfigOperation::{Append, Delete, Set, Subtract};
+
+fn topic_a() -> ConfigResource {
+    ConfigResource::Topic(text("a"))
+}
+
+fn change(name: &str, operation: ConfigOperation, value: Option<&str>) -> ConfigChange {
+    ConfigChange { name: text(name), operation, value: value.map(text) }
+}
+
+fn incremental(resource: ConfigResource, changes: Vec<ConfigChange>) -> IncrementalAlterConfigs {
+    IncrementalAlterConfigs { resources: vec![(resource, changes)], validate_only: false }
+}
+
+fn refused(
+    metadata: &Metadata,
+    resource: ConfigResource,
+    changes: Vec<ConfigChange>,
+) -> AlterConfigError {
+    let decision = metadata.decide(NOW, &incremental(resource, changes)).unwrap();
+    assert_eq!(decision.records, vec![]);
+    decision.reply[0].1.clone().unwrap_err()
+}
+
+fn overrides(metadata: &Metadata) -> Vec<(&str, &str)> {
+    let topic = metadata.image().topic_by_name("a").unwrap();
+    topic.configs().iter().map(|(name, value)| (&**name, &**value)).collect()
+}
+
+#[test]
+fn alter_configs_replaces_every_override() {
+    let mut metadata = started(1);
+    create(&mut metadata, "a", 1, 1);
+    set_configs(&mut metadata, "a", &[("retention.ms", "1"), ("segment.ms", "2")]);
+    set_configs(&mut metadata, "a", &[("segment.ms", "2"), ("flush.ms", "3")]);
+    assert_eq!(overrides(&metadata), vec![("flush.ms", "3"), ("segment.ms", "2")]);
+    let command = AlterConfigs { resources: vec![(topic_a(), vec![])], validate_only: true };
+    assert_eq!(metadata.decide(NOW, &command).unwrap().records, vec![]);
+    let command = AlterConfigs { validate_only: false, ..command };
+    assert_eq!(metadata.decide(NOW, &command).unwrap().records.len(), 2);
+    apply(&mut metadata, &command).unwrap();
+    assert_eq!(overrides(&metadata), vec![]);
+}
+
+#[test]
+fn incremental_changes_touch_what_they_name() {
+    let mut metadata = started(1);
+    create(&mut metadata, "a", 1, 1);
+    set_configs(&mut metadata, "a", &[("retention.ms", "1"), ("segment.ms", "2")]);
+    let changes = vec![
+        change("retention.ms", Set, Some("9")),
+        change("segment.ms", Delete, None),
+        change("segment.bytes", Delete, Some("ignored")),
+        change("cleanup.policy", Append, Some("compact,delete")),
+    ];
+    let reply = apply(&mut metadata, &incremental(topic_a(), changes)).unwrap();
+    assert_eq!(reply[0].1, Ok(()));
+    let expected = vec![("cleanup.policy", "delete,compact"), ("retention.ms", "9")];
+    assert_eq!(overrides(&metadata), expected, "the default was the list to add to");
+    let changes = vec![change("cleanup.policy", Subtract, Some("delete, nothing"))];
+    apply(&mut metadata, &incremental(topic_a(), changes)).unwrap();
+    assert_eq!(overrides(&metadata)[0], ("cleanup.policy", "compact"));
+    let same = vec![change("retention.ms", Set, Some("9"))];
+    let decision = metadata.decide(NOW, &incremental(topic_a(), same)).unwrap();
+    assert_eq!(decision.records, vec![], "nothing changed");
+}
+
+#[test]
+fn a_resource_is_refused_for_each_reason_in_order() {
+    let mut metadata = started(1);
+    create(&mut metadata, "a", 1, 1);
+    let set = |name, value| change(name, Set, value);
+    let twice = vec![set("x", None), set("x", Some("1"))];
+    assert_eq!(refused(&metadata, topic_a(), twice), AlterConfigError::DuplicateNames);
+    let unknown_broker = ConfigResource::Broker(BrokerId(7));
+    let error = refused(&metadata, unknown_broker.clone(), vec![set("x", None)]);
+    assert_eq!(error, AlterConfigError::NullValues { names: vec![text("x")] });
+    assert_eq!(error.to_string(), "Null value not supported for : x");
+    let error = refused(&metadata, unknown_broker, vec![set("x", Some("1"))]);
+    assert_eq!(error, AlterConfigError::UnknownBroker { broker: BrokerId(7) });
+    let bad_name = ConfigResource::Topic(Str::from("a/b"));
+    let error =
+        refused(&metadata, bad_name.clone(), vec![change("retention.ms", Append, Some("1"))]);
+    assert_eq!(error.to_string(), "Can't APPEND to key retention.ms because its type is not LIST.");
+    let error = refused(&metadata, bad_name, vec![set("retention.ms", Some("x"))]);
+    assert!(matches!(
+        error,
+        AlterConfigError::InvalidTopicName(TopicNameError::IllegalCharacter { .. })
+    ));
+    let unknown = ConfigResource::Topic(text("b"));
+    let error = refused(&metadata, unknown.clone(), vec![set("retention.ms", Some("x"))]);
+    assert!(matches!(error, AlterConfigError::Config(ConfigError::NotANumber { .. })));
+    let error = refused(&metadata, unknown, vec![set("retention.ms", Some("1"))]);
+    assert_eq!(error, AlterConfigError::UnknownTopic);
+    let error = refused(&metadata, topic_a(), vec![set("no.such", Some("1"))]);
+    assert_eq!(error.to_string(), "Unknown topic config name: no.such");
+}
+
+#[test]
+fn one_refused_resource_stops_no_other_and_duplicates_are_refused_each() {
+    let mut metadata = started(1);
+    create(&mut metadata, "a", 1, 1);
+    create(&mut metadata, "b", 2, 1);
+    let b = || ConfigResource::Topic(text("b"));
+    let set = || vec![(text("retention.ms"), Some(text("4")))];
+    let resources = vec![(b(), set()), (topic_a(), set()), (b(), set())];
+    let reply = apply(&mut metadata, &AlterConfigs { resources, validate_only: false }).unwrap();
+    let results: Vec<_> = reply.into_iter().map(|(_, result)| result).collect();
+    let duplicate = || Err(AlterConfigError::DuplicateResource);
+    assert_eq!(results, vec![duplicate(), Ok(()), duplicate()]);
+    assert_eq!(overrides(&metadata), vec![("retention.ms", "4")]);
+}
+
+#[test]
+fn more_changes_than_one_batch_holds_are_refused() {
+    let mut metadata = started(1);
+    let topics = (0..5_001_u32).map(|n| {
+        let mut id = [1; 16];
+        id[..4].copy_from_slice(&n.to_be_bytes());
+        (Str::from(alloc::format!("t{n}")), protocol::TopicId(id))
+    });
+    let topics: Vec<_> = topics.collect();
+    let (first, rest) = topics.split_at(2_500);
+    for part in [first, rest] {
+        let create = crate::metadata::CreateTopics::automatic(part.iter().cloned());
+        apply(&mut metadata, &create).unwrap();
+    }
+    let configs =
+        || vec![(text("flush.ms"), Some(text("1"))), (text("segment.ms"), Some(text("1")))];
+    let resources = topics.into_iter().map(|(name, _)| (ConfigResource::Topic(name), configs()));
+    let command = AlterConfigs { resources: resources.collect(), validate_only: false };
+    let error = metadata.decide(NOW, &command).unwrap_err();
+    let records = RECORDS_PER_DECISION_MAX + 2;
+    assert_eq!(error, AlterConfigsError::TooManyRecords { records });
+}
+
+#[test]
+fn broker_configs_are_dynamic_for_one_or_all_and_topics_inherit_them() {
+    let mut metadata = started_with(1, &[("log.retention.hours", "1")]);
+    create(&mut metadata, "a", 1, 1);
+    let retention =
+        |metadata: &Metadata| metadata.topic_config(topic_id(1)).unwrap().retention.retention_ms;
+    assert_eq!(retention(&metadata), Some(3_600_000));
+    let set = |value| vec![change("log.retention.ms", Set, Some(value))];
+    apply(&mut metadata, &incremental(ConfigResource::BrokerDefault, set("20"))).unwrap();
+    assert_eq!(retention(&metadata), Some(20));
+    apply(&mut metadata, &incremental(ConfigResource::Broker(NODE), set("10"))).unwrap();
+    assert_eq!(retention(&metadata), Some(10));
+    let described = metadata.describe_broker_configs();
+    let entry = described.iter().find(|entry| entry.name == "log.retention.ms").unwrap();
+    assert_eq!((entry.value.as_deref(), entry.source), (Some("10"), ConfigSource::DynamicBroker));
+    assert_eq!(metadata.describe_broker_default_configs().len(), 1);
+    let topic = metadata.image().topic(topic_id(1)).unwrap().configs().clone();
+    let described = metadata.describe_topic_configs(&topic);
+    let entry = described.iter().find(|entry| entry.name == "retention.ms").unwrap();
+    assert_eq!(entry.synonyms.len(), 4);
+    let delete = vec![change("log.retention.ms", Delete, None)];
+    apply(&mut metadata, &incremental(ConfigResource::Broker(NODE), delete)).unwrap();
+    assert_eq!(retention(&metadata), Some(20));
+    assert!(metadata.image().broker_configs(NODE).is_none());
+
+    let error = refused(
+        &metadata,
+        ConfigResource::BrokerDefault,
+        vec![change("num.partitions", Set, Some("2"))],
+    );
+    assert!(matches!(error, AlterConfigError::Config(ConfigError::ReadOnlyBrokerConfig { .. })));
+    let error = refused(&metadata, ConfigResource::Broker(NODE), vec![change("x", Set, Some("2"))]);
+    assert!(matches!(error, AlterConfigError::Config(ConfigError::UnknownBrokerConfig { .. })));
+}
+
+#[test]
+fn a_recreated_topic_inherits_nothing() {
+    let mut metadata = started(1);
+    create(&mut metadata, "a", 1, 1);
+    set_configs(&mut metadata, "a", &[("retention.ms", "1")]);
+    delete(&mut metadata, 1);
+    create(&mut metadata, "a", 2, 1);
+    assert_eq!(overrides(&metadata), vec![]);
+}

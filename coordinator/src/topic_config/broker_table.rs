@@ -1,0 +1,113 @@
+//! The broker properties that mean something to Corelane, or that tools look for: the rows, sorted
+//! by name.
+//!
+//! A property without a default is the node's own (its id, listeners, directories): the node gives
+//! it at start.
+
+use super::definition::{
+    BrokerSynonym, ConfigDefinition, ConfigKind,
+    ConfigKind::{Boolean, Double, Int, List, Long, Short, String},
+    Effect,
+    Effect::{Later, Never, Now},
+    ValidValues,
+    ValidValues::{Any, AtLeast, Between, BetweenOr, ListOf, OneOf},
+    hours, minutes, same,
+};
+
+const MIB: i64 = 1024 * 1024;
+const UNLIMITED: &str = "9223372036854775807";
+const INT_MAX: &str = "2147483647";
+
+const RETENTION: &[BrokerSynonym] =
+    &[same("log.retention.ms"), minutes("log.retention.minutes"), hours("log.retention.hours")];
+const ROLL: &[BrokerSynonym] = &[same("log.roll.ms"), hours("log.roll.hours")];
+const JITTER: &[BrokerSynonym] = &[same("log.roll.jitter.ms"), hours("log.roll.jitter.hours")];
+const FLUSH: &[BrokerSynonym] =
+    &[same("log.flush.interval.ms"), same("log.flush.scheduler.interval.ms")];
+
+/// The row of a broker property, by its exact name.
+pub fn broker_config(name: &str) -> Option<&'static ConfigDefinition> {
+    let at = BROKER_CONFIGS.binary_search_by(|row| row.name.cmp(name)).ok()?;
+    BROKER_CONFIGS.get(at)
+}
+
+const fn row(
+    name: &'static str,
+    kind: ConfigKind,
+    default: &'static str,
+    valid: ValidValues,
+    effect: Effect,
+    doc: &'static str,
+) -> ConfigDefinition {
+    ConfigDefinition::new(name, kind, Some(default), valid, effect, doc)
+}
+
+const fn unset(
+    name: &'static str,
+    kind: ConfigKind,
+    valid: ValidValues,
+    effect: Effect,
+    doc: &'static str,
+) -> ConfigDefinition {
+    ConfigDefinition::new(name, kind, None, valid, effect, doc)
+}
+
+pub static BROKER_CONFIGS: &[ConfigDefinition] = &[
+    unset("advertised.listeners", String, Any, Now, "The addresses that clients are told to connect to.").read_only(),
+    row("auto.create.topics.enable", Boolean, "true", Any, Now, "Whether asking for the metadata of an unknown topic creates it.").read_only(),
+    unset("broker.id", Int, AtLeast(0), Now, "This node's id.").read_only(),
+    unset("broker.rack", String, Any, Later, "The rack this node stands in.").read_only(),
+    row("compression.gzip.level", Int, "-1", BetweenOr(1, 9, -1), Later, "Default of the topic property of the same name."),
+    row("compression.lz4.level", Int, "9", Between(1, 17), Later, "Default of the topic property of the same name."),
+    row("compression.type", String, "producer", OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), Later, "Default of the topic property of the same name."),
+    row("compression.zstd.level", Int, "3", Between(-131_072, 22), Later, "Default of the topic property of the same name."),
+    row("connections.max.idle.ms", Long, "600000", Any, Now, "Time without a request after which a connection is closed.").read_only(),
+    row("corelane.durability", String, "fsync", OneOf(&["fsync", "memory"]), Now, "Default of the topic property of the same name; changing it changes what an acknowledgement promises, so it needs a restart.").read_only(),
+    row("default.replication.factor", Int, "1", AtLeast(1), Now, "Replicas of a topic whose creator named none.").read_only(),
+    row("delete.topic.enable", Boolean, "true", Any, Now, "Whether topics may be deleted.").read_only(),
+    row("fetch.max.bytes", Int, "57671680", AtLeast(1024), Now, "The most bytes that one fetch response carries.").read_only(),
+    row("inter.broker.protocol.version", String, "3.9-IV0", Any, Never, "Tools read Kafka's feature level from this name.").read_only(),
+    unset("listeners", String, Any, Now, "The addresses this node listens on.").read_only(),
+    row("log.cleaner.delete.retention.ms", Long, "86400000", AtLeast(0), Later, "Default of the topic property delete.retention.ms."),
+    row("log.cleaner.max.compaction.lag.ms", Long, UNLIMITED, AtLeast(1), Later, "Default of the topic property max.compaction.lag.ms."),
+    row("log.cleaner.min.cleanable.ratio", Double, "0.5", Between(0, 1), Later, "Default of the topic property min.cleanable.dirty.ratio."),
+    row("log.cleaner.min.compaction.lag.ms", Long, "0", AtLeast(0), Later, "Default of the topic property min.compaction.lag.ms."),
+    row("log.cleanup.policy", List, "delete", ListOf(&["compact", "delete"]), Now, "Default of the topic property cleanup.policy."),
+    unset("log.dirs", List, Any, Now, "The log directories, separated by commas.").read_only(),
+    row("log.flush.interval.messages", Long, UNLIMITED, AtLeast(1), Never, "Default of the topic property flush.messages."),
+    unset("log.flush.interval.ms", Long, Any, Never, "Default of the topic property flush.ms.").with(FLUSH),
+    row("log.flush.scheduler.interval.ms", Long, UNLIMITED, Any, Never, "Default of log.flush.interval.ms.").read_only(),
+    row("log.index.interval.bytes", Int, "4096", AtLeast(0), Now, "Default of the topic property index.interval.bytes."),
+    row("log.index.size.max.bytes", Int, "10485760", AtLeast(4), Never, "Default of the topic property segment.index.bytes."),
+    row("log.local.retention.bytes", Long, "-2", AtLeast(-2), Never, "Default of the topic property local.retention.bytes."),
+    row("log.local.retention.ms", Long, "-2", AtLeast(-2), Never, "Default of the topic property local.retention.ms."),
+    row("log.message.timestamp.after.max.ms", Long, "3600000", AtLeast(0), Now, "Default of the topic property message.timestamp.after.max.ms."),
+    row("log.message.timestamp.before.max.ms", Long, UNLIMITED, AtLeast(0), Now, "Default of the topic property message.timestamp.before.max.ms."),
+    row("log.message.timestamp.type", String, "CreateTime", OneOf(&["CreateTime", "LogAppendTime"]), Now, "Default of the topic property message.timestamp.type."),
+    row("log.preallocate", Boolean, "false", Any, Never, "Default of the topic property preallocate."),
+    row("log.retention.bytes", Long, "-1", Any, Now, "Default of the topic property retention.bytes."),
+    row("log.retention.check.interval.ms", Long, "300000", AtLeast(1), Now, "Time between two looks for segments to delete.").read_only(),
+    row("log.retention.hours", Int, "168", Any, Now, "Hours after which segments are deleted, where log.retention.minutes and log.retention.ms are not set.").with(RETENTION).read_only(),
+    unset("log.retention.minutes", Int, Any, Now, "Minutes after which segments are deleted, where log.retention.ms is not set.").with(RETENTION).read_only(),
+    unset("log.retention.ms", Long, AtLeast(-1), Now, "Default of the topic property retention.ms.").with(RETENTION),
+    row("log.roll.hours", Int, "168", AtLeast(1), Now, "Hours after which a segment is closed, where log.roll.ms is not set.").with(ROLL).read_only(),
+    row("log.roll.jitter.hours", Int, "0", AtLeast(0), Later, "The most hours taken off log.roll.hours, where log.roll.jitter.ms is not set.").with(JITTER).read_only(),
+    unset("log.roll.jitter.ms", Long, AtLeast(0), Later, "Default of the topic property segment.jitter.ms.").with(JITTER),
+    unset("log.roll.ms", Long, AtLeast(1), Now, "Default of the topic property segment.ms.").with(ROLL),
+    row("log.segment.bytes", Int, "1073741824", AtLeast(MIB), Now, "Default of the topic property segment.bytes."),
+    row("log.segment.delete.delay.ms", Long, "60000", AtLeast(0), Never, "Default of the topic property file.delete.delay.ms."),
+    row("max.connections", Int, INT_MAX, AtLeast(0), Now, "The most connections this node keeps open.").read_only(),
+    row("max.incremental.fetch.session.cache.slots", Int, "1000", AtLeast(0), Now, "The most fetch sessions this node keeps.").read_only(),
+    row("message.max.bytes", Int, "1048588", AtLeast(0), Now, "Default of the topic property max.message.bytes."),
+    row("min.insync.replicas", Int, "1", AtLeast(1), Later, "Default of the topic property of the same name."),
+    unset("node.id", Int, AtLeast(0), Now, "This node's id.").read_only(),
+    row("num.partitions", Int, "1", AtLeast(1), Now, "Partitions of a topic whose creator named no number.").read_only(),
+    row("offsets.topic.num.partitions", Int, "50", AtLeast(1), Later, "Partitions of the topic that keeps consumer groups' offsets.").read_only(),
+    row("offsets.topic.replication.factor", Short, "1", AtLeast(1), Later, "Replicas of the topic that keeps consumer groups' offsets.").read_only(),
+    row("process.roles", List, "broker,controller", Any, Never, "A Corelane node is both.").read_only(),
+    row("producer.id.expiration.ms", Int, "86400000", AtLeast(1), Now, "Time without a write after which an idempotent producer's state is dropped.").read_only(),
+    row("socket.request.max.bytes", Int, "104857600", AtLeast(1), Now, "The largest request that is accepted.").read_only(),
+    row("transaction.state.log.num.partitions", Int, "50", AtLeast(1), Later, "Partitions of the topic that keeps transactions.").read_only(),
+    row("transaction.state.log.replication.factor", Short, "1", AtLeast(1), Later, "Replicas of the topic that keeps transactions.").read_only(),
+    row("unclean.leader.election.enable", Boolean, "false", Any, Later, "Default of the topic property of the same name."),
+];

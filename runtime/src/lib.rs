@@ -7,6 +7,11 @@
 //! * [`memory`]: blocks of a bounded, aligned arena; append-only chunks; slices that outlive both.
 //! * [`mailbox`]: bounded queues between every two shards; the bell that wakes a parked one.
 //! * [`clock`]: the pair of times that every core of the broker is handed.
+//! * [`ring`]: sockets and data files: one io_uring, operations in, completions out.
+//! * [`shard`]: the thread of a shard, its loop, and its helper for what blocks.
+//! * [`socket`]: listeners and the settings of connections.
+//! * [`probe`]: what a machine must allow before a node starts, and what to do where it does not.
+//! * `os_error`: [`OsError`], an errno as a value.
 //! * `limits`: every maximum of this crate, with its arithmetic.
 //!
 //! `memory`, `mailbox` and `clock` need no kernel ring: a test may build a shard on them alone.
@@ -17,3 +22,10 @@ pub mod clock;
 pub mod limits;
 pub mod mailbox;
 pub mod memory;
+mod os_error;
+pub mod probe;
+pub mod ring;
+pub mod shard;
+pub mod socket;
+
+pub use os_error::OsError;

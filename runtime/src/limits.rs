@@ -17,3 +17,41 @@ pub const ARENA_BYTES_MAX: usize = 1 << 40;
 const _: () = assert!(ARENA_BYTES_MAX / PAGE_BYTES < u32::MAX as usize);
 const _: () = assert!(BLOCK_BYTES_MAX.is_multiple_of(ARENA_ALIGNMENT_BYTES));
 const _: () = assert!(ARENA_ALIGNMENT_BYTES.is_multiple_of(PAGE_BYTES));
+
+/// Parts of one vectored operation: the kernel's IOV_MAX. Longer lists are continued.
+pub const VECTOR_PARTS_MAX: usize = 1024;
+
+/// Vectors longer than this are given back after use: slots × 64 × 16 bytes stay, 1 KiB a slot.
+pub const VECTOR_PARTS_KEPT: usize = 64;
+
+/// One provided receive buffer: holds nearly every request but bulk produce, whose body is received
+/// straight into its own block.
+pub const RECEIVE_BUFFER_BYTES: usize = 16 << 10;
+
+/// Provided receive buffers of one ring: the kernel's limit.
+pub const RECEIVE_BUFFERS_MAX: usize = 1 << 15;
+
+/// Entries of a submission queue. A full queue is flushed, so this bounds a batch, not the load:
+/// 1,024 × 64 bytes = 64 KiB.
+pub const SUBMISSIONS_MAX: usize = 1024;
+
+/// Operations in flight on one ring. The completion queue holds 4 for each (a zero-copy send
+/// completes twice, accepts complete many times) and the kernel caps it at 65,536.
+pub const OPERATIONS_MAX: usize = 1 << 14;
+const _: () = assert!(OPERATIONS_MAX * 4 <= 65_536);
+
+/// Descriptors of one ring.
+pub const DESCRIPTORS_MAX: usize = 1 << 15;
+
+/// Completions handed out at once, so that one pump is bounded; the rest follows with the next.
+pub const COMPLETIONS_PER_PUMP_MAX: usize = 1024;
+
+/// One registered buffer: the kernel's limit.
+pub const REGISTERED_BUFFER_BYTES_MAX: usize = 1 << 30;
+
+/// Memory that glommio registers with its own rings, three times over. We use none of it; this is
+/// the least it takes.
+pub const EXECUTOR_IO_MEMORY_BYTES: usize = 64 << 10;
+
+/// Entries of glommio's own rings: one awaited eventfd and timers.
+pub const EXECUTOR_RING_ENTRIES: usize = 32;

@@ -19,3 +19,4 @@ mod tests;
 pub use arena::Arena;
 pub use block::Block;
 pub use chunk::Chunk;
+pub(crate) use region::Region;

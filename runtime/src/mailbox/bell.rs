@@ -26,7 +26,8 @@ pub struct Bell {
 
 impl Bell {
     pub fn new() -> io::Result<Self> {
-        let eventfd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        // Blocking, or a ring's read of it would report EAGAIN instead of waiting.
+        let eventfd = eventfd(0, EventfdFlags::CLOEXEC)?;
         Ok(Self { parked: AtomicBool::new(false), eventfd })
     }
 
@@ -41,11 +42,8 @@ impl Bell {
 
     /// Wakes the shard, or lets its next wait return at once.
     pub fn ring(&self) {
-        match rustix::io::write(&self.eventfd, &1_u64.to_ne_bytes()) {
-            // A counter at its maximum is a bell that rings.
-            Ok(_) | Err(Errno::AGAIN) => {}
-            Err(error) => panic!("an eventfd takes eight bytes: {error}"),
-        }
+        rustix::io::retry_on_intr(|| rustix::io::write(&self.eventfd, &1_u64.to_ne_bytes()))
+            .expect("an eventfd takes eight bytes");
     }
 
     /// The sleeper, before it looks at its queues for the last time.
@@ -59,30 +57,35 @@ impl Bell {
         self.parked.store(false, Ordering::Relaxed);
     }
 
-    /// Waits until the bell rings; for threads without an executor. False: the time was up.
+    /// Waits until the bell rings; for threads without an executor. False: the time was up, or a
+    /// signal came: the caller looks at its queues and waits again.
     pub fn wait(&self, timeout: Option<Duration>) -> bool {
+        let readable = self.poll(timeout);
+        if readable {
+            self.silence();
+        }
+        readable
+    }
+
+    fn poll(&self, timeout: Option<Duration>) -> bool {
         let timeout = timeout.map(|duration| Timespec {
             tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(duration.subsec_nanos()),
         });
         let mut fds = [PollFd::new(&self.eventfd, PollFlags::IN)];
         match poll(&mut fds, timeout.as_ref()) {
-            Ok(0) => false,
-            Ok(_) => {
-                self.silence();
-                true
-            }
-            // A signal: the caller looks at its queues and waits again.
-            Err(Errno::INTR) => true,
+            Ok(ready) => ready > 0,
+            // A signal.
+            Err(Errno::INTR) => false,
             Err(error) => panic!("an eventfd can be polled: {error}"),
         }
     }
 
-    /// Takes what was rung, so that the next wait sleeps.
-    pub fn silence(&self) {
+    /// Takes what was rung; only while it is readable, or this would wait.
+    fn silence(&self) {
         let mut count = [0_u8; 8];
         match rustix::io::read(&self.eventfd, &mut count) {
-            Ok(_) | Err(Errno::AGAIN | Errno::INTR) => {}
+            Ok(_) | Err(Errno::INTR) => {}
             Err(error) => panic!("an eventfd gives eight bytes: {error}"),
         }
     }

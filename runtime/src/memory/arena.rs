@@ -56,7 +56,6 @@ impl Arena {
     }
 
     /// The mapping, for registration with a ring.
-    #[expect(dead_code, reason = "the ring comes next")]
     pub(crate) fn region(&self) -> &Arc<Region> {
         &self.shared.region
     }

@@ -33,7 +33,7 @@ unsafe impl Sync for Region {}
 
 impl Region {
     /// Maps `bytes`, rounded up to whole pages.
-    pub(super) fn map(bytes: usize) -> io::Result<Self> {
+    pub(crate) fn map(bytes: usize) -> io::Result<Self> {
         if bytes == 0 || bytes > ARENA_BYTES_MAX {
             return Err(io::Error::from(io::ErrorKind::InvalidInput));
         }
@@ -77,13 +77,12 @@ impl Region {
     }
 
     /// The first byte; for registration with the kernel and for address arithmetic.
-    #[expect(dead_code, reason = "the ring comes next")]
     pub(crate) fn base(&self) -> *mut u8 {
         self.base.as_ptr()
     }
 
     /// The address of a page.
-    pub(super) fn address(&self, page: u32) -> *mut u8 {
+    pub(crate) fn address(&self, page: u32) -> *mut u8 {
         let offset = page as usize * PAGE_BYTES;
         assert!(offset < self.bytes);
         // SAFETY: within the mapping, as asserted.
@@ -91,7 +90,7 @@ impl Region {
     }
 
     /// Any thread: the block that starts at `page` is free again.
-    pub(super) fn give_back(&self, page: u32) {
+    pub(crate) fn give_back(&self, page: u32) {
         let mut head = self.lane_head.load(Ordering::Relaxed);
         loop {
             self.lane_next[page as usize].store(head, Ordering::Relaxed);
@@ -110,8 +109,13 @@ impl Region {
         }
     }
 
+    /// Whether something came back since the last `take_returned`.
+    pub(crate) fn has_returned(&self) -> bool {
+        self.lane_head.load(Ordering::Relaxed) != NONE
+    }
+
     /// The owner: takes every returned page, one call of `each` per block.
-    pub(super) fn take_returned(&self, mut each: impl FnMut(u32)) {
+    pub(crate) fn take_returned(&self, mut each: impl FnMut(u32)) {
         // The usual case, nothing came back, costs one load.
         if self.lane_head.load(Ordering::Relaxed) == NONE {
             return;

@@ -1,0 +1,11 @@
+//! What a machine must allow before a node starts. Each refusal is one sentence that names the
+//! cause and the command that mends it.
+//!
+//! * `host`: the kernel, io_uring, locked memory: [`check_host`].
+//! * `direct_io`: what a directory can do: [`check_directory`].
+
+mod direct_io;
+mod host;
+
+pub use direct_io::{DirectIo, Directory, FileSystemType, check_directory};
+pub use host::{Host, Refusal, check_host, registration_notice};

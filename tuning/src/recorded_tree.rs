@@ -57,11 +57,6 @@ impl RecordedTree {
         self
     }
 
-    pub(crate) fn without(self, path: &str) -> Self {
-        fs::remove_file(self.place(path)).expect("a file of the tree");
-        self
-    }
-
     fn place(&self, path: &str) -> PathBuf {
         self.folder.path().join(Path::new(path).strip_prefix("/").expect("an absolute path"))
     }

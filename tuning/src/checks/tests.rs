@@ -13,6 +13,9 @@ use crate::host::{HostFacts, RingProbe};
 use crate::mounts::DeviceNumber;
 use crate::recorded_tree::{DOCKER, NUMA_SERVER, RecordedTree, VIRTUAL_MACHINE};
 
+/// A machine that tells little more than who we are.
+const ORDINARY_USER: &str = "= /proc/self/status\nGid:\t1000\t1000\t1000\t1000\nSeccomp:\t0\n";
+
 fn host(tree: &RecordedTree, ring: RingProbe) -> Vec<Check> {
     host_checks(&HostFacts::read(&tree.root()), ring)
 }
@@ -81,7 +84,7 @@ fn io_uring_disabled_is_read_with_its_group() {
         ("1", "44", Status::Failed),
         ("2", "1000", Status::Failed),
     ] {
-        let tree = RecordedTree::unpack(NUMA_SERVER)
+        let tree = RecordedTree::unpack(ORDINARY_USER)
             .with("/proc/sys/kernel/io_uring_disabled", setting)
             .with("/proc/sys/kernel/io_uring_group", group);
         let checks = host(&tree, RingProbe::NotTried);
@@ -89,7 +92,7 @@ fn io_uring_disabled_is_read_with_its_group() {
         assert_eq!(check.status, status, "{setting} {group}");
         assert_eq!(check.mend.is_none(), status == Status::Passed);
     }
-    let tree = RecordedTree::unpack(NUMA_SERVER).without("/proc/sys/kernel/io_uring_disabled");
+    let tree = RecordedTree::unpack(ORDINARY_USER);
     let checks = host(&tree, RingProbe::NotTried);
     assert_eq!(by_id(&checks, "io_uring.disabled").status, Status::Passed);
 }
@@ -97,7 +100,7 @@ fn io_uring_disabled_is_read_with_its_group() {
 #[test]
 fn a_refused_ring_names_its_cause_and_what_lifts_it() {
     let docker = || RecordedTree::unpack(DOCKER);
-    let server = || RecordedTree::unpack(NUMA_SERVER);
+    let server = || RecordedTree::unpack(ORDINARY_USER);
     let disabled = || server().with("/proc/sys/kernel/io_uring_disabled", "2");
     let filtered = || server().with("/proc/self/status", "Seccomp:\t2\nGid:\t1000\t1000");
     for (tree, errno, cause, command) in [

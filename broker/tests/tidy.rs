@@ -56,7 +56,7 @@ const EMPTY_NAMES: [&str; 13] = [
     "stuff",
 ];
 /// Endings of type names that say nothing either.
-const EMPTY_TYPE_ENDINGS: [&str; 5] = ["Manager", "Helper", "Util", "Utils", "Service"];
+const EMPTY_TYPE_ENDINGS: [&str; 4] = ["Manager", "Util", "Utils", "Service"];
 
 /// Crates whose nested modules are named too, in the map of the crate or of the module above. The
 /// modules right below `src` are named in every crate. This list may only grow.
@@ -68,17 +68,16 @@ const FOREIGN: [&str; 8] = [
     concat!(".lib", "rary"),
     concat!("crates", ".io"),
     concat!("pypi", ".org"),
-    concat!("npmjs", ".org"),
-    concat!("maven", ".org"),
-    concat!("golang", ".org"),
+    concat!("registry.npmjs", ".org"),
+    concat!("repo1.maven", ".org"),
+    concat!("proxy.golang", ".org"),
     concat!("deb.debian", ".org"),
 ];
 
 /// Written by programs, which name registries in them.
 const LOCK_FILES: [&str; 3] = ["Cargo.lock", "package-lock.json", "go.sum"];
-/// Not ours or not of the tree: built, installed or made by a run.
-const OUTSIDE: [&str; 6] =
-    ["target", "node_modules", "__pycache__", "corelane-data", ".git", ".venv"];
+/// Not of the tree: built, installed or made by a run. So is every hidden folder but `.ci`.
+const OUTSIDE: [&str; 4] = ["target", "node_modules", "__pycache__", "corelane-data"];
 
 /// A text file of the tree.
 struct File {
@@ -125,10 +124,11 @@ fn files() -> Vec<File> {
             let entry = entry.expect("an entry");
             let name = entry.file_name().to_string_lossy().into_owned();
             let kind = entry.file_type().expect("a kind");
-            if OUTSIDE.contains(&name.as_str()) {
+            let hidden = name.starts_with('.') && name != ".ci";
+            if OUTSIDE.contains(&name.as_str()) || name == ".git" {
                 continue;
             } else if kind.is_dir() {
-                folders.push(entry.path());
+                folders.extend((!hidden).then(|| entry.path()));
             } else if let Ok(text) = fs::read_to_string(entry.path()) {
                 let path = entry.path();
                 let path = path.strip_prefix(&root).expect("below the root");
@@ -281,7 +281,7 @@ fn names_say_what_is_inside() {
             let stem = part.split('.').next().unwrap_or_default().to_ascii_lowercase();
             let last = stem.rsplit(['_', '-']).next().unwrap_or_default();
             if EMPTY_NAMES.contains(&stem.as_str())
-                || ["util", "utils", "helper", "helpers", "manager"].contains(&last)
+                || ["util", "utils", "helpers", "manager"].contains(&last)
             {
                 findings.push(format!("{}: `{part}`", file.path));
             }

@@ -5,6 +5,11 @@
 /// group. It is also Kafka's bound for one controller operation.
 pub const RECORDS_PER_DECISION_MAX: usize = 10_000;
 
+/// Bytes of the records that one command may decide. 10,000 partitions of three replicas are 0.9 MB;
+/// 4 MiB leaves room for long configuration values and is a quarter of one journal file of the
+/// controller shard (16 MiB).
+pub const DECISION_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// Decisions that may wait for their commit at once. At one journal write (about 0.2 ms) a group,
 /// 1,024 waiting decisions are far more than the log can need to stay busy; beyond that the
 /// controller stops taking requests.
@@ -46,4 +51,5 @@ pub const REBALANCE_PASSES_MAX: usize = 8;
 const _: () = assert!(
     LISTENERS_MAX * (249 + 255 + 8) + LOG_DIRECTORIES_MAX * (4_096 + 32) < RECORD_BYTES_MAX
 );
+const _: () = assert!(RECORD_BYTES_MAX < DECISION_BYTES_MAX);
 const _: () = assert!(CONFIG_VALUE_BYTES_MAX * 2 < RECORD_BYTES_MAX);

@@ -8,11 +8,11 @@ use protocol::{BrokerId, Str};
 
 use super::{
     Command, Decision, Metadata, MetadataRecord, NO_OVERRIDES, WallMillis,
-    record::ConfigTarget,
+    record::{ConfigTarget, excess_bytes},
     topic_name::{self, TopicNameError},
 };
 use crate::{
-    limits::RECORDS_PER_DECISION_MAX,
+    limits::{DECISION_BYTES_MAX, RECORDS_PER_DECISION_MAX},
     topic_config::{
         ConfigError, Overrides, broker_config, topic_config,
         validate::{list_definition, validate_broker_config, validate_topic_configs},
@@ -72,6 +72,7 @@ pub type AlterConfigsReply = Vec<(ConfigResource, Result<(), AlterConfigError>)>
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AlterConfigsError {
     TooManyRecords { records: usize },
+    TooManyBytes { bytes: usize },
 }
 
 /// Why one resource is refused; declared in the order in which it is checked.
@@ -163,6 +164,9 @@ fn decide_each<C>(
             return Err(AlterConfigsError::TooManyRecords { records: records.len() });
         }
         reply.push((resource.clone(), result));
+    }
+    if let Some(bytes) = excess_bytes(&records) {
+        return Err(AlterConfigsError::TooManyBytes { bytes });
     }
     if validate_only {
         records.clear();
@@ -306,8 +310,14 @@ fn record_change(
 
 impl fmt::Display for AlterConfigsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::TooManyRecords { records } = self;
-        write!(f, "{records} changes; one request makes {RECORDS_PER_DECISION_MAX}")
+        match self {
+            Self::TooManyRecords { records } => {
+                write!(f, "{records} changes; one request makes {RECORDS_PER_DECISION_MAX}")
+            }
+            Self::TooManyBytes { bytes } => {
+                write!(f, "{bytes} bytes of changes; one request makes {DECISION_BYTES_MAX}")
+            }
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use super::{
     assignment::{self, AssignmentError},
     create_topics::new_partition,
     placement::Placement,
+    record::excess_bytes,
     topic::Topic,
 };
 use crate::limits::RECORDS_PER_DECISION_MAX;
@@ -38,6 +39,7 @@ pub type CreatePartitionsReply = Vec<(Str, Result<(), CreatePartitionsError>)>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CreatePartitionsRefused {
     TooManyRecords { records: u64 },
+    TooManyBytes { bytes: usize },
 }
 
 /// Why one topic is refused; declared in the order in which it is checked.
@@ -88,6 +90,9 @@ impl Command for CreatePartitions {
                 }
             };
             reply.push((grown.name.clone(), result));
+        }
+        if let Some(bytes) = excess_bytes(&records) {
+            return Err(CreatePartitionsRefused::TooManyBytes { bytes });
         }
         if self.validate_only {
             records.clear();

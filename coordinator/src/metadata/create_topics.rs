@@ -15,7 +15,7 @@ use super::{
     assignment::{self, AssignmentError},
     image::Image,
     placement::Placement,
-    record::ConfigTarget,
+    record::{ConfigTarget, excess_bytes},
     topic::{Partition, Replica, TopicLoad},
     topic_name::{self, CLUSTER_METADATA_TOPIC, TopicNameError},
 };
@@ -73,6 +73,7 @@ pub type CreateTopicsReply = Vec<(Str, Result<CreatedTopic, CreateTopicError>)>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CreateTopicsError {
     TooManyRecords { records: u64 },
+    TooManyBytes { bytes: usize },
 }
 
 /// Why one topic is refused; declared in the order in which it is checked.
@@ -165,6 +166,9 @@ impl Command for CreateTopics {
         let mut records = creation.records;
         if records.len() > RECORDS_PER_DECISION_MAX {
             return Err(CreateTopicsError::TooManyRecords { records: records.len() as u64 });
+        }
+        if let Some(bytes) = excess_bytes(&records) {
+            return Err(CreateTopicsError::TooManyBytes { bytes });
         }
         if self.validate_only {
             records.clear();

@@ -28,6 +28,7 @@ use super::{
     broker::{Broker, LogDirectoryId, ShardId},
     topic::{Partition, PlacementReason},
 };
+use crate::limits::DECISION_BYTES_MAX;
 
 /// One change of the metadata.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,6 +85,12 @@ pub enum LeaderEpochReason {
     LossAccepted,
     /// A memory topic after a start that was not clean: records may be lost.
     UncleanStart,
+}
+
+/// The bytes of these records, where they are more than one decision may have.
+pub(crate) fn excess_bytes(records: &[MetadataRecord]) -> Option<usize> {
+    let bytes: usize = records.iter().map(|record| record.encode().len()).sum();
+    (bytes > DECISION_BYTES_MAX).then_some(bytes)
 }
 
 impl MetadataRecord {

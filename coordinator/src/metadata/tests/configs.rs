@@ -151,6 +151,21 @@ fn more_changes_than_one_batch_holds_are_refused() {
 }
 
 #[test]
+fn more_bytes_than_one_batch_holds_are_refused() {
+    let mut metadata = started(1);
+    let topics: Vec<_> =
+        (1..140).map(|id| (Str::from(alloc::format!("t{id}")), topic_id(id))).collect();
+    let create = crate::metadata::CreateTopics::automatic(topics.iter().cloned());
+    apply(&mut metadata, &create).unwrap();
+    let long = "0:1,".repeat(8_000);
+    let configs = || vec![(text("leader.replication.throttled.replicas"), Some(text(&long)))];
+    let resources = topics.into_iter().map(|(name, _)| (ConfigResource::Topic(name), configs()));
+    let command = AlterConfigs { resources: resources.collect(), validate_only: false };
+    let error = metadata.decide(NOW, &command).unwrap_err();
+    assert!(matches!(error, AlterConfigsError::TooManyBytes { bytes: 4_448_000.. }), "{error}");
+}
+
+#[test]
 fn broker_configs_are_dynamic_for_one_or_all_and_topics_inherit_them() {
     let mut metadata = started_with(1, &[("log.retention.hours", "1")]);
     create(&mut metadata, "a", 1, 1);

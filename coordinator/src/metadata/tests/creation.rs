@@ -267,6 +267,25 @@ fn more_than_one_batch_can_hold_is_refused_as_a_whole() {
 }
 
 #[test]
+fn more_bytes_than_one_batch_can_hold_are_refused_as_a_whole() {
+    let mut metadata = started(1);
+    for id in 2..=40 {
+        apply(&mut metadata, &registration(broker(id, 1))).unwrap();
+    }
+    let topic = NewTopic { replication_factor: Some(40), ..new_topic("a", 1, 6_000) };
+    let command = CreateTopics { topics: vec![topic], validate_only: true };
+    let error = metadata.decide(NOW, &command).unwrap_err();
+    assert!(matches!(error, CreateTopicsError::TooManyBytes { .. }));
+
+    let topic = NewTopic { replication_factor: Some(40), ..new_topic("a", 1, 1) };
+    apply(&mut metadata, &CreateTopics { topics: vec![topic], validate_only: false }).unwrap();
+    let topics = vec![GrownTopic { name: text("a"), count: 6_000, assignments: None }];
+    let command = CreatePartitions { topics, validate_only: true };
+    let error = metadata.decide(NOW, &command).unwrap_err();
+    assert!(matches!(error, CreatePartitionsRefused::TooManyBytes { .. }));
+}
+
+#[test]
 fn each_topic_is_balanced_and_starts_where_there_is_room() {
     let mut metadata = started(4);
     create(&mut metadata, "a", 1, 6);

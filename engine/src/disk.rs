@@ -5,6 +5,7 @@
 //! helper thread executes over a [`FileSystem`]. The simulation executes the very same steps over its
 //! own file system, so every crash point between two steps is reachable there.
 
+pub mod driver;
 pub mod file_system;
 pub mod job;
 pub mod operation;

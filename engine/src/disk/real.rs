@@ -10,12 +10,14 @@ mod error;
 mod lock;
 mod mount;
 mod probe;
+mod slow_calls;
 #[cfg(test)]
 mod tests;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{
@@ -26,10 +28,12 @@ use rustix::io::{Errno, pread, pwrite, retry_on_intr};
 
 use self::aligned::AlignedBuffer;
 use self::error::failed;
+use self::slow_calls::Permit;
 use super::file_system::{DirectoryEntry, FileSystem, FileSystemError};
 
 pub use lock::{DirectoryLock, LockError};
 pub use probe::{CopyOnWrite, DirectoryProbe, ProbeError, StableWrites, probe};
+pub use slow_calls::SlowCalls;
 
 /// New files: as the user's umask has it.
 const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
@@ -51,6 +55,7 @@ pub enum DataAccess {
 pub struct RealFileSystem {
     root: OwnedFd,
     access: DataAccess,
+    slow_calls: Option<Arc<SlowCalls>>,
 }
 
 impl RealFileSystem {
@@ -59,7 +64,17 @@ impl RealFileSystem {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root =
             retry_on_intr(|| openat(CWD, root, flags, Mode::empty())).map_err(failed("open"))?;
-        Ok(Self { root, access })
+        Ok(Self { root, access, slow_calls: None })
+    }
+
+    /// The same, with fsync, fallocate and unlink bounded together with those of others.
+    pub fn bounded_by(self, slow_calls: Arc<SlowCalls>) -> Self {
+        Self { slow_calls: Some(slow_calls), ..self }
+    }
+
+    /// Waits for its turn before a slow call.
+    fn permit(&self) -> Option<Permit<'_>> {
+        self.slow_calls.as_deref().map(SlowCalls::take)
     }
 
     /// Opens a data file for the ring: reading and writing, direct. The file must exist.
@@ -145,6 +160,7 @@ impl FileSystem for RealFileSystem {
 
     fn sync_dir(&self, dir: &Path) -> Result<(), FileSystemError> {
         let fd = self.open_dir(dir)?;
+        let _permit = self.permit();
         retry_on_intr(|| fsync(&fd)).map_err(failed("fsync of a directory"))
     }
 
@@ -153,6 +169,7 @@ impl FileSystem for RealFileSystem {
     }
 
     fn remove_file(&self, path: &Path) -> Result<(), FileSystemError> {
+        let _permit = self.permit();
         absent_is_fine(unlinkat(&self.root, path, AtFlags::empty()), "unlink")
     }
 
@@ -197,6 +214,7 @@ impl FileSystem for RealFileSystem {
         if to <= from {
             return Ok(());
         }
+        let _permit = self.permit();
         // No KEEP_SIZE: a write that moves the size later costs an exclusive lock and a journal commit.
         match retry_on_intr(|| fallocate(&file, FallocateFlags::empty(), from, to - from)) {
             Ok(()) => Ok(()),
@@ -207,11 +225,13 @@ impl FileSystem for RealFileSystem {
 
     fn set_length(&self, path: &Path, length: u64) -> Result<(), FileSystemError> {
         let file = self.open_file(path, OFlags::WRONLY)?;
+        let _permit = self.permit();
         set_length_of(&file, length)
     }
 
     fn sync(&self, path: &Path) -> Result<(), FileSystemError> {
         let file = self.open_file(path, OFlags::RDONLY)?;
+        let _permit = self.permit();
         // fdatasync includes size and block map, all that a data file needs; the times that only
         // fsync adds cost a journal commit each. Small files are new or replaced: fsync.
         if is_data_file(path) {
@@ -222,6 +242,7 @@ impl FileSystem for RealFileSystem {
     }
 
     fn sync_file_system(&self) -> Result<(), FileSystemError> {
+        let _permit = self.permit();
         retry_on_intr(|| syncfs(&self.root)).map_err(failed("syncfs"))
     }
 

@@ -1,0 +1,79 @@
+//! What goes wrong on purpose.
+
+use std::path::{Path, PathBuf};
+
+/// Rules of the disk that are broken for a negative control: a simulation that does not find a loss
+/// with one of these proves nothing without.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Planted {
+    /// RWF_DSYNC is taken for a plain write.
+    pub(crate) durable_writes_are_plain: bool,
+    /// Syncs of files do nothing.
+    pub(crate) syncs_do_nothing: bool,
+    /// Syncs of directories do nothing.
+    pub(crate) directory_syncs_do_nothing: bool,
+    /// Syncs of the whole file system do nothing.
+    pub(crate) file_system_syncs_do_nothing: bool,
+}
+
+/// What an operation is about to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    GoOn,
+    /// EIO.
+    Fail,
+    /// The process is dying.
+    Stop,
+}
+
+/// Faults to inject, counted over all operations of one file system.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Faults {
+    pub(super) planted: Planted,
+    operations: u64,
+    fail_at: Option<u64>,
+    fail_files: Vec<PathBuf>,
+    stop_at: Option<u64>,
+}
+
+impl Faults {
+    pub(super) fn operations(&self) -> u64 {
+        self.operations
+    }
+
+    /// The next operation but `after` fails with EIO.
+    pub(super) fn fail_after(&mut self, after: u64) {
+        self.fail_at = Some(self.operations + after);
+    }
+
+    /// Every operation on this file, or below this directory, fails with EIO.
+    pub(super) fn fail_file(&mut self, path: &Path) {
+        self.fail_files.push(path.to_owned());
+    }
+
+    /// `after` more operations happen, none after them.
+    pub(super) fn stop_after(&mut self, after: u64) {
+        self.stop_at = Some(self.operations + after);
+    }
+
+    pub(super) fn stop_now(&mut self) {
+        self.stop_at = Some(0);
+    }
+
+    /// A new process, a new disk.
+    pub(super) fn clear(&mut self) {
+        *self = Self { planted: self.planted, operations: self.operations, ..Self::default() };
+    }
+
+    /// Counts an operation on `path`.
+    pub(super) fn judge(&mut self, path: &Path) -> Verdict {
+        if self.stop_at.is_some_and(|at| self.operations >= at) {
+            return Verdict::Stop;
+        }
+        let own = self.operations;
+        self.operations += 1;
+        let hit =
+            self.fail_at == Some(own) || self.fail_files.iter().any(|file| path.starts_with(file));
+        if hit { Verdict::Fail } else { Verdict::GoOn }
+    }
+}

@@ -7,6 +7,15 @@ use std::thread;
 /// Ends the process if it is dropped by a panic. (The release build aborts at the panic itself.)
 pub(super) struct AbortOnPanic;
 
+impl AbortOnPanic {
+    /// Runs a shard's logic: its panic ends the process here, before anything is unwound that
+    /// would wait for the kernel.
+    pub(super) fn guard<R>(logic: impl FnOnce() -> R) -> R {
+        let _abort = Self;
+        logic()
+    }
+}
+
 impl Drop for AbortOnPanic {
     fn drop(&mut self) {
         if thread::panicking() {

@@ -155,7 +155,7 @@ async fn run_turns<L: ShardLoop>(
         let sleep = {
             let Shard { logic, ring } = &mut *shard.borrow_mut();
             ring.pump(&mut completions);
-            let turn = logic.turn(ring, &mut completions);
+            let turn = AbortOnPanic::guard(|| logic.turn(ring, &mut completions));
             assert!(completions.is_empty(), "a turn takes all completions");
             if logic.has_background() {
                 wakeup.wake();
@@ -204,7 +204,7 @@ async fn run_background<L: ShardLoop>(
         while !wakeup.stop.get() {
             let more = {
                 let Shard { logic, ring } = &mut *shard.borrow_mut();
-                let more = logic.background(ring);
+                let more = AbortOnPanic::guard(|| logic.background(ring));
                 if ring.has_work() || !logic.is_idle() {
                     // What the slice has submitted is pumped by the foreground.
                     bell.ring_if_parked();

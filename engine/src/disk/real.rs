@@ -118,7 +118,6 @@ impl RealFileSystem {
             let piece = usize::try_from(to - position).unwrap_or(usize::MAX).min(ZERO_PIECE_BYTES);
             let piece = if self.is_direct(path) { direct::round_up(piece) } else { piece };
             if let Err(error) = write_all(file, position, &zeros[..piece]) {
-                // Gives the blocks back: a full disk must not stay full of room that was refused.
                 let _ = set_length_of(file, length);
                 return Err(error);
             }
@@ -215,11 +214,17 @@ impl FileSystem for RealFileSystem {
             return Ok(());
         }
         let _permit = self.permit();
+        let length = length_of(&file)?;
         // No KEEP_SIZE: a write that moves the size later costs an exclusive lock and a journal commit.
         match retry_on_intr(|| fallocate(&file, FallocateFlags::empty(), from, to - from)) {
             Ok(()) => Ok(()),
             Err(Errno::OPNOTSUPP) => self.allocate_by_writing(&file, path, to),
-            Err(errno) => Err(failed("fallocate")(errno)),
+            Err(errno) => {
+                // ext4 keeps what it found before it ran out: a full disk must not stay full of room
+                // that was refused.
+                let _ = set_length_of(&file, length);
+                Err(failed("fallocate")(errno))
+            }
         }
     }
 

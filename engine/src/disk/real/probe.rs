@@ -119,7 +119,9 @@ fn upper_of(mount: &Mount, mountinfo: &str) -> Option<Mount> {
     if mount.file_system != "overlay" {
         return None;
     }
-    Mount::of(Path::new(mount.value_of("upperdir")?), mountinfo)
+    let upper = Mount::of(Path::new(mount.value_of("upperdir")?), mountinfo)?;
+    // In a container the path is the host's, and leads to the overlay itself.
+    (upper.file_system != "overlay").then_some(upper)
 }
 
 fn judge_stability(mount: Option<&Mount>, storage: Option<&Mount>, dsync: bool) -> StableWrites {

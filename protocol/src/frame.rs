@@ -124,3 +124,101 @@ pub fn decode_any_response(
     let header = ResponseHeader::decode(&mut reader, api_key, version)?;
     Ok((header.correlation_id, Response::decode(api_key, version, &reader.rest())?))
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::{
+        ApiKey, CorrelationId, EncodeError, FrameSizeError, Request, RequestHeader, Response,
+        SIZE_BYTES, decode_any_response, decode_request, decode_response, encode_request,
+        encode_response, frame_bytes,
+    };
+    use crate::messages::fetch::{FetchResponse, FetchableTopicResponse, PartitionData};
+    use crate::messages::metadata::{MetadataRequest, MetadataRequestTopic};
+    use crate::string::Str;
+    use crate::wire::Records;
+
+    fn without_size(parts: &[Bytes]) -> Bytes {
+        let frame = Bytes::from(parts.concat());
+        let size = *frame.first_chunk().unwrap();
+        assert_eq!(frame_bytes(size, frame.len()), Ok(frame.len() - SIZE_BYTES));
+        frame.slice(SIZE_BYTES..)
+    }
+
+    #[test]
+    fn sizes_are_checked_before_anything_is_read() {
+        assert_eq!(frame_bytes([0, 0, 1, 0], 256), Ok(256));
+        assert_eq!(
+            frame_bytes([0, 0, 1, 1], 256),
+            Err(FrameSizeError { size: 257, bytes_max: 256 })
+        );
+        assert!(frame_bytes([0xff; 4], usize::MAX).is_err());
+        // The first bytes of a TLS handshake.
+        assert!(frame_bytes([0x16, 3, 1, 2], 100 << 20).is_err());
+    }
+
+    #[test]
+    fn a_fetch_response_carries_its_batches_uncopied_in_every_version() {
+        let batches = [Bytes::from(vec![1; 500]), Bytes::from(vec![2; 300])];
+        for version in ApiKey::Fetch.served() {
+            let partition = |records: &[Bytes]| PartitionData {
+                records: Records::from(records.to_vec()),
+                ..PartitionData::default()
+            };
+            let topic = FetchableTopicResponse {
+                partitions: vec![partition(&batches), partition(&[]), partition(&batches[..1])],
+                ..FetchableTopicResponse::default()
+            };
+            let body = FetchResponse { responses: vec![topic], ..FetchResponse::default() };
+            let response = Response::from(body.clone());
+            let parts = encode_response(CorrelationId(5), version, &response);
+            let sent: Vec<_> = parts.iter().map(|part| part.as_ptr()).collect();
+            for batch in &batches {
+                assert!(sent.contains(&batch.as_ptr()), "version {version}");
+            }
+            // Head, two batches, what is between, one batch, and the tags of flexible versions.
+            let tags = usize::from(ApiKey::Fetch.is_flexible(version));
+            assert_eq!(parts.len(), 5 + tags);
+            let frame = without_size(&parts);
+            let decoded = decode_response::<FetchResponse>(version, &frame);
+            assert_eq!(decoded, Ok((CorrelationId(5), body)));
+            let decoded = decode_any_response(ApiKey::Fetch, version, &frame);
+            assert_eq!(decoded, Ok((CorrelationId(5), response)));
+        }
+    }
+
+    fn metadata_request(version: i16, name: &str) -> (RequestHeader, Request) {
+        let header = RequestHeader {
+            api_key: ApiKey::Metadata,
+            api_version: version,
+            correlation_id: CorrelationId(1),
+            client_id: Some(Str::from("test")),
+        };
+        let topic = MetadataRequestTopic { name: Some(name.into()), ..Default::default() };
+        let body = MetadataRequest { topics: Some(vec![topic]), ..MetadataRequest::default() };
+        (header, body.into())
+    }
+
+    #[test]
+    fn requests_round_trip_and_those_that_cannot_be_sent_are_refused() {
+        for version in ApiKey::Metadata.served() {
+            let (header, request) = metadata_request(version, "topic");
+            let frame = without_size(&encode_request(&header, &request).unwrap());
+            assert_eq!(decode_request(&frame), Ok((header, request)));
+        }
+        let (header, request) = metadata_request(13, "topic");
+        let error = EncodeError::UnsupportedVersion { version: 13 };
+        assert_eq!(encode_request(&header, &request), Err(error));
+        let (header, request) = metadata_request(12, &"x".repeat(40_000));
+        assert_eq!(encode_request(&header, &request), Err(EncodeError::StringTooLong));
+    }
+
+    #[test]
+    fn bytes_after_the_last_field_are_ignored() {
+        let (header, request) = metadata_request(1, "topic");
+        let frame = without_size(&encode_request(&header, &request).unwrap());
+        let longer = Bytes::from([&frame[..], b"more"].concat());
+        assert_eq!(decode_request(&longer), Ok((header, request)));
+    }
+}

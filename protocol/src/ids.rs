@@ -51,7 +51,30 @@ impl TopicId {
     pub fn is_none(self) -> bool {
         self == Self::NONE
     }
+
+    /// Reads Kafka's text form, as it stands in `partition.metadata` and on command lines.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() != DIGITS {
+            return None;
+        }
+        let (mut bits, mut padding) = (0u128, 0);
+        for (index, digit) in text.chars().enumerate() {
+            let value = ALPHABET.iter().position(|letter| *letter == digit)? as u128;
+            if index + 1 < DIGITS {
+                bits = bits << 6 | value;
+            } else {
+                bits = bits << 2 | value >> 4;
+                padding = value & 0b1111;
+            }
+        }
+        (padding == 0).then_some(Self(bits.to_be_bytes()))
+    }
 }
+
+const ALPHABET: [char; 64] = base64_alphabet();
+/// 22 digits of 6 bits hold 132 bits: the last digit ends in four bits of padding.
+const DIGITS: usize = 22;
 
 impl From<[u8; 16]> for TopicId {
     fn from(raw: [u8; 16]) -> Self {
@@ -62,11 +85,9 @@ impl From<[u8; 16]> for TopicId {
 /// Kafka's text form: URL-safe base64 of the sixteen bytes, without padding.
 impl fmt::Display for TopicId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const ALPHABET: [char; 64] = base64_alphabet();
         let mut bits = u128::from_be_bytes(self.0);
-        // 22 digits of 6 bits hold 132 bits: the last digit has four bits of padding.
-        for digit in 0..22 {
-            let value = if digit < 21 { bits >> 122 } else { (bits >> 126) << 4 };
+        for digit in 1..=DIGITS {
+            let value = if digit < DIGITS { bits >> 122 } else { (bits >> 126) << 4 };
             bits <<= 6;
             fmt::Write::write_char(formatter, ALPHABET[(value & 63) as usize])?;
         }
@@ -101,5 +122,11 @@ mod tests {
         // Python: base64.urlsafe_b64encode(bytes(range(240, 256)))
         let id = TopicId(std::array::from_fn(|index| 240 + u8::try_from(index).unwrap()));
         assert_eq!(id.to_string(), "8PHy8_T19vf4-fr7_P3-_w");
+        assert_eq!(TopicId::parse("8PHy8_T19vf4-fr7_P3-_w"), Some(id));
+        for wrong in
+            ["", "8PHy8_T19vf4-fr7_P3-_x", "8PHy8_T19vf4-fr7_P3-_", "8PHy8/T19vf4-fr7_P3-_w"]
+        {
+            assert_eq!(TopicId::parse(wrong), None);
+        }
     }
 }

@@ -8,7 +8,7 @@ pub const STRING_BYTES_MAX: usize = 0x7fff;
 /// What decoded arrays may take in memory beyond [`DECODED_BYTES_BASE`], per byte of the frame.
 ///
 /// Frames of real clients stay below 8: a fetch partition takes 33 bytes on the wire and 48 in memory, a
-/// topic name of ten letters 11 and 56. The worst that the types allow is 56 for an array of empty
+/// topic name of ten letters 11 and 56. The worst that the types allow is 32 for an array of empty
 /// strings; such frames are refused beyond the base.
 pub const DECODED_BYTES_PER_FRAME_BYTE_MAX: usize = 16;
 

@@ -1,1 +1,48 @@
-//! soon
+//! The record batch (magic 2): the same bytes on the wire, in memory and on disk.
+//!
+//! ```text
+//!  0        8        12      16 17   21  23     27        35       43      51  53     57      61
+//!  | base   | batch  | leader |m| crc |at | last | base    | max     | prod. |ep | base | count | records…
+//!  | offset | length | epoch  |a|     |tr | Δ    | timest. | timest. | id    |   | seq. |       |
+//!           └ counts from here on ┘     └ the CRC covers from here on
+//! ```
+//!
+//! Base offset and leader epoch are the broker's to write; they lie before the CRC's range, so an append
+//! patches sixteen bytes and recomputes nothing.
+//!
+//! | file | job |
+//! |---|---|
+//! | `header.rs` | the fields and where they are |
+//! | `walk.rs` | the batches in a run of bytes |
+//! | `validate.rs` | what a producer's batch must be before it is appended |
+//! | `stamp.rs` | what the broker writes into a batch |
+//! | `record.rs` | the records in a batch's uncompressed data |
+//! | `builder.rs` | records to a batch |
+//! | `compression.rs` | the codecs |
+
+mod builder;
+mod compression;
+mod header;
+#[cfg(test)]
+mod oracle;
+mod record;
+mod stamp;
+mod validate;
+mod walk;
+
+pub use builder::{BatchBuilder, BatchOptions, HeaderField};
+pub use compression::{Compression, DecompressError};
+pub use header::{
+    ATTRIBUTES_AT, Attributes, BASE_OFFSET_AT, BASE_SEQUENCE_AT, BASE_TIMESTAMP_AT,
+    BATCH_LENGTH_AT, BatchHeader, CRC_AT, CRC_COVERS_FROM, HEADER_BYTES, LAST_OFFSET_DELTA_AT,
+    LENGTH_COUNTS_FROM, MAGIC, MAGIC_AT, MAX_TIMESTAMP_AT, PARTITION_LEADER_EPOCH_AT,
+    PATCHED_BYTES, PRODUCER_EPOCH_AT, PRODUCER_ID_AT, Producer, RECORD_COUNT_AT, TimestampType,
+    increment_sequence,
+};
+pub use record::{Header, Headers, Record, RecordError, RecordIterator};
+pub use stamp::{patch, stamp_log_append_time};
+pub use validate::{
+    ProduceBatchError, ProduceRules, RecordBatch, RecordRules, RecordsError, validate_produce,
+    validate_records,
+};
+pub use walk::{BatchSlice, BatchWalk, WalkError};

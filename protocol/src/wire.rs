@@ -26,5 +26,7 @@ pub use reader::{DecodeError, Reader};
 pub use records::Records;
 pub(crate) use value::Nullable;
 pub use value::{Context, Wire};
-pub(crate) use varint::{varint_length, varlong_length, write_varint, write_varlong};
+pub(crate) use varint::{
+    read_varint, read_varlong, varint_length, varlong_length, write_varint, write_varlong,
+};
 pub use writer::{EncodeError, Writer};

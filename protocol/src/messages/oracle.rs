@@ -18,7 +18,7 @@ use crate::string::Str;
 use crate::wire::generate::{Generate, Source};
 use crate::wire::{Context, Reader, Wire, Writer};
 
-const SEEDS: u64 = 150;
+const SEEDS: u64 = 60;
 
 macro_rules! oracle {
     ($($api:ident, $module:ident, $request:ident, $response:ident;)*) => { $(

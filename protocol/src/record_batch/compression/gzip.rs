@@ -1,0 +1,19 @@
+//! gzip, of one member or several.
+
+use std::io::Write;
+
+use flate2::Compression as Level;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
+
+use super::{DecompressError, read_bounded};
+
+pub(super) fn compress(data: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Level::default());
+    encoder.write_all(data).expect("memory does not fail");
+    encoder.finish().expect("memory does not fail")
+}
+
+pub(super) fn decompress(data: &[u8], bytes_max: usize) -> Result<Vec<u8>, DecompressError> {
+    read_bounded(MultiGzDecoder::new(data), bytes_max)
+}

@@ -1,0 +1,18 @@
+//! lz4 frames. Java's client reads independent blocks only.
+
+use std::io::Write;
+
+use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
+
+use super::{DecompressError, read_bounded};
+
+pub(super) fn compress(data: &[u8]) -> Vec<u8> {
+    let info = FrameInfo::new().block_mode(BlockMode::Independent).block_size(BlockSize::Max64KB);
+    let mut encoder = FrameEncoder::with_frame_info(info, Vec::new());
+    encoder.write_all(data).expect("memory does not fail");
+    encoder.finish().expect("memory does not fail")
+}
+
+pub(super) fn decompress(data: &[u8], bytes_max: usize) -> Result<Vec<u8>, DecompressError> {
+    read_bounded(FrameDecoder::new(data), bytes_max)
+}

@@ -1,0 +1,87 @@
+//! snappy: Java's clients wrap it in the stream format of the xerial library, librdkafka sends it raw.
+//! Both are read; the stream is written.
+//!
+//! ```text
+//! stream   82 'S' 'N' 'A' 'P' 'P' 'Y' 00 │ version i32 │ compatible i32 │ { length i32 │ raw snappy }…
+//! ```
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
+
+use snap::raw::{Decoder, Encoder, decompress_len};
+
+use super::DecompressError;
+
+const MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
+const VERSIONS: [u8; 8] = [0, 0, 0, 1, 0, 0, 0, 1];
+/// The block size of Java's stream.
+const BLOCK_BYTES: usize = 32 * 1024;
+
+pub(super) fn compress(data: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(data.len().div_ceil(2).saturating_add(64));
+    out.extend(MAGIC);
+    out.extend(VERSIONS);
+    let mut encoder = Encoder::new();
+    for block in data.chunks(BLOCK_BYTES) {
+        let compressed = encoder.compress_vec(block).expect("a block is far below 4 GiB");
+        let length = u32::try_from(compressed.len()).expect("a block is far below 4 GiB");
+        out.extend(length.to_be_bytes());
+        out.extend(compressed);
+    }
+    out
+}
+
+pub(super) fn decompress(data: &[u8], bytes_max: usize) -> Result<Vec<u8>, DecompressError> {
+    let mut out = Vec::new();
+    let Some(mut rest) = after_stream_header(data) else {
+        append_raw(&mut out, data, bytes_max)?;
+        return Ok(out);
+    };
+    while !rest.is_empty() {
+        // Streams may be concatenated.
+        if let Some(after) = after_stream_header(rest) {
+            rest = after;
+            continue;
+        }
+        let (length, after) = rest.split_first_chunk().ok_or(DecompressError::Corrupt)?;
+        let length = u32::from_be_bytes(*length) as usize;
+        let (block, after) = after.split_at_checked(length).ok_or(DecompressError::Corrupt)?;
+        append_raw(&mut out, block, bytes_max)?;
+        rest = after;
+    }
+    Ok(out)
+}
+
+fn after_stream_header(data: &[u8]) -> Option<&[u8]> {
+    let (_, after) = data.strip_prefix(&MAGIC)?.split_first_chunk::<8>()?;
+    Some(after)
+}
+
+/// The length stands at the front of raw snappy, so the bound is checked before anything is allocated.
+fn append_raw(out: &mut Vec<u8>, block: &[u8], bytes_max: usize) -> Result<(), DecompressError> {
+    let length = decompress_len(block).map_err(|_| DecompressError::Corrupt)?;
+    let start = out.len();
+    let end = start.saturating_add(length);
+    if end > bytes_max {
+        return Err(DecompressError::TooLarge { bytes_max });
+    }
+    out.resize(end, 0);
+    let target = out.get_mut(start..).unwrap_or_default();
+    let written = Decoder::new().decompress(block, target).map_err(|_| DecompressError::Corrupt)?;
+    if written != length {
+        return Err(DecompressError::Corrupt);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{compress, decompress};
+
+    #[test]
+    fn raw_and_concatenated_streams_are_read() {
+        let data = b"snappy ".repeat(20_000);
+        let raw = snap::raw::Encoder::new().compress_vec(&data).unwrap();
+        assert_eq!(decompress(&raw, data.len()).as_ref(), Ok(&data));
+        let twice = [compress(&data), compress(&data)].concat();
+        assert_eq!(decompress(&twice, 2 * data.len()), Ok(data.repeat(2)));
+    }
+}

@@ -1,0 +1,27 @@
+//! zstd.
+
+use zstd::stream::read::Decoder;
+
+use super::{DecompressError, read_bounded};
+
+/// What Kafka's clients use unless told otherwise.
+const LEVEL: i32 = 3;
+
+/// A window of 8 MiB, which every decoder is asked to support whatever the content's size.
+const WINDOW_LOG_MIN: u32 = 23;
+/// zstd's own default limit.
+const WINDOW_LOG_MAX: u32 = 27;
+
+pub(super) fn compress(data: &[u8]) -> Vec<u8> {
+    zstd::bulk::compress(data, LEVEL).expect("memory does not fail")
+}
+
+pub(super) fn decompress(data: &[u8], bytes_max: usize) -> Result<Vec<u8>, DecompressError> {
+    let mut decoder = Decoder::with_buffer(data).map_err(|_| DecompressError::Corrupt)?;
+    // The frame's header names the window, which the decoder allocates: bound it like the content.
+    let bound = usize::BITS.saturating_sub(bytes_max.leading_zeros());
+    decoder
+        .window_log_max(bound.clamp(WINDOW_LOG_MIN, WINDOW_LOG_MAX))
+        .map_err(|_| DecompressError::Corrupt)?;
+    read_bounded(decoder, bytes_max)
+}

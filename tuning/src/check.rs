@@ -47,7 +47,7 @@ impl Check {
     /// One sentence with the next command, for a node that refuses to start.
     pub fn sentence(&self) -> String {
         let Self { title, current, wanted, .. } = self;
-        let finding = format!("{title} is {current}, wanted: {wanted}");
+        let finding = format!("{title}: {current}, wanted: {wanted}");
         match &self.mend {
             Some(mend) => format!("{finding}; to mend it: {mend}"),
             None => finding,

@@ -1,8 +1,11 @@
 //! Which container runs us, and its system-call filter: Docker's default one refuses io_uring.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use crate::host_root::{HostRoot, field};
+use crate::mounts::Mount;
 
 /// The container as far as it can be told from inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -43,13 +46,13 @@ impl ContainerFacts {
             Some("1" | "2") => Seccomp::Filtered,
             _ => Seccomp::Unknown,
         };
-        Self { container: Container::detect(host), seccomp }
+        Self { container: Container::detect(host, seccomp), seccomp }
     }
 }
 
 impl Container {
     /// From the surest sign to the weakest.
-    fn detect(host: &HostRoot) -> Option<Self> {
+    fn detect(host: &HostRoot, seccomp: Seccomp) -> Option<Self> {
         // Entries of an environment are separated by NUL; each is `NAME=value`.
         let environment = host.text("/proc/self/environ").unwrap_or_default();
         let variable = |name: &str| {
@@ -63,7 +66,9 @@ impl Container {
         if host.exists("/run/.containerenv") || group_names("libpod") {
             return Some(Self::Podman);
         }
-        if host.exists("/.dockerenv") || group_names("docker") {
+        let docker_image = host.exists("/.dockerenv");
+        let contained = seccomp == Seccomp::Filtered || !root_is_a_disk(host);
+        if (docker_image && contained) || group_names("docker") {
             return Some(Self::Docker);
         }
         match variable("container") {
@@ -77,4 +82,11 @@ impl Container {
             None => None,
         }
     }
+}
+
+/// A virtual machine whose disk was made from a container's image still has that image's files.
+fn root_is_a_disk(host: &HostRoot) -> bool {
+    let mounts = Mount::all(host);
+    let root = Mount::holding(&mounts, Path::new("/"));
+    root.is_some_and(|mount| mount.source.starts_with("/dev/"))
 }

@@ -127,7 +127,7 @@ fn locked_memory_below_512_kib_is_fatal_unless_a_capability_lifts_it() {
     assert_eq!(fatal(&checks), ["process.memlock"]);
     assert_eq!(
         by_id(&checks, "process.memlock").sentence(),
-        "the limit on locked memory is 64 KiB, wanted: 512 KiB or more; to mend it: docker run \
+        "the limit on locked memory: 64 KiB, wanted: 512 KiB or more; to mend it: docker run \
          --ulimit memlock=-1 …"
     );
     let ordinary = host(&RecordedTree::unpack(NUMA_SERVER), RingProbe::Works);

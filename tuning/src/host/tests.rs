@@ -126,6 +126,12 @@ fn containers_are_told_apart() {
 }
 
 #[test]
+fn a_machine_made_from_a_containers_image_is_no_container() {
+    let tree = RecordedTree::unpack(VIRTUAL_MACHINE).with("/.dockerenv", "");
+    assert_eq!(HostFacts::read(&tree.root()).container.container, None);
+}
+
+#[test]
 fn a_host_that_shows_nothing_still_has_one_cpu() {
     let facts = facts("");
     assert_eq!(facts.cpus.usable_count(), 1);

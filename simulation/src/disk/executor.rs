@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use engine::disk::operation::JobOutput;
-use engine::disk::{
+use broker::engine::disk::operation::JobOutput;
+use broker::engine::disk::{
     DirId, DiskEffect, DiskEvent, DiskOp, DiskOutput, FileId, FileSystemError, Job, OpId, job,
 };
-use runtime::memory::Block;
+use broker::runtime::memory::Block;
 
 use super::file_system::{ReadTicket, VirtualFileSystem, WriteTicket};
 use super::inode::Moment;

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use engine::disk::{DirectoryEntry, FileSystem, FileSystemError};
+use broker::engine::disk::{DirectoryEntry, FileSystem, FileSystemError};
 
 use super::fault::{Faults, Planted, Verdict};
 use super::inode::{Change, ChangeId, Inode, Moment};

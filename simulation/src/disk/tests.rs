@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::rc::Rc;
 
-use bytes::Bytes;
-use engine::disk::{
+use broker::engine::disk::{
     DirId, DiskClass, DiskEffect, DiskOp, DiskOutput, FileId, FileSystem, FileSystemError, Job,
     OpId, Step,
 };
-use runtime::memory::Arena;
+use broker::runtime::memory::Arena;
+use bytes::Bytes;
 
 use super::inode::SECTOR_BYTES;
 use super::{Planted, VirtualDisk, VirtualFileSystem};

@@ -8,8 +8,38 @@
 //!
 //! | module | job |
 //! |---|---|
+//! | [`batch`] | what is asked of a batch header that was read back |
+//! | [`config`] | properties of a log and of a shard's engine |
 //! | [`disk`] | the seam to files: operations, jobs, the file-system trait, the real file system |
+//! | [`engine`] | one shard's engine: appends, group commit, checkpoints, reads, retention, lifecycle |
+//! | [`journal`] | layout of the shard's journal, its writing and its reading back |
 //! | [`limits`] | every bound of the engine, with its arithmetic |
+//! | [`partition`] | one partition's log: segments, tail in memory, indexes, epochs, producers |
+//! | [`recovery`] | from what a crash left to logs that can be served |
+//! | [`request`] | what the broker asks and hears |
 
+pub mod batch;
+pub mod config;
 pub mod disk;
+pub mod engine;
+pub mod journal;
 pub mod limits;
+pub mod partition;
+pub mod recovery;
+pub mod request;
+
+use protocol::{PartitionIndex, TopicId};
+
+pub use engine::{Engine, EngineStart};
+
+/// A partition of a topic: by the topic's identity, so that a recreated topic is another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartitionId {
+    pub topic_id: TopicId,
+    pub partition: PartitionIndex,
+}
+
+impl PartitionId {
+    /// Stands in journal entries that are about no partition.
+    pub const NONE: Self = Self { topic_id: TopicId::NONE, partition: PartitionIndex(-1) };
+}

@@ -3,3 +3,128 @@
 /// Direct I/O granularity: addresses, positions and lengths of data-file writes are multiples of it.
 /// 4 KiB is the physical block of practically every drive and never smaller than its logical block.
 pub const BLOCK_BYTES: usize = 4096;
+
+/// Largest journal group on disk: what one write may hold. 1 MiB writes at depth 4 reach the device's
+/// full durable speed (3.3 GB/s where 4 KiB ones take 102 µs), larger ones only add latency.
+pub const JOURNAL_GROUP_BYTES_MAX: usize = 1 << 20;
+
+/// Entries of one group: bounds the table to 352 KiB, so that bodies keep two thirds of a group.
+pub const JOURNAL_GROUP_ENTRIES_MAX: usize = 4096;
+
+/// Groups written and not acknowledged: at 1 MiB each this is the depth at which durable direct writes
+/// level off; recovery must order no more than these.
+pub const JOURNAL_GROUPS_IN_FLIGHT_MAX: usize = 8;
+
+/// A further group is begun beside one in flight only when this much waits: a 64 KiB durable write
+/// costs the same as 4 KiB, so smaller groups would only add writes.
+pub const JOURNAL_GROUP_BYTES_EAGER: usize = 128 << 10;
+
+/// Journal files of a shard.
+pub const JOURNAL_FILES: usize = 4;
+
+/// Size of a data shard's journal file.
+pub const JOURNAL_FILE_BYTES: u64 = 64 << 20;
+
+/// Size of a dedicated shard's journal file (controller, coordinator).
+pub const JOURNAL_FILE_BYTES_DEDICATED: u64 = 16 << 20;
+
+/// The file an incarnation begins in, prewritten before the node listens: small, so that starting is
+/// quick (4 MiB take a few milliseconds), and large enough for most openings.
+pub const JOURNAL_FIRST_FILE_BYTES: u64 = 4 << 20;
+
+/// A shard that has been idle this long writes one empty group, so that the acknowledged end on disk
+/// catches up with the last group.
+pub const JOURNAL_IDLE_MS: u64 = 100;
+
+/// A run of one partition at least this long goes straight to its segment, and the journal gets a
+/// pointer: bulk traffic is not written twice.
+pub const BYPASS_RUN_BYTES_MIN: u64 = 256 << 10;
+
+/// Appends of a partition are gathered into runs up to this long (a single larger batch is a run).
+pub const RUN_BYTES_MAX: u64 = 1 << 20;
+
+/// Runs on their way to segments, for each shard.
+pub const BYPASS_RUNS_IN_FLIGHT_MAX: usize = 8;
+
+/// Write-behind starts when this much of a partition is durable in the journal and not in its segment.
+pub const WRITE_BEHIND_BYTES_MIN: u64 = 64 << 10;
+/// One write-behind operation is at most this long.
+pub const WRITE_BEHIND_BYTES_MAX: u64 = 1 << 20;
+/// Write-behind operations in flight, for each shard.
+pub const WRITE_BEHIND_IN_FLIGHT_MAX: usize = 8;
+
+/// Segment files grow by at least this much: 5,000 partitions of 64 KiB are 320 MiB.
+pub const SEGMENT_STEP_BYTES_MIN: u64 = 64 << 10;
+/// … doubling up to this: one extension a second at 32 MiB/s.
+pub const SEGMENT_STEP_BYTES_MAX: u64 = 32 << 20;
+
+/// Classes of tail chunks; a partition moves up when it fills chunks quickly. 5,000 idle partitions
+/// hold at most one 4 KiB chunk each: 20 MiB.
+pub const CHUNK_BYTES: [usize; 3] = [4 << 10, 64 << 10, 1 << 20];
+/// A chunk that filled within this time moves its partition to the next class.
+pub const CHUNK_FAST_FILL_MS: u64 = 200;
+
+/// Distance of entries in the sparse offset index when the topic does not say otherwise.
+pub const INDEX_INTERVAL_BYTES: u32 = 4096;
+
+/// Bytes of one catch-up read: at 1 MiB sequential direct reads reach the device's full speed.
+pub const READ_WINDOW_BYTES: usize = 1 << 20;
+/// First read of a consumer whose place is not known precisely: enough for an index interval and a batch.
+pub const READ_WINDOW_BYTES_MIN: usize = 64 << 10;
+/// Disk reads of consumers in progress, for each shard; more wait in order.
+pub const READS_IN_FLIGHT_MAX: usize = 64;
+/// Parts of a batch list one read gives: bounds the send vector of a response.
+pub const READ_PARTS_MAX: usize = 256;
+
+/// Memory of loaded index files of finished segments, for each shard.
+pub const INDEX_CACHE_BYTES_MAX: usize = 16 << 20;
+/// Largest index file read: a 2 GiB segment with an entry each 128 bytes.
+pub const INDEX_FILE_BYTES_MAX: u64 = 256 << 20;
+
+/// Batches of a producer that are remembered to recognise a duplicate: clients keep at most five in flight.
+pub const PRODUCER_BATCHES_MAX: usize = 5;
+/// Producers remembered for each partition; the one that was silent longest goes first.
+pub const PRODUCERS_PER_PARTITION_MAX: usize = 65_536;
+
+/// What the records of one batch may become when a topic's rules need to look at them.
+pub const DECOMPRESSED_BYTES_MAX: usize = 256 << 20;
+
+/// Appends of a partition waiting for room (a new segment, an extension, memory).
+pub const APPENDS_WAITING_MAX: usize = 1 << 16;
+
+/// A checkpoint run begins at the latest when this much went to segments directly since the last one:
+/// recovery verifies these runs, at 1 GB/s and more it is a quarter of a second.
+pub const CHECKPOINT_BYPASS_BYTES: u64 = 256 << 20;
+/// … and when the oldest unflushed byte is this old.
+pub const CHECKPOINT_INTERVAL_MS: u64 = 10_000;
+/// Files synced one by one in a checkpoint; above it one sync of the file system is cheaper.
+pub const CHECKPOINT_FILE_SYNCS_MAX: usize = 16;
+
+/// Retention and rolling by time are looked at this often.
+pub const RETENTION_INTERVAL_MS: u64 = 1_000;
+
+/// Partitions of one shard: each can need a 4 KiB fragment logged again for each journal file, and half
+/// a 64 MiB file must suffice for all of them.
+pub const PARTITIONS_PER_SHARD_MAX: usize = 8_192;
+
+/// Free space that is left to metadata, deletions and checkpoints: appends are refused below it.
+pub const FREE_BYTES_RESERVED: u64 = 64 << 20;
+
+/// Data files that a shard keeps open. Opening one costs a trip to the helper thread, some 20 µs.
+pub const OPEN_FILES_MAX: usize = 1_024;
+
+/// Reads of consumers that are in the kernel at once, for each shard; more wait in order. 8 × 1 MiB is
+/// the depth at which sequential direct reads level off.
+pub const CATCH_UP_READS_IN_KERNEL_MAX: usize = 8;
+
+/// Jobs and openings that the helper thread of a shard has been handed; more wait before it.
+pub const HELPER_QUEUE_SLOTS: usize = 64;
+
+/// Calls of a node that hold a kernel thread for long (fsync, fallocate, unlink) at once: with more, a
+/// burst of new topics would take the device from the journals.
+pub const SLOW_CALLS_IN_FLIGHT_MAX: u32 = 4;
+
+const _: () =
+    assert!(PARTITIONS_PER_SHARD_MAX as u64 * BLOCK_BYTES as u64 <= JOURNAL_FILE_BYTES / 2);
+const _: () = assert!(BYPASS_RUN_BYTES_MIN * 2 < JOURNAL_GROUP_BYTES_MAX as u64);
+const _: () = assert!(JOURNAL_GROUP_BYTES_MAX as u64 * 2 <= JOURNAL_FIRST_FILE_BYTES);

@@ -44,6 +44,13 @@ pub fn perform(
             output.files.push(read_file(fs, path, *length_max)?);
             Ok(())
         }
+        Step::RequireFree(bytes) => {
+            if fs.free_bytes()? < *bytes {
+                Err(FileSystemError::NoSpace)
+            } else {
+                Ok(())
+            }
+        }
         Step::FreeBytes => {
             output.free_bytes = Some(fs.free_bytes()?);
             Ok(())
@@ -89,7 +96,10 @@ pub fn read_file(
         Err(error) => return Err(error),
     };
     if length > length_max {
-        return Err(FileSystemError::Failed { errno: 27, call: "read of a file that is too large" });
+        return Err(FileSystemError::Failed {
+            errno: 27,
+            call: "read of a file that is too large",
+        });
     }
     let mut data = vec![0u8; usize::try_from(length).unwrap_or(usize::MAX)];
     let read = fs.read(path, 0, &mut data)?;

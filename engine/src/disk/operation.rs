@@ -63,30 +63,60 @@ pub enum Step {
     CreateDir(PathBuf),
     /// Makes entries created, renamed or removed in this directory durable.
     SyncDir(PathBuf),
-    Rename { from: PathBuf, to: PathBuf },
+    Rename {
+        from: PathBuf,
+        to: PathBuf,
+    },
     /// Removes a file; absent is fine.
     RemoveFile(PathBuf),
     /// Removes a directory and the files in it; absent is fine.
     RemoveDir(PathBuf),
     /// Makes sure `path` exists with blocks allocated and size set from `from` to `to`.
-    Allocate { path: PathBuf, from: u64, to: u64 },
+    Allocate {
+        path: PathBuf,
+        from: u64,
+        to: u64,
+    },
     /// Writes zeros over the whole of `path` from 0 to `length`, so that later writes find written blocks.
-    Prewrite { path: PathBuf, length: u64 },
+    Prewrite {
+        path: PathBuf,
+        length: u64,
+    },
     /// Direct write at a 4 KiB boundary of a multiple of 4 KiB.
-    Write { path: PathBuf, position: u64, data: Bytes },
+    Write {
+        path: PathBuf,
+        position: u64,
+        data: Bytes,
+    },
     /// Creates or replaces a small file with exactly these bytes (not durable before a `Sync`).
-    WriteFile { path: PathBuf, data: Bytes },
-    SetLength { path: PathBuf, length: u64 },
+    WriteFile {
+        path: PathBuf,
+        data: Bytes,
+    },
+    SetLength {
+        path: PathBuf,
+        length: u64,
+    },
     /// Data and size of one file to stable storage.
     Sync(PathBuf),
     /// Everything written so far on the file system of this log directory to stable storage.
     SyncFileSystem,
     /// Reads a whole small file into the job's output; absent gives `None`.
-    ReadFile { path: PathBuf, length_max: u64 },
+    ReadFile {
+        path: PathBuf,
+        length_max: u64,
+    },
+    /// Ends the job with `NoSpace` unless this many bytes are free: what is left belongs to metadata,
+    /// deletions and checkpoints.
+    RequireFree(u64),
     /// Free bytes of the file system into the job's output.
     FreeBytes,
     /// Builds the offset and time index of a finished segment from its bytes.
-    BuildIndex { directory: PathBuf, base_offset: i64, interval_bytes: u32 },
+    BuildIndex {
+        directory: PathBuf,
+        base_offset: i64,
+        interval_bytes: u32,
+    },
 }
 
 /// An operation on its way to the disk.
@@ -101,7 +131,10 @@ pub struct DiskEffect {
 pub enum DiskOutput {
     Written,
     /// The block of the request and how many of its bytes were read.
-    Read { block: Block, length: usize },
+    Read {
+        block: Block,
+        length: usize,
+    },
     Done(JobOutput),
 }
 

@@ -1,0 +1,319 @@
+//! Appends: checks, room, offsets. The only place where offsets are assigned.
+
+use bytes::Bytes;
+use protocol::Offset;
+use protocol::record_batch::{self, BatchHeader, TimestampType};
+
+use super::{Engine, Slot};
+use crate::batch::BatchView;
+use crate::config::Durability;
+use crate::limits::{APPENDS_WAITING_MAX, RUN_BYTES_MAX};
+use crate::partition::position::LogPosition;
+use crate::partition::producers::SequenceCheck;
+use crate::partition::validate::validate;
+use crate::partition::{PartitionState, PendingAck, Run, RunState, WaitingAppend};
+use crate::request::{AppendError, AppendRequest, Appended, EngineEvent, Token};
+
+/// What became of an append that passed all checks.
+enum Attempt {
+    Appended,
+    /// No room yet; something is on its way that makes some.
+    Wait,
+    Refused(AppendError),
+}
+
+impl Engine {
+    /// Appends one batch; the answer comes as an event once it is durable (or at once, with
+    /// durability=memory). Batches of a partition are appended in the order of the calls.
+    pub fn append(&mut self, request: AppendRequest) {
+        let token = request.token;
+        if let Err(error) = self.admit(request) {
+            self.events.push_back(EngineEvent::Appended { token, result: Err(error) });
+        }
+    }
+
+    fn admit(&mut self, request: AppendRequest) -> Result<(), AppendError> {
+        let slot = self.slot(request.partition).ok_or(AppendError::NotOwner)?;
+        let wall_ms = self.now.wall.0;
+        let partition = self.partition_mut(slot).ok_or(AppendError::NotOwner)?;
+        match partition.state {
+            PartitionState::Open => {}
+            PartitionState::Closing => return Err(AppendError::NotOwner),
+            PartitionState::Suspect | PartitionState::Offline => {
+                return Err(AppendError::Unavailable);
+            }
+        }
+        let header = validate(&request.batch, &partition.config, request.zstd_allowed, wall_ms)
+            .map_err(AppendError::Invalid)?;
+        if partition.waiting.len() >= APPENDS_WAITING_MAX {
+            return Err(AppendError::Overloaded);
+        }
+        let is_first = partition.waiting.is_empty();
+        let append = WaitingAppend { token: request.token, batch: request.batch, header };
+        if is_first {
+            match self.attempt(slot, &append) {
+                Attempt::Appended => return Ok(()),
+                Attempt::Refused(error) => return Err(error),
+                Attempt::Wait => self.metrics.append_waits += 1,
+            }
+        }
+        self.wait(slot, append);
+        Ok(())
+    }
+
+    fn wait(&mut self, slot: Slot, append: WaitingAppend) {
+        let partition = self.partition_mut(slot).expect("the partition was just looked up");
+        partition.waiting.push_back(append);
+        if !std::mem::replace(&mut partition.is_waiting, true) {
+            self.waiting.push_back(slot);
+        }
+    }
+
+    /// Tries waiting appends again, partition by partition, each in order.
+    pub(super) fn retry_waiting(&mut self) {
+        for _ in 0..self.waiting.len() {
+            let Some(slot) = self.waiting.pop_front() else { break };
+            if self.retry_partition(slot) {
+                self.waiting.push_back(slot);
+            } else if let Some(partition) = self.partition_mut(slot) {
+                partition.is_waiting = false;
+            }
+        }
+    }
+
+    /// True if appends of the partition still wait.
+    fn retry_partition(&mut self, slot: Slot) -> bool {
+        loop {
+            let Some(partition) = self.partition_mut(slot) else { return false };
+            let Some(append) = partition.waiting.front().cloned() else { return false };
+            let result = match self.attempt(slot, &append) {
+                Attempt::Wait => return true,
+                Attempt::Appended => None,
+                Attempt::Refused(error) => Some(error),
+            };
+            if let Some(partition) = self.partition_mut(slot) {
+                partition.waiting.pop_front();
+            }
+            if let Some(error) = result {
+                let token = append.token;
+                self.events.push_back(EngineEvent::Appended { token, result: Err(error) });
+            }
+        }
+    }
+
+    fn attempt(&mut self, slot: Slot, append: &WaitingAppend) -> Attempt {
+        let partition = self.partition(slot).expect("callers hold a live slot");
+        let header = &append.header;
+        if header.producer().is_some() {
+            if !partition.producers_known {
+                return Attempt::Refused(AppendError::ProducersUnknown);
+            }
+            match partition.producers.check(header) {
+                SequenceCheck::Append => {}
+                SequenceCheck::Duplicate(batch) => {
+                    self.metrics.duplicates += 1;
+                    self.acknowledge_later(
+                        slot,
+                        append.token,
+                        batch.base,
+                        batch.next,
+                        batch.timestamp,
+                    );
+                    return Attempt::Appended;
+                }
+                SequenceCheck::InvalidEpoch { stored } => {
+                    let actual = header.producer_epoch;
+                    return Attempt::Refused(AppendError::InvalidProducerEpoch { stored, actual });
+                }
+                SequenceCheck::OutOfOrder { expected, actual } => {
+                    return Attempt::Refused(AppendError::OutOfOrderSequence { expected, actual });
+                }
+            }
+        }
+        let bytes = append.batch.len();
+        if self.unjournaled_bytes > self.unjournaled_bytes_max()
+            || !self.ensure_segment_room(slot, header, bytes as u64)
+            || !self.ensure_tail_room(slot, bytes)
+        {
+            return Attempt::Wait;
+        }
+        self.append_now(slot, append)
+    }
+
+    /// Appended and not yet taken by the journal: half a journal file can always be drained.
+    fn unjournaled_bytes_max(&self) -> u64 {
+        self.config.journal_file_bytes / 2
+    }
+
+    /// Everything is reserved: assigns offsets and copies the batch into the tail.
+    fn append_now(&mut self, slot: Slot, append: &WaitingAppend) -> Attempt {
+        let now = self.now;
+        let now_ms = self.now_ms();
+        let arena = self.arena.clone();
+        let partition = self.partition_mut(slot).expect("callers hold a live slot");
+        let at = (partition.end.segment, partition.end.position);
+        let before = partition.tail.memory_bytes();
+        let Some(blocks) = partition.tail.reserve(&arena, now_ms, at, append.batch.len()) else {
+            return Attempt::Wait;
+        };
+        let from = partition.end;
+        let mut header = append.header;
+        header.base_offset = from.offset;
+        header.partition_leader_epoch = partition.leader_epoch;
+        let stamped = (partition.config.timestamp_type == TimestampType::LogAppendTime)
+            .then(|| stamp(&append.batch, now.wall.0));
+        let timestamp = if stamped.is_some() { now.wall.0 } else { -1 };
+        let source = stamped.as_ref().unwrap_or(&append.batch);
+        if stamped.is_some() {
+            header.max_timestamp = now.wall.0;
+        }
+        let (head, rest) = source.split_at(record_batch::PATCHED_BYTES);
+        let mut patched = [0u8; record_batch::PATCHED_BYTES];
+        patched.copy_from_slice(head);
+        record_batch::patch(&mut patched, from.offset, partition.leader_epoch);
+        partition.tail.append(at, blocks, &[&patched, rest]);
+        let memory = partition.tail.memory_bytes() - before;
+        let next = Offset(header.last_offset().0 + 1);
+        let to = LogPosition {
+            offset: next,
+            segment: from.segment,
+            position: from.position + source.len() as u64,
+        };
+        partition.end = to;
+        let interval = partition.config.index_interval_bytes;
+        let segment = partition.segments.back_mut().expect("room was made in the active segment");
+        segment.length = to.position;
+        segment.first_append_ms.get_or_insert(now.wall.0);
+        segment.max_timestamp = segment.max_timestamp.max(Some(header.max_timestamp));
+        let base = segment.base;
+        if let Some(index) = &mut segment.index {
+            index.note(base, from.position, &header, interval);
+        }
+        if header.producer().is_some() {
+            partition.producers.note(&header, timestamp, now.wall.0);
+        }
+        gather(&mut partition.runs, from, to);
+        partition.is_dirty = true;
+        if memory > 0 {
+            self.tail_bytes += memory;
+            self.tail_order.push_back(slot);
+        }
+        self.unjournaled_bytes += to.position - from.position;
+        self.metrics.appends += 1;
+        self.metrics.append_bytes += to.position - from.position;
+        self.mark_ready(slot);
+        self.acknowledge_later(slot, append.token, from.offset, next, timestamp);
+        Attempt::Appended
+    }
+
+    /// Answers `token` once everything before `end` is durable (or at once where memory suffices).
+    fn acknowledge_later(
+        &mut self,
+        slot: Slot,
+        token: Token,
+        base: Offset,
+        end: Offset,
+        timestamp: i64,
+    ) {
+        let partition = self.partition_mut(slot).expect("callers hold a live slot");
+        let ack = PendingAck { end, token, base, timestamp };
+        if partition.config.durability == Durability::Memory {
+            let log_start = partition.log_start;
+            self.moved_once(slot);
+            self.answer(ack, log_start);
+        } else if partition.durable.offset >= end {
+            let log_start = partition.log_start;
+            self.answer(ack, log_start);
+        } else {
+            let at = partition.acks.partition_point(|waiting| waiting.end <= end);
+            partition.acks.insert(at, ack);
+        }
+    }
+
+    pub(super) fn moved_once(&mut self, slot: Slot) {
+        if !self.moved.contains(&slot) {
+            self.moved.push(slot);
+        }
+    }
+
+    fn answer(&mut self, ack: PendingAck, log_start: Offset) {
+        let log_append_ms = (ack.timestamp >= 0).then_some(ack.timestamp);
+        let appended = Appended { base: ack.base, log_append_ms, log_start };
+        let event = EngineEvent::Appended { token: ack.token, result: Ok(appended) };
+        self.events.push_back(event);
+    }
+
+    /// The partition became durable up to `to`.
+    pub(super) fn on_durable(&mut self, slot: Slot, to: LogPosition) {
+        let Some(partition) = self.partition_mut(slot) else { return };
+        assert!(partition.durable.offset <= to.offset, "the durable end never moves back");
+        partition.durable = to;
+        let log_start = partition.log_start;
+        let is_fsync = partition.config.durability == Durability::Fsync;
+        let count = partition.acks.partition_point(|ack| ack.end <= to.offset);
+        let done: Vec<PendingAck> = partition.acks.drain(..count).collect();
+        for ack in done {
+            self.answer(ack, log_start);
+        }
+        if is_fsync {
+            self.moved_once(slot);
+        }
+        self.advance_segments(slot);
+    }
+
+    /// Answers everything that was appended, durable or not.
+    pub(super) fn release_acks(&mut self, slot: Slot) {
+        let Some(partition) = self.partition_mut(slot) else { return };
+        let log_start = partition.log_start;
+        let all: Vec<PendingAck> = partition.acks.drain(..).collect();
+        for ack in all {
+            self.answer(ack, log_start);
+        }
+        self.moved_once(slot);
+    }
+
+    /// Fails everything that waits for the partition.
+    pub(super) fn fail_appends(&mut self, slot: Slot, error: &AppendError) {
+        let Some(partition) = self.partition_mut(slot) else { return };
+        let mut tokens: Vec<Token> = partition.acks.drain(..).map(|ack| ack.token).collect();
+        tokens.extend(partition.waiting.drain(..).map(|append| append.token));
+        for token in tokens {
+            self.events.push_back(EngineEvent::Appended { token, result: Err(error.clone()) });
+        }
+    }
+
+    /// Fails the appends that have no offset yet.
+    pub(super) fn fail_waiting(&mut self, slot: Slot, error: &AppendError) {
+        let Some(partition) = self.partition_mut(slot) else { return };
+        let tokens: Vec<Token> = partition.waiting.drain(..).map(|append| append.token).collect();
+        for token in tokens {
+            self.events.push_back(EngineEvent::Appended { token, result: Err(error.clone()) });
+        }
+    }
+}
+
+/// The batch with the log append time stamped in and its CRC renewed.
+#[cold]
+fn stamp(batch: &Bytes, wall_ms: i64) -> Bytes {
+    let mut copy = batch.to_vec();
+    record_batch::stamp_log_append_time(&mut copy, wall_ms);
+    Bytes::from(copy)
+}
+
+/// Adds `[from, to)` to the last run if that one can still grow.
+fn gather(runs: &mut std::collections::VecDeque<Run>, from: LogPosition, to: LogPosition) {
+    if let Some(last) = runs.back_mut()
+        && last.state == RunState::Gathering
+        && last.to == from
+        && to.position - last.from.position <= RUN_BYTES_MAX
+    {
+        last.to = to;
+        return;
+    }
+    runs.push_back(Run { from, to, state: RunState::Gathering });
+}
+
+/// Whether `header` still fits behind `base`: Kafka's indexes hold 31-bit relative offsets.
+pub(super) fn fits_segment(base: Offset, next: Offset, header: &BatchHeader) -> bool {
+    next.0 + i64::from(header.last_offset_delta) - base.0 <= i64::from(i32::MAX)
+}

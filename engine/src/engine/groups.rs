@@ -1,0 +1,310 @@
+//! Group commit: what waits becomes one journal write; large runs go straight to their segments.
+
+use bytes::Bytes;
+
+use super::completion::Pending;
+use super::{Control, Engine, Notice, Slot};
+use crate::disk::{DiskClass, DiskOp, OpId};
+use crate::journal::entry::{ENTRY_BYTES, Entry, EntryKind};
+use crate::journal::group::{HEADER_BYTES, group_bytes};
+use crate::limits::{
+    BLOCK_BYTES, BYPASS_RUN_BYTES_MIN, BYPASS_RUNS_IN_FLIGHT_MAX, JOURNAL_GROUP_ENTRIES_MAX,
+};
+use crate::partition::{Partition, Run, RunState};
+
+/// What a draft consists of, to be put back if the group cannot be written now.
+enum Taken {
+    Control(Control),
+    Run(Slot, Run),
+}
+
+/// A group being put together.
+#[derive(Default)]
+struct Draft {
+    taken: Vec<Taken>,
+    entries: Vec<Entry>,
+    bodies: Vec<Bytes>,
+    notices: Vec<Notice>,
+    /// Partitions whose unfinished last block begins in this group.
+    partials: Vec<Slot>,
+    body_bytes: usize,
+    run_bytes: u64,
+}
+
+impl Draft {
+    fn fits(&self, body_bytes: usize, room: usize) -> bool {
+        self.entries.len() < JOURNAL_GROUP_ENTRIES_MAX
+            && group_bytes(self.entries.len() + 1, self.body_bytes + body_bytes) <= room
+    }
+
+    fn push(&mut self, mut entry: Entry, parts: Vec<Bytes>) {
+        let bytes: usize = parts.iter().map(Bytes::len).sum();
+        entry.body_bytes = u32::try_from(bytes).expect("a group's bodies are far below 4 GiB");
+        self.body_bytes += bytes;
+        self.entries.push(entry);
+        self.bodies.extend(parts);
+    }
+}
+
+impl Engine {
+    /// The partition has runs that a group or a direct write may take.
+    pub(super) fn mark_ready(&mut self, slot: Slot) {
+        let Some(partition) = self.partition_mut(slot) else { return };
+        if !partition.runs.is_empty() && !std::mem::replace(&mut partition.is_ready, true) {
+            self.ready.push_back(slot);
+        }
+    }
+
+    /// A control entry joins the next group; its notice comes when that one is acknowledged.
+    pub(super) fn push_control(&mut self, entry: Entry, body: Bytes, notice: Option<Notice>) {
+        self.control.push_back(Control { entry, body, notice });
+    }
+
+    /// Starts direct writes of large runs and submits groups as far as the journal admits.
+    pub(super) fn form_groups(&mut self) {
+        self.launch_direct_runs();
+        loop {
+            let waiting = self.unjournaled_bytes
+                + self.control.iter().map(|control| control.body.len() as u64 + 1).sum::<u64>();
+            let waiting = usize::try_from(waiting).unwrap_or(usize::MAX);
+            if waiting == 0 || !self.journal.admits(waiting) || !self.submit_group() {
+                return;
+            }
+        }
+    }
+
+    /// Submits one group; false when there is nothing to take, or no room or memory for it.
+    fn submit_group(&mut self) -> bool {
+        let mut draft = self.draft();
+        if draft.entries.is_empty() {
+            let nothing_waits = self.control.is_empty() && self.ready.is_empty();
+            if nothing_waits || !self.needs_rotation() || !self.rotate() {
+                return false;
+            }
+            draft = self.draft();
+            if draft.entries.is_empty() {
+                return false;
+            }
+        }
+        self.submit_draft(draft)
+    }
+
+    fn submit_draft(&mut self, draft: Draft) -> bool {
+        let op = OpId(self.next_op);
+        let sequence = self.journal.next_sequence();
+        let Some(effect) = self.journal.submit(&draft.entries, &draft.bodies, &self.arena, op)
+        else {
+            self.put_back(draft);
+            return false;
+        };
+        self.next_op += 1;
+        self.pending.insert(op, Pending::Group);
+        self.effects.push(effect);
+        self.journal.notify(draft.notices);
+        self.unjournaled_bytes -= draft.run_bytes;
+        for slot in draft.partials {
+            if let Some(partition) = self.partition_mut(slot) {
+                partition.partial_since = sequence;
+            }
+        }
+        true
+    }
+
+    /// No memory for the group now: everything goes back to where it came from, in front.
+    #[cold]
+    fn put_back(&mut self, draft: Draft) {
+        for taken in draft.taken.into_iter().rev() {
+            match taken {
+                Taken::Control(control) => self.control.push_front(control),
+                Taken::Run(slot, run) => {
+                    if let Some(partition) = self.partition_mut(slot) {
+                        partition.runs.push_front(run);
+                    }
+                    self.mark_ready(slot);
+                }
+            }
+        }
+    }
+
+    /// An empty group of an idle shard, so that the acknowledged end on disk catches up.
+    pub(super) fn submit_statement(&mut self) {
+        if self.journal.room() < BLOCK_BYTES && !self.rotate() {
+            return;
+        }
+        self.submit_draft(Draft::default());
+    }
+
+    /// Takes control entries first, then runs, partition by partition.
+    fn draft(&mut self) -> Draft {
+        let room = self.journal.room();
+        let mut draft = Draft::default();
+        while let Some(control) = self.control.front() {
+            if !draft.fits(control.body.len(), room) {
+                return draft;
+            }
+            let control = self.control.pop_front().expect("the front was just looked at");
+            draft.partials.extend(self.last_block_in(&control.entry));
+            draft.push(control.entry, vec![control.body.clone()]);
+            draft.notices.extend(control.notice);
+            draft.taken.push(Taken::Control(control));
+        }
+        for _ in 0..self.ready.len() {
+            let Some(slot) = self.ready.pop_front() else { break };
+            let is_done = self.draft_partition(slot, room, &mut draft);
+            if is_done {
+                if let Some(partition) = self.partition_mut(slot) {
+                    partition.is_ready = false;
+                }
+            } else {
+                self.ready.push_front(slot);
+                break;
+            }
+        }
+        draft
+    }
+
+    /// The partition whose unfinished last block this entry holds from its first byte on.
+    fn last_block_in(&self, entry: &Entry) -> Option<Slot> {
+        let slot = self.slot(entry.partition)?;
+        let end = self.partition(slot)?.end;
+        let block_start = end.position - end.position % BLOCK_BYTES as u64;
+        let is_it = entry.kind == EntryKind::Fragment
+            && entry.segment == end.segment
+            && entry.position == block_start;
+        is_it.then_some(slot)
+    }
+
+    /// Takes the partition's runs as far as they are due; false when the group is full.
+    fn draft_partition(&mut self, slot: Slot, room: usize, draft: &mut Draft) -> bool {
+        loop {
+            let Some(partition) = self.partition_mut(slot) else { return true };
+            let Some(run) = partition.runs.front() else { return true };
+            let Some((entry, parts)) = entry_of(partition, run) else { return true };
+            let bytes: usize = parts.iter().map(Bytes::len).sum();
+            if !draft.fits(bytes, room) {
+                return false;
+            }
+            let run = partition.runs.pop_front().expect("the front was just looked at");
+            let block_start = run.to.position - run.to.position % BLOCK_BYTES as u64;
+            if block_start >= run.from.position {
+                draft.partials.push(slot);
+            }
+            draft.run_bytes += run.bytes();
+            draft.push(entry, parts);
+            draft.notices.push(Notice::Appended { slot, to: run.to });
+            draft.taken.push(Taken::Run(slot, run));
+        }
+    }
+
+    /// Runs of 256 KiB and more are written to their segment at once, several at a time.
+    fn launch_direct_runs(&mut self) {
+        for at in 0..self.ready.len() {
+            if self.direct_in_flight >= BYPASS_RUNS_IN_FLIGHT_MAX {
+                return;
+            }
+            let slot = self.ready[at];
+            while self.launch_direct_run(slot) {}
+        }
+    }
+
+    fn launch_direct_run(&mut self, slot: Slot) -> bool {
+        if self.direct_in_flight >= BYPASS_RUNS_IN_FLIGHT_MAX {
+            return false;
+        }
+        let Some(partition) = self.partition(slot) else { return false };
+        let large =
+            |run: &Run| run.state == RunState::Gathering && run.bytes() >= BYPASS_RUN_BYTES_MIN;
+        let Some(at) = partition.runs.iter().position(large) else { return false };
+        let run = &partition.runs[at];
+        let (base, blocks) = (run.from.segment, run_blocks(run));
+        let Some(segment) = partition.segment(base) else { return false };
+        // The first block may hold older bytes: it is written whole, for the first time.
+        if segment.flushing_to.is_some_and(|to| to > blocks.start) || segment.flushed > blocks.start
+        {
+            return false;
+        }
+        let data = partition.tail.blocks(base, blocks.clone());
+        let crc = data.iter().fold(0, |crc, part| crc32c::crc32c_append(crc, part));
+        let Some(file) = self.segment_file(slot, base) else { return false };
+        let bytes = blocks.end - blocks.start;
+        let position = blocks.start;
+        let request =
+            DiskOp::Write { file, position, data, durable: true, class: DiskClass::Bypass };
+        let op =
+            self.issue(request, Pending::DirectRun { slot, base, blocks: blocks.clone(), crc });
+        let partition = self.partition_mut(slot).expect("it was just looked at");
+        partition.operations += 1;
+        partition.runs[at].state = RunState::Direct(op);
+        partition.segment_mut(base).expect("it was just looked at").begin_direct(blocks);
+        self.direct_in_flight += 1;
+        self.checkpoint.note_direct(bytes);
+        self.metrics.direct_runs += 1;
+        self.metrics.direct_bytes += bytes;
+        true
+    }
+
+    fn needs_rotation(&self) -> bool {
+        let next = self.control.front().map_or(0, |control| control.body.len());
+        let run = self.ready.front().and_then(|slot| {
+            let partition = self.partition(*slot)?;
+            entry_of(partition, partition.runs.front()?)
+        });
+        let body = run.map_or(next, |(_, parts)| parts.iter().map(Bytes::len).sum());
+        group_bytes(1, body) > self.journal.room()
+    }
+
+    /// Goes on in the next journal file, which begins with a row for every partition.
+    fn rotate(&mut self) -> bool {
+        if !self.journal.rotate() {
+            return false;
+        }
+        let slots: Vec<Slot> = self.by_id.values().copied().collect();
+        for slot in slots.into_iter().rev() {
+            if let Some(entry) = self.checkpoint_entry(slot) {
+                self.control.push_front(Control { entry, body: Bytes::new(), notice: None });
+            }
+        }
+        self.recycle_small_file();
+        self.start_checkpoint();
+        true
+    }
+}
+
+/// The journal entry of a run that is due, with its body; `None` while its blocks are being written or
+/// it is large enough to be written straight to the segment.
+fn entry_of(partition: &Partition, run: &Run) -> Option<(Entry, Vec<Bytes>)> {
+    let mut parts = Vec::new();
+    let mut entry = Entry {
+        leader_epoch: partition.leader_epoch,
+        base: run.from.offset,
+        next: run.to.offset,
+        segment: run.from.segment,
+        position: run.from.position,
+        run_bytes: run.bytes(),
+        ..Entry::new(EntryKind::Append, partition.id)
+    };
+    match run.state {
+        RunState::Direct(_) => return None,
+        RunState::Gathering if run.bytes() >= BYPASS_RUN_BYTES_MIN => return None,
+        RunState::Gathering => {
+            let range = run.from.position..run.to.position;
+            partition.tail.slices(run.from.segment, range, &mut parts);
+        }
+        RunState::Written { crc } => {
+            entry.kind = EntryKind::Pointer;
+            entry.run_crc = crc;
+            let range = run_blocks(run).end..run.to.position;
+            partition.tail.slices(run.from.segment, range, &mut parts);
+        }
+    }
+    Some((entry, parts))
+}
+
+/// The whole blocks of a run, the first one with the bytes before the run.
+fn run_blocks(run: &Run) -> std::ops::Range<u64> {
+    let block = BLOCK_BYTES as u64;
+    let floor = |position: u64| position - position % block;
+    floor(run.from.position)..floor(run.to.position)
+}
+
+const _: () = assert!(HEADER_BYTES + ENTRY_BYTES < BLOCK_BYTES);

@@ -1,0 +1,41 @@
+//! The journal's files: prewritten in the background, the small first one retired.
+
+use std::path::PathBuf;
+
+use super::Engine;
+use super::completion::Pending;
+use crate::disk::Step;
+use crate::journal::writer::JournalFileName;
+use crate::limits::JOURNAL_FILES;
+
+impl Engine {
+    /// Prewrites files until the rotation has all of them; writing zeros once makes every later durable
+    /// write a plain overwrite (102 µs instead of 210 µs for 4 KiB).
+    pub(super) fn prepare_journal_files(&mut self) {
+        while self.journal.file_count() + self.preparing < JOURNAL_FILES {
+            let bytes = self.config.journal_file_bytes;
+            let path =
+                JournalFileName { shard: self.config.shard, number: self.next_journal_file }.path();
+            self.next_journal_file += 1;
+            self.preparing += 1;
+            let file = self.new_file(self.config.journal_dir, path.clone());
+            let directory = path.parent().map(PathBuf::from).unwrap_or_default();
+            let steps = vec![
+                Step::Allocate { path: path.clone(), from: 0, to: bytes },
+                Step::Prewrite { path: path.clone(), length: bytes },
+                Step::Sync(path),
+                Step::SyncDir(directory),
+            ];
+            let pending = Pending::PrewriteJournal { file, bytes };
+            self.issue_job(self.config.journal_dir, steps, pending);
+        }
+    }
+
+    /// The first file of an incarnation is small; once it is free a full-sized one takes its place.
+    pub(super) fn recycle_small_file(&mut self) {
+        if let Some(file) = self.journal.take_small_free_file(self.config.journal_file_bytes) {
+            self.unbind(file);
+        }
+        self.prepare_journal_files();
+    }
+}

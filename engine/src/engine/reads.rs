@@ -1,0 +1,513 @@
+//! Reads: from the memory tail where it reaches, from the segments otherwise, with read-ahead.
+//!
+//! A read is a small walk: find the segment and a batch boundary at or before the target (its index),
+//! look at a window of bytes from there, go on with the next window until the target is in it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use protocol::Offset;
+
+use super::completion::Pending;
+use super::{Engine, Slot};
+use crate::disk::{DiskClass, DiskOp, DiskOutput, FileSystemError, Step};
+use crate::limits::{
+    BLOCK_BYTES, INDEX_FILE_BYTES_MAX, READ_WINDOW_BYTES, READ_WINDOW_BYTES_MIN,
+    READS_IN_FLIGHT_MAX,
+};
+use crate::partition::index::{SegmentIndex, segment_path};
+use crate::partition::window::{Found, Search, Target, Window, search};
+use crate::partition::{Partition, PartitionState};
+use crate::request::{EngineEvent, ReadError, ReadRequest, ReadTarget, Records};
+
+/// One read on its way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Read {
+    request: ReadRequest,
+    slot: Slot,
+    /// Base of the segment that is looked at.
+    segment: Offset,
+    /// Where in it: a batch boundary; `None` until the index was asked.
+    from: Option<u64>,
+    /// The next window holds at least this much.
+    bytes_min: usize,
+}
+
+/// A disk read in flight: for a read, or ahead of one.
+#[derive(Debug)]
+pub(super) struct ReadOperation {
+    slot: Slot,
+    segment: Offset,
+    start: u64,
+    purpose: Purpose,
+}
+
+#[derive(Debug)]
+enum Purpose {
+    Serve(Read),
+    Ahead,
+}
+
+/// The window behind the last one that a partition's sequential reader was given.
+#[derive(Debug)]
+struct Ahead {
+    segment: Offset,
+    start: u64,
+    end: u64,
+    /// `None` while it is being read.
+    window: Option<Window>,
+    waiting: Vec<Read>,
+}
+
+/// Reads that wait, and what was read ahead.
+#[derive(Debug, Default)]
+pub(super) struct Reads {
+    queue: VecDeque<Read>,
+    awaiting_index: Vec<Read>,
+    in_flight: usize,
+    ahead: BTreeMap<Slot, Ahead>,
+    /// Where the last read from disk of a partition ended.
+    last_end: BTreeMap<Slot, (Offset, u64)>,
+}
+
+/// Windows kept ahead at most, for each shard: 32 of 2 MiB.
+const AHEAD_MAX: usize = 32;
+
+impl Engine {
+    /// Reads record batches; the answer comes as an event, at once if memory has them.
+    pub fn read(&mut self, request: ReadRequest) {
+        match self.admit_read(request) {
+            Ok(Some(read)) => self.step(read),
+            Ok(None) => self.answer_read(&request, Ok(empty(request.target))),
+            Err(error) => self.answer_read(&request, Err(error)),
+        }
+    }
+
+    /// `None`: nothing to read now.
+    fn admit_read(&self, request: ReadRequest) -> Result<Option<Read>, ReadError> {
+        let slot = self.slot(request.partition).ok_or(ReadError::NotOwner)?;
+        let partition = self.partition(slot).ok_or(ReadError::NotOwner)?;
+        match partition.state {
+            PartitionState::Closing => return Err(ReadError::NotOwner),
+            PartitionState::Offline => return Err(ReadError::Unavailable),
+            PartitionState::Open | PartitionState::Suspect => {}
+        }
+        let (log_start, log_end) = (partition.log_start, partition.end.offset);
+        let at = match request.target {
+            ReadTarget::Offset(offset) if offset < log_start || offset > log_end => {
+                return Err(ReadError::OutOfRange { log_start, log_end });
+            }
+            ReadTarget::Offset(offset) => offset,
+            ReadTarget::Timestamp(_) => log_start,
+        };
+        if at >= partition.high_watermark().offset {
+            return Ok(None);
+        }
+        let Some(segment) = partition.segment_of(at) else { return Ok(None) };
+        Ok(Some(Read { request, slot, segment: segment.base, from: None, bytes_min: 0 }))
+    }
+
+    /// Bytes that a fetch from `offset` would find now, not looking further than `bytes_max`.
+    pub fn readable_bytes(&self, id: crate::PartitionId, offset: Offset, bytes_max: u64) -> u64 {
+        let Some(partition) = self.get(id) else { return 0 };
+        if offset >= partition.high_watermark().offset {
+            return 0;
+        }
+        let mut bytes = 0;
+        for segment in partition.segments.iter().rev() {
+            let visible = partition.visible_in(segment);
+            if segment.base <= offset {
+                let index = segment.index.as_ref();
+                let from = index.map_or(0, |index| index.position_before(segment.base, offset));
+                return (bytes + visible.saturating_sub(from)).max(1);
+            }
+            bytes += visible;
+            if bytes >= bytes_max {
+                break;
+            }
+        }
+        bytes.max(1)
+    }
+
+    fn answer_read(&mut self, request: &ReadRequest, result: Result<Records, ReadError>) {
+        self.events.push_back(EngineEvent::ReadDone { token: request.token, result });
+    }
+
+    /// Goes on with a read as far as memory allows.
+    fn step(&mut self, mut read: Read) {
+        loop {
+            match self.look(&mut read) {
+                Look::Answer(result) => return self.answer_read(&read.request, result),
+                Look::Again => {}
+                Look::Elsewhere => return,
+            }
+        }
+    }
+
+    fn look(&mut self, read: &mut Read) -> Look {
+        let Some(partition) = self.partition(read.slot) else {
+            return Look::Answer(Err(ReadError::NotOwner));
+        };
+        if partition.id != read.request.partition || partition.state == PartitionState::Closing {
+            return Look::Answer(Err(ReadError::NotOwner));
+        }
+        let Some(segment) = partition.segment(read.segment) else {
+            // Retention took the segment meanwhile.
+            let (log_start, log_end) = (partition.log_start, partition.end.offset);
+            return Look::Answer(Err(ReadError::OutOfRange { log_start, log_end }));
+        };
+        let Some(index) = &segment.index else {
+            self.load_index(read.slot, read.segment);
+            self.reads.awaiting_index.push(*read);
+            return Look::Elsewhere;
+        };
+        let from = match (read.from, read.request.target) {
+            (Some(from), _) => from,
+            (None, ReadTarget::Offset(offset)) => index.position_before(segment.base, offset),
+            (None, ReadTarget::Timestamp(timestamp)) => {
+                let by_time = index.position_before_time(segment.base, timestamp);
+                let start = partition.log_start.max(segment.base);
+                by_time.max(index.position_before(segment.base, start))
+            }
+        };
+        read.from = Some(from);
+        let bound = partition.visible_in(segment);
+        if from >= bound {
+            return next_segment(partition, read);
+        }
+        if let Some(window) = memory_window(partition, read, from, bound) {
+            self.metrics.tail_reads += 1;
+            return self.search_window(read, &window, false);
+        }
+        self.look_at_disk(read, from)
+    }
+
+    fn look_at_disk(&mut self, read: &mut Read, from: u64) -> Look {
+        if let Some(ahead) = self.reads.ahead.get_mut(&read.slot)
+            && ahead.segment == read.segment
+            && ahead.start <= from
+            && from < ahead.end
+        {
+            let Some(window) = ahead.window.take() else {
+                ahead.waiting.push(*read);
+                return Look::Elsewhere;
+            };
+            self.reads.ahead.remove(&read.slot);
+            let window = self.with_tail(read, window);
+            return self.search_window(read, &window, true);
+        }
+        if self.reads.in_flight >= READS_IN_FLIGHT_MAX || !self.issue_read(*read, from) {
+            self.reads.queue.push_back(*read);
+        }
+        Look::Elsewhere
+    }
+
+    fn search_window(&mut self, read: &mut Read, window: &Window, from_disk: bool) -> Look {
+        let from = read.from.expect("the index was asked");
+        let request = read.request;
+        let Some(partition) = self.partition_mut(read.slot) else {
+            return Look::Answer(Err(ReadError::NotOwner));
+        };
+        let index_interval_bytes = partition.config.index_interval_bytes;
+        let Some(bound) =
+            partition.segment(read.segment).map(|segment| partition.visible_in(segment))
+        else {
+            return Look::Again;
+        };
+        let target = match request.target {
+            ReadTarget::Offset(offset) => Target::Offset(offset),
+            ReadTarget::Timestamp(timestamp) => Target::Timestamp(timestamp),
+        };
+        let wanted = Search {
+            base: read.segment,
+            from,
+            target,
+            bound,
+            bytes_max: request.bytes_max,
+            verify: from_disk,
+            index_interval_bytes,
+        };
+        let segment = partition.segment_mut(read.segment).expect("it was just looked at");
+        let index = segment.index.get_or_insert_default();
+        match search(window, &wanted, index) {
+            Found::Batches { range, first, next } => {
+                let records = Records {
+                    parts: window.slices(range.clone()),
+                    bytes: usize::try_from(range.end - range.start).unwrap_or(usize::MAX),
+                    first,
+                    next,
+                };
+                self.count_read(from_disk, records.bytes);
+                if from_disk {
+                    self.read_ahead(read, range.start, range.end);
+                }
+                Look::Answer(Ok(records))
+            }
+            Found::GoOn { from, bytes } => {
+                read.from = Some(from);
+                read.bytes_min = bytes;
+                Look::Again
+            }
+            Found::Nothing => match self.partition(read.slot) {
+                Some(partition) => next_segment(partition, read),
+                None => Look::Answer(Err(ReadError::NotOwner)),
+            },
+            Found::Corrupt { .. } => {
+                self.metrics.corrupt_reads += 1;
+                Look::Answer(Err(ReadError::Unavailable))
+            }
+        }
+    }
+
+    fn count_read(&mut self, from_disk: bool, bytes: usize) {
+        if from_disk {
+            self.metrics.disk_read_bytes += bytes as u64;
+        } else {
+            self.metrics.tail_read_bytes += bytes as u64;
+        }
+    }
+
+    /// Reads the window at `from` for `read`; false if there is no memory for it now.
+    fn issue_read(&mut self, read: Read, from: u64) -> bool {
+        let wanted = (read.request.bytes_max + READ_WINDOW_BYTES_MIN).min(2 * READ_WINDOW_BYTES);
+        let bytes = wanted.max(read.bytes_min + BLOCK_BYTES);
+        self.issue_window(read.slot, read.segment, from, bytes, Purpose::Serve(read)).is_some()
+    }
+
+    /// Gives the end of the window that is being read.
+    fn issue_window(
+        &mut self,
+        slot: Slot,
+        base: Offset,
+        from: u64,
+        bytes: usize,
+        purpose: Purpose,
+    ) -> Option<u64> {
+        let block_bytes = BLOCK_BYTES as u64;
+        let segment = self.partition(slot)?.segment(base)?;
+        let start = from - from % block_bytes;
+        let end = (from + bytes as u64).min(segment.readable_from_disk());
+        if end <= start {
+            return None;
+        }
+        let end = end.next_multiple_of(block_bytes);
+        let length = usize::try_from(end - start).ok()?;
+        let block = self.arena.allocate(length)?;
+        let file = self.segment_file(slot, base)?;
+        self.partition_mut(slot)?.operations += 1;
+        self.reads.in_flight += 1;
+        self.metrics.disk_reads += 1;
+        let request =
+            DiskOp::Read { file, position: start, block, length, class: DiskClass::CatchUp };
+        let operation = ReadOperation { slot, segment: base, start, purpose };
+        self.issue(request, Pending::Read(operation));
+        Some(end)
+    }
+
+    /// A disk read completed.
+    pub(super) fn on_read(
+        &mut self,
+        operation: ReadOperation,
+        result: Result<DiskOutput, FileSystemError>,
+    ) {
+        self.reads.in_flight -= 1;
+        let ReadOperation { slot, segment, start, purpose } = operation;
+        let window = match result {
+            Ok(DiskOutput::Read { block, length }) => {
+                Some(Window::new(start, vec![block.freeze(length)]))
+            }
+            _ => None,
+        };
+        match purpose {
+            Purpose::Serve(read) => self.go_on(read, window),
+            Purpose::Ahead => self.on_ahead(slot, segment, start, window),
+        }
+        self.end_operation(slot);
+    }
+
+    fn on_ahead(&mut self, slot: Slot, segment: Offset, start: u64, window: Option<Window>) {
+        let is_it = |ahead: &Ahead| ahead.segment == segment && ahead.start == start;
+        let Some(ahead) = self.reads.ahead.get_mut(&slot).filter(|ahead| is_it(ahead)) else {
+            return;
+        };
+        let mut waiting = std::mem::take(&mut ahead.waiting);
+        ahead.window = window;
+        if ahead.window.is_none() {
+            self.reads.ahead.remove(&slot);
+        }
+        for read in waiting.drain(..) {
+            self.step(read);
+        }
+    }
+
+    fn go_on(&mut self, mut read: Read, window: Option<Window>) {
+        let Some(window) = window else {
+            self.metrics.corrupt_reads += 1;
+            return self.answer_read(&read.request, Err(ReadError::Unavailable));
+        };
+        let window = self.with_tail(&read, window);
+        match self.search_window(&mut read, &window, true) {
+            Look::Answer(result) => self.answer_read(&read.request, result),
+            Look::Again => self.step(read),
+            Look::Elsewhere => {}
+        }
+    }
+
+    /// The window, cut to what the file holds, and continued with what is only in memory yet.
+    fn with_tail(&self, read: &Read, window: Window) -> Window {
+        let Some(partition) = self.partition(read.slot) else { return window };
+        let Some(segment) = partition.segment(read.segment) else { return window };
+        let on_disk = segment.readable_from_disk();
+        if window.end() < on_disk {
+            return window;
+        }
+        let mut parts = window.slices(window.start()..on_disk.max(window.start()));
+        let bound = partition.visible_in(segment);
+        let wanted = read.request.bytes_max.max(read.bytes_min) + READ_WINDOW_BYTES_MIN;
+        let end = bound.min(on_disk + wanted as u64);
+        if on_disk < end {
+            partition.tail.slices(read.segment, on_disk..end, &mut parts);
+        }
+        Window::new(window.start(), parts)
+    }
+
+    /// Reads the next window of a sequential reader before it asks.
+    fn read_ahead(&mut self, read: &Read, from: u64, to: u64) {
+        let slot = read.slot;
+        let here = (read.segment, to);
+        let before = self.reads.last_end.insert(slot, here);
+        let is_sequential =
+            before.is_some_and(|(segment, end)| segment == read.segment && end == from);
+        if !is_sequential
+            || self.reads.ahead.len() >= AHEAD_MAX
+            || self.reads.ahead.contains_key(&slot)
+        {
+            return;
+        }
+        let bytes = (read.request.bytes_max + READ_WINDOW_BYTES_MIN).min(2 * READ_WINDOW_BYTES);
+        if let Some(end) = self.issue_window(slot, read.segment, to, bytes, Purpose::Ahead) {
+            let start = to - to % BLOCK_BYTES as u64;
+            let ahead =
+                Ahead { segment: read.segment, start, end, window: None, waiting: Vec::new() };
+            self.reads.ahead.insert(slot, ahead);
+        }
+    }
+
+    /// Reads that waited for memory or for a place among those in flight.
+    pub(super) fn drive_reads(&mut self) {
+        for _ in 0..self.reads.queue.len() {
+            let Some(read) = self.reads.queue.pop_front() else { break };
+            self.step(read);
+        }
+        if self.reads.queue.len() > READS_IN_FLIGHT_MAX {
+            // Windows read ahead are a luxury while reads wait for memory.
+            self.reads.ahead.retain(|_, ahead| ahead.window.is_none());
+        }
+    }
+
+    fn load_index(&mut self, slot: Slot, base: Offset) {
+        let is_loading =
+            self.reads.awaiting_index.iter().any(|read| read.slot == slot && read.segment == base);
+        if is_loading {
+            return;
+        }
+        self.issue_index_load(slot, base);
+    }
+
+    /// Loads a finished segment's index files; they are built first if they are missing.
+    pub(super) fn issue_index_load(&mut self, slot: Slot, base: Offset) {
+        let Some(partition) = self.partition_mut(slot) else { return };
+        partition.operations += 1;
+        let directory = partition.directory.clone();
+        let file = |extension| Step::ReadFile {
+            path: segment_path(&directory.path, base, extension),
+            length_max: INDEX_FILE_BYTES_MAX,
+        };
+        let steps = vec![file("index"), file("timeindex")];
+        self.issue_job(directory.dir, steps, Pending::LoadIndex { slot, base });
+    }
+
+    pub(super) fn on_index(
+        &mut self,
+        slot: Slot,
+        base: Offset,
+        result: Result<DiskOutput, FileSystemError>,
+    ) {
+        let files = match result {
+            Ok(DiskOutput::Done(output)) => output.files,
+            _ => Vec::new(),
+        };
+        if let Some(segment) =
+            self.partition_mut(slot).and_then(|partition| partition.segment_mut(base))
+            && segment.index.is_none()
+        {
+            // Missing or senseless files cost a walk through the segment, nothing else.
+            let index = match files.as_slice() {
+                [Some(offsets), Some(times)] => {
+                    SegmentIndex::decode(offsets, times, segment.length)
+                }
+                _ => None,
+            }
+            .unwrap_or_default();
+            segment.max_timestamp = segment.max_timestamp.max(index.max_timestamp());
+            segment.index = Some(index);
+        }
+        let all = std::mem::take(&mut self.reads.awaiting_index);
+        let (mine, others): (Vec<Read>, Vec<Read>) =
+            all.into_iter().partition(|read| read.slot == slot && read.segment == base);
+        self.reads.awaiting_index = others;
+        for read in mine {
+            self.step(read);
+        }
+        self.end_operation(slot);
+    }
+
+    /// Forgets what was read ahead of a partition that goes away.
+    pub(super) fn forget_reads(&mut self, slot: Slot) {
+        self.reads.last_end.remove(&slot);
+        if self.reads.ahead.get(&slot).is_some_and(|ahead| ahead.window.is_some()) {
+            self.reads.ahead.remove(&slot);
+        }
+    }
+}
+
+/// Where a read goes on.
+enum Look {
+    Answer(Result<Records, ReadError>),
+    Again,
+    /// It waits for a disk operation or in a queue.
+    Elsewhere,
+}
+
+fn empty(target: ReadTarget) -> Records {
+    let at = match target {
+        ReadTarget::Offset(offset) => offset,
+        ReadTarget::Timestamp(_) => Offset(0),
+    };
+    Records { first: at, next: at, ..Records::default() }
+}
+
+/// The read goes on in the following segment, if consumers may read that far.
+fn next_segment(partition: &Partition, read: &mut Read) -> Look {
+    let after = partition.segments.partition_point(|segment| segment.base <= read.segment);
+    match partition.segments.get(after) {
+        Some(next) if partition.visible_in(next) > 0 => {
+            read.segment = next.base;
+            read.from = None;
+            read.bytes_min = 0;
+            Look::Again
+        }
+        _ => Look::Answer(Ok(empty(read.request.target))),
+    }
+}
+
+/// The window at `from` if the memory tail reaches back that far.
+fn memory_window(partition: &Partition, read: &Read, from: u64, bound: u64) -> Option<Window> {
+    if partition.tail.start(read.segment)? > from {
+        return None;
+    }
+    let wanted = read.request.bytes_max.max(read.bytes_min) + READ_WINDOW_BYTES_MIN;
+    let end = bound.min(from + wanted as u64);
+    let mut parts = Vec::new();
+    partition.tail.slices(read.segment, from..end, &mut parts);
+    Some(Window::new(from, parts))
+}

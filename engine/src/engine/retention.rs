@@ -1,0 +1,126 @@
+//! Retention by time and by size: whole segments go, oldest first, and the log start moves.
+
+use protocol::Offset;
+
+use super::completion::Pending;
+use super::{Engine, Slot};
+use crate::disk::Step;
+use crate::partition::index::segment_path;
+use crate::partition::segment::SegmentState;
+use crate::partition::{Partition, PartitionState};
+
+impl Engine {
+    /// Looks at every partition; segments that are due go once the new log start is durable.
+    pub(super) fn apply_retention(&mut self) {
+        let slots: Vec<Slot> = self.by_id.values().copied().collect();
+        let expire_before = self.now.wall.0 - self.config.producer_expiration_ms;
+        for slot in slots {
+            let Some(partition) = self.partition_mut(slot) else { continue };
+            if partition.state != PartitionState::Open {
+                continue;
+            }
+            partition.producers.expire(expire_before);
+            self.load_oldest_timestamp(slot);
+            self.apply_retention_to(slot);
+            self.advance_segments(slot);
+        }
+    }
+
+    fn apply_retention_to(&mut self, slot: Slot) {
+        let wall_ms = self.now.wall.0;
+        let Some(partition) = self.partition(slot) else { return };
+        let Some(target) = retained_from(partition, wall_ms) else { return };
+        if target > partition.durable.offset {
+            return;
+        }
+        let is_active_due = partition.segments.back().is_some_and(|last| last.base < target);
+        if is_active_due {
+            // Even the newest segment is due: the log goes on in an empty one.
+            let next = partition.end.offset;
+            self.roll(slot, next);
+        }
+        self.log_start_to(slot, target);
+    }
+
+    /// The timestamps of segments found on disk are read when retention needs them, one at a time.
+    fn load_oldest_timestamp(&mut self, slot: Slot) {
+        let Some(partition) = self.partition(slot) else { return };
+        if partition.config.retention_ms.is_none() || !partition.config.cleanup_delete {
+            return;
+        }
+        let unknown = partition.segments.iter().take(1).find(|segment| {
+            segment.is_finished() && segment.max_timestamp.is_none() && segment.index.is_none()
+        });
+        if let Some(base) = unknown.map(|segment| segment.base) {
+            self.issue_index_load(slot, base);
+        }
+    }
+
+    /// The moved log start is durable: segments wholly below it go.
+    pub(super) fn on_log_start_durable(&mut self, slot: Slot) {
+        let Some(partition) = self.partition_mut(slot) else { return };
+        let log_start = partition.log_start;
+        let mut doomed = Vec::new();
+        let mut files = Vec::new();
+        while partition.segments.len() > 1
+            && partition.segments[1].base <= log_start
+            && partition.segments[0].state == SegmentState::Finished
+        {
+            let segment = partition.segments.pop_front().expect("there are two");
+            doomed.push(segment.base);
+            files.extend(segment.file);
+        }
+        for file in files {
+            self.unbind(file);
+        }
+        self.remove_segments(slot, &doomed);
+    }
+
+    fn remove_segments(&mut self, slot: Slot, doomed: &[Offset]) {
+        let Some(partition) = self.partition(slot) else { return };
+        if doomed.is_empty() {
+            return;
+        }
+        let directory = partition.directory.clone();
+        let mut steps: Vec<Step> = doomed
+            .iter()
+            .flat_map(|base| {
+                ["log", "index", "timeindex"].map(|extension| {
+                    Step::RemoveFile(segment_path(&directory.path, *base, extension))
+                })
+            })
+            .collect();
+        steps.push(Step::SyncDir(directory.path));
+        self.metrics.segments_deleted += doomed.len() as u64;
+        self.issue_job(directory.dir, steps, Pending::Cleanup);
+    }
+}
+
+/// The log start that retention asks for, if it is above today's.
+fn retained_from(partition: &Partition, wall_ms: i64) -> Option<Offset> {
+    let config = &partition.config;
+    if !config.cleanup_delete {
+        return None;
+    }
+    let mut excess =
+        config.retention_bytes.map_or(0, |retained| partition.bytes().saturating_sub(retained));
+    let mut from = None;
+    for (at, segment) in partition.segments.iter().enumerate() {
+        let next = partition.segments.get(at + 1).map(|next| next.base);
+        let is_last = next.is_none();
+        let too_old = config.retention_ms.is_some_and(|retained| {
+            segment.length > 0
+                && segment
+                    .max_timestamp
+                    .is_some_and(|newest| newest < wall_ms.saturating_sub(retained))
+        });
+        // By size whole segments go as long as what is left still holds the retained bytes.
+        let too_much = excess >= segment.length && segment.length > 0 && !is_last;
+        if !too_old && !too_much {
+            break;
+        }
+        excess = excess.saturating_sub(segment.length);
+        from = Some(next.unwrap_or(partition.end.offset));
+    }
+    from.filter(|from| *from > partition.log_start)
+}

@@ -1,0 +1,116 @@
+//! An orderly end: everything durable in segments, nothing left to recover.
+//!
+//! ```text
+//! Running ─shut_down─► Draining ─all durable─► Completing ─files complete─► Stating ─rows durable─► Done
+//! ```
+
+use bytes::Bytes;
+
+use super::completion::Pending;
+use super::{Engine, Notice, Slot};
+use crate::journal::entry::{Entry, EntryKind};
+use crate::limits::BLOCK_BYTES;
+use crate::partition::PartitionState;
+use crate::recovery::state_file;
+use crate::request::{AppendError, EngineEvent, Token};
+
+/// Where the orderly end stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Shutdown {
+    #[default]
+    Running,
+    Draining(Token),
+    Completing(Token),
+    WritingState(Token),
+    Stating,
+}
+
+impl Engine {
+    /// Ends in order: appends are refused, `Done` comes when nothing is left to recover.
+    pub fn shut_down(&mut self, token: Token) {
+        if self.shutdown != Shutdown::Running {
+            return;
+        }
+        self.shutdown = Shutdown::Draining(token);
+        let slots: Vec<Slot> = self.by_id.values().copied().collect();
+        for slot in slots {
+            self.fail_waiting(slot, &AppendError::NotOwner);
+            if let Some(partition) = self.partition_mut(slot)
+                && partition.state == PartitionState::Open
+            {
+                partition.state = PartitionState::Closing;
+            }
+        }
+    }
+
+    pub(super) fn drive_shutdown(&mut self) {
+        if let Shutdown::Draining(token) = self.shutdown {
+            if self.journal.has_failed() {
+                self.shutdown = Shutdown::Stating;
+                self.events.push_back(EngineEvent::Done { token, result: Ok(()) });
+                return;
+            }
+            if self.is_drained() {
+                self.shutdown = Shutdown::Completing(token);
+            }
+        }
+        if let Shutdown::Completing(token) = self.shutdown
+            && self.complete_all()
+        {
+            self.shutdown = Shutdown::WritingState(token);
+            let state = state_file::encode(self.iter(), self.departed.values());
+            let steps = state_file::replace_steps(self.config.shard, state);
+            self.issue_job(self.config.journal_dir, steps, Pending::Shutdown);
+        }
+    }
+
+    /// Everything appended is acknowledged, and no checkpoint is half done.
+    fn is_drained(&self) -> bool {
+        self.unjournaled_bytes == 0
+            && self.control.is_empty()
+            && self.journal.is_idle()
+            && self.checkpoint_is_idle()
+            && self.releasing.is_empty()
+    }
+
+    /// Completes the files of all partitions; true when that is done.
+    fn complete_all(&mut self) -> bool {
+        let slots: Vec<Slot> = self.by_id.values().copied().collect();
+        let mut is_complete = true;
+        for slot in slots {
+            is_complete &= self.complete(slot);
+        }
+        is_complete
+    }
+
+    fn complete(&mut self, slot: Slot) -> bool {
+        let Some(partition) = self.partition(slot) else { return true };
+        if partition.state != PartitionState::Closing {
+            return true;
+        }
+        let unfinished = partition.segments.iter().find(|segment| !segment.is_finished());
+        let Some(base) = unfinished.map(|segment| segment.base) else {
+            return partition.operations == 0;
+        };
+        self.write_behind(slot, BLOCK_BYTES as u64);
+        let is_quiet = self.partition(slot).is_some_and(|partition| partition.operations == 0);
+        if is_quiet {
+            self.finish_segment(slot, base);
+        }
+        false
+    }
+
+    /// The state file is durable: the last rows say that nothing is left to recover.
+    pub(super) fn on_shutdown_written(&mut self) {
+        let Shutdown::WritingState(token) = self.shutdown else { return };
+        self.shutdown = Shutdown::Stating;
+        let slots: Vec<Slot> = self.by_id.values().copied().collect();
+        for slot in slots {
+            if let Some(entry) = self.checkpoint_entry(slot) {
+                self.push_control(entry, Bytes::new(), None);
+            }
+        }
+        let end = Entry::new(EntryKind::CheckpointEnd, crate::PartitionId::NONE);
+        self.push_control(end, Bytes::new(), Some(Notice::Control(token)));
+    }
+}

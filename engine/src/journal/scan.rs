@@ -1,0 +1,131 @@
+//! Reading a shard's journal back: which groups count, where it ends, what is corrupt.
+//!
+//! | group at sequence *s* | below the highest acknowledged end | at or above it |
+//! |---|---|---|
+//! | sound | counts | counts if all before it do |
+//! | missing or damaged header | corruption: nobody knows whom it hurt | the journal ends here |
+//! | damaged table | corruption: nobody knows whom it hurt | the journal ends here |
+//! | damaged body | corruption of the partitions in its table | the journal ends here |
+//!
+//! With several groups in flight a power cut can leave valid groups behind a missing one; they were
+//! never acknowledged and are cut off with it. An incarnation counts only once its opening (a
+//! description of every partition) is complete; until then the one before it does.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::entry::Entry;
+use super::group::{self, Group, GroupContent, JournalSalt};
+use crate::PartitionId;
+use crate::limits::BLOCK_BYTES;
+
+/// What a scan found in one shard's journal directory.
+#[derive(Clone, Debug, Default)]
+pub struct Scan {
+    /// The incarnation that counts, `None` for an empty journal.
+    pub incarnation: Option<u64>,
+    /// Entries that count, in order.
+    pub steps: Vec<ScanStep>,
+    /// Where the incarnation was cut: sequence of the first group that does not count.
+    pub cut: u64,
+    /// Highest incarnation seen at all.
+    pub incarnation_max: u64,
+}
+
+/// One step of the replay.
+#[derive(Clone, Debug)]
+pub enum ScanStep {
+    Apply(Entry, Bytes),
+    /// Acknowledged data of this partition is damaged here.
+    Damaged(PartitionId, Damage),
+    /// Acknowledged data of unknown partitions of this shard is damaged here.
+    AllDamaged(Damage),
+}
+
+/// Where acknowledged data was lost to corruption.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Damage {
+    pub shard: u32,
+    pub incarnation: u64,
+    pub sequence: u64,
+}
+
+/// Evaluates the journal files of one shard, given with their bytes in any order.
+pub fn scan(files: &[Bytes], salt: JournalSalt, shard: u32) -> Scan {
+    let mut groups: BTreeMap<(u64, u64), Group> = BTreeMap::new();
+    for data in files {
+        collect(data, salt, shard, &mut groups);
+    }
+    let mut incarnations: Vec<u64> = groups.keys().map(|key| key.0).collect();
+    incarnations.dedup();
+    let incarnation_max = incarnations.last().copied().unwrap_or(0);
+    for incarnation in incarnations.into_iter().rev() {
+        let of_it: Vec<&Group> =
+            groups.range((incarnation, 0)..=(incarnation, u64::MAX)).map(|entry| entry.1).collect();
+        if let Some(mut scan) = evaluate(&of_it, shard, incarnation) {
+            scan.incarnation_max = incarnation_max;
+            return scan;
+        }
+    }
+    Scan { incarnation_max, ..Scan::default() }
+}
+
+/// Finds every sound header: group after group, and block by block where none begins.
+fn collect(data: &Bytes, salt: JournalSalt, shard: u32, groups: &mut BTreeMap<(u64, u64), Group>) {
+    let mut at = 0;
+    while at < data.len() {
+        match group::decode(&data.slice(at..), salt, shard) {
+            Some(group) => {
+                at += group.total_bytes;
+                groups.insert((group.header.incarnation, group.header.sequence), group);
+            }
+            None => at += BLOCK_BYTES,
+        }
+    }
+}
+
+/// `None` if the incarnation's opening never became complete.
+fn evaluate(groups: &[&Group], shard: u32, incarnation: u64) -> Option<Scan> {
+    let acknowledged_end = groups.iter().map(|group| group.header.acknowledged_end).max()?;
+    let live_start = groups.iter().map(|group| group.header.live_start).max()?;
+    let opening_end = groups.iter().map(|group| group.header.opening_end).max()?;
+    let mut scan = Scan { incarnation: Some(incarnation), ..Scan::default() };
+    let mut previous: Option<&Group> = None;
+    let mut by_sequence = groups.iter().map(|group| (group.header.sequence, *group)).peekable();
+    let mut sequence = live_start;
+    loop {
+        while by_sequence.peek().is_some_and(|(at, _)| *at < sequence) {
+            by_sequence.next();
+        }
+        let group =
+            by_sequence.peek().filter(|(at, _)| *at == sequence).map(|(_, group)| *group).filter(
+                |group| {
+                    previous.is_none_or(|before| before.header_crc == group.header.previous_crc)
+                },
+            );
+        let sound = matches!(group.map(|group| &group.content), Some(GroupContent::Sound(_)));
+        if !sound && sequence >= acknowledged_end.max(live_start) {
+            break;
+        }
+        let damage = Damage { shard, incarnation, sequence };
+        apply(group, damage, &mut scan.steps);
+        previous = group;
+        sequence += 1;
+    }
+    scan.cut = sequence;
+    (sequence >= opening_end || acknowledged_end >= opening_end).then_some(scan)
+}
+
+fn apply(group: Option<&Group>, damage: Damage, steps: &mut Vec<ScanStep>) {
+    match group.map(|group| &group.content) {
+        Some(GroupContent::Sound(entries)) => {
+            let entries = entries.iter().cloned();
+            steps.extend(entries.map(|(entry, body)| ScanStep::Apply(entry, body)));
+        }
+        Some(GroupContent::BodyDamaged(entries)) => {
+            steps.extend(entries.iter().map(|entry| ScanStep::Damaged(entry.partition, damage)));
+        }
+        Some(GroupContent::TableDamaged) | None => steps.push(ScanStep::AllDamaged(damage)),
+    }
+}

@@ -1,0 +1,144 @@
+//! What a partition remembers of its idempotent producers, so that a retry is recognised.
+//!
+//! | stored state | batch | verdict |
+//! |---|---|---|
+//! | producer unknown | any sequence | append (its state expired, or it is new) |
+//! | epoch above the batch's | | invalid producer epoch |
+//! | epoch below the batch's | first sequence 0 | append, epoch moves |
+//! | epoch below the batch's | first sequence not 0 | out of order |
+//! | same epoch | (first, last) equals one of the last five batches | duplicate of it |
+//! | same epoch | first sequence follows the last one (wrapping at 2³¹−1 to 0) | append |
+//! | same epoch | anything else | out of order |
+
+use std::collections::{BTreeMap, VecDeque};
+
+use protocol::record_batch::{BatchHeader, increment_sequence};
+use protocol::{Offset, ProducerEpoch, ProducerId};
+
+use crate::batch::BatchView;
+use crate::limits::{PRODUCER_BATCHES_MAX, PRODUCERS_PER_PARTITION_MAX};
+
+/// One batch that is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProducerBatch {
+    pub first_sequence: i32,
+    pub last_sequence: i32,
+    pub base: Offset,
+    pub next: Offset,
+    /// Timestamp that the first answer carried: the log append time, if the topic stamps one.
+    pub timestamp: i64,
+}
+
+/// What is known of one producer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Producer {
+    pub epoch: ProducerEpoch,
+    /// Wall clock of its last append, for expiry.
+    pub last_append_ms: i64,
+    pub batches: VecDeque<ProducerBatch>,
+}
+
+/// Verdict on a batch with a producer id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SequenceCheck {
+    Append,
+    Duplicate(ProducerBatch),
+    InvalidEpoch { stored: ProducerEpoch },
+    OutOfOrder { expected: i32, actual: i32 },
+}
+
+/// All producers of one partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProducerTable {
+    producers: BTreeMap<ProducerId, Producer>,
+}
+
+impl ProducerTable {
+    pub fn len(&self) -> usize {
+        self.producers.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.producers.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&ProducerId, &Producer)> {
+        self.producers.iter()
+    }
+
+    pub fn insert(&mut self, id: ProducerId, producer: Producer) {
+        self.producers.insert(id, producer);
+    }
+
+    /// Judges a batch before it is appended.
+    pub fn check(&self, header: &BatchHeader) -> SequenceCheck {
+        let Some(producer) = self.producers.get(&header.producer_id) else {
+            return SequenceCheck::Append;
+        };
+        if header.producer_epoch < producer.epoch {
+            return SequenceCheck::InvalidEpoch { stored: producer.epoch };
+        }
+        if header.producer_epoch > producer.epoch {
+            return match header.base_sequence {
+                0 => SequenceCheck::Append,
+                actual => SequenceCheck::OutOfOrder { expected: 0, actual },
+            };
+        }
+        let last_sequence = header.last_sequence();
+        let duplicate = producer.batches.iter().find(|batch| {
+            batch.first_sequence == header.base_sequence && batch.last_sequence == last_sequence
+        });
+        if let Some(batch) = duplicate {
+            return SequenceCheck::Duplicate(*batch);
+        }
+        let Some(last) = producer.batches.back() else { return SequenceCheck::Append };
+        let expected = increment_sequence(last.last_sequence, 1);
+        if header.base_sequence == expected {
+            SequenceCheck::Append
+        } else {
+            SequenceCheck::OutOfOrder { expected, actual: header.base_sequence }
+        }
+    }
+
+    /// Remembers a batch that was appended; `header` carries its assigned offsets.
+    pub fn note(&mut self, header: &BatchHeader, timestamp: i64, now_ms: i64) {
+        self.make_room(header.producer_id);
+        let producer = self.producers.entry(header.producer_id).or_insert_with(|| Producer {
+            epoch: header.producer_epoch,
+            last_append_ms: now_ms,
+            batches: VecDeque::with_capacity(PRODUCER_BATCHES_MAX),
+        });
+        if producer.epoch != header.producer_epoch {
+            producer.epoch = header.producer_epoch;
+            producer.batches.clear();
+        }
+        if producer.batches.len() == PRODUCER_BATCHES_MAX {
+            producer.batches.pop_front();
+        }
+        producer.last_append_ms = now_ms;
+        producer.batches.push_back(ProducerBatch {
+            first_sequence: header.base_sequence,
+            last_sequence: header.last_sequence(),
+            base: header.base_offset,
+            next: Offset(header.last_offset().0 + 1),
+            timestamp,
+        });
+    }
+
+    /// Forgets producers that were silent since before `before_ms`.
+    pub fn expire(&mut self, before_ms: i64) -> usize {
+        let count = self.producers.len();
+        self.producers.retain(|_, producer| producer.last_append_ms >= before_ms);
+        count - self.producers.len()
+    }
+
+    fn make_room(&mut self, id: ProducerId) {
+        if self.producers.len() < PRODUCERS_PER_PARTITION_MAX || self.producers.contains_key(&id) {
+            return;
+        }
+        let silent = self.producers.iter().min_by_key(|entry| (entry.1.last_append_ms, *entry.0));
+        if let Some(id) = silent.map(|entry| *entry.0) {
+            self.producers.remove(&id);
+        }
+    }
+}

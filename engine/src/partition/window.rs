@@ -1,0 +1,189 @@
+//! A stretch of a segment's bytes, in pieces, and the walk over its record batches.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use protocol::Offset;
+use protocol::record_batch::{BatchHeader, CRC_COVERS_FROM, HEADER_BYTES};
+
+use super::index::SegmentIndex;
+use crate::batch::BatchView;
+
+/// Consecutive bytes of a segment: from disk, from memory, or from both.
+#[derive(Clone, Debug, Default)]
+pub struct Window {
+    parts: Vec<Bytes>,
+    start: u64,
+    end: u64,
+}
+
+impl Window {
+    pub fn new(start: u64, parts: Vec<Bytes>) -> Self {
+        let bytes: usize = parts.iter().map(Bytes::len).sum();
+        Self { parts, start, end: start + bytes as u64 }
+    }
+
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    pub fn push(&mut self, part: Bytes) {
+        self.end += part.len() as u64;
+        self.parts.push(part);
+    }
+
+    /// The pieces of `range`, which lies inside the window.
+    pub fn slices(&self, range: Range<u64>) -> Vec<Bytes> {
+        let mut found = Vec::new();
+        let mut at = self.start;
+        for part in &self.parts {
+            let end = at + part.len() as u64;
+            if end > range.start && at < range.end {
+                let from = usize::try_from(range.start.max(at) - at).unwrap_or(usize::MAX);
+                let to = usize::try_from(range.end.min(end) - at).unwrap_or(usize::MAX);
+                found.push(part.slice(from..to));
+            }
+            at = end;
+        }
+        found
+    }
+
+    /// The batch header at `position`, if it is inside the window as a whole.
+    pub fn header_at(&self, position: u64) -> Option<BatchHeader> {
+        let end = position + HEADER_BYTES as u64;
+        if position < self.start || end > self.end {
+            return None;
+        }
+        let mut head = [0u8; HEADER_BYTES];
+        let mut at = 0;
+        for slice in self.slices(position..end) {
+            head[at..at + slice.len()].copy_from_slice(&slice);
+            at += slice.len();
+        }
+        BatchHeader::read(&head)
+    }
+
+    /// Whether the batch at `range` has the CRC its header states.
+    pub fn crc_matches(&self, range: Range<u64>, header: &BatchHeader) -> bool {
+        let covered = range.start + CRC_COVERS_FROM as u64..range.end;
+        let crc =
+            self.slices(covered).iter().fold(0, |crc, slice| crc32c::crc32c_append(crc, slice));
+        crc == header.crc
+    }
+}
+
+/// What is sought in a window.
+#[derive(Clone, Copy, Debug)]
+pub struct Search {
+    /// Base offset of the segment.
+    pub base: Offset,
+    /// A batch boundary at or before what is sought.
+    pub from: u64,
+    pub target: Target,
+    /// Batches end here: the bound of what may be read.
+    pub bound: u64,
+    /// Whole batches up to this many bytes are wanted, the first one whatever its size.
+    pub bytes_max: usize,
+    /// Check what came from the disk.
+    pub verify: bool,
+    pub index_interval_bytes: u32,
+}
+
+/// Which batch is sought.
+#[derive(Clone, Copy, Debug)]
+pub enum Target {
+    Offset(Offset),
+    /// The first batch with a timestamp at or above it.
+    Timestamp(i64),
+}
+
+impl Target {
+    fn is_at_or_before(self, header: &BatchHeader) -> bool {
+        match self {
+            Self::Offset(offset) => header.last_offset() >= offset,
+            Self::Timestamp(timestamp) => header.max_timestamp >= timestamp,
+        }
+    }
+}
+
+/// What a search found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    Batches {
+        range: Range<u64>,
+        first: Offset,
+        next: Offset,
+    },
+    /// The window ends before it; go on at `from`, with at least `bytes`.
+    GoOn {
+        from: u64,
+        bytes: usize,
+    },
+    /// There is no such batch below the bound.
+    Nothing,
+    /// The bytes at this position are not a batch that belongs here.
+    Corrupt {
+        position: u64,
+    },
+}
+
+/// Walks the batches of `window` from `search.from`; notes in `index` those it had not seen.
+pub fn search(window: &Window, search: &Search, index: &mut SegmentIndex) -> Found {
+    let mut position = search.from;
+    let mut found: Option<(u64, Offset)> = None;
+    let mut next = Offset(0);
+    let mut expected: Option<Offset> = None;
+    loop {
+        if position >= search.bound {
+            break;
+        }
+        let Some(header) = window.header_at(position) else {
+            if found.is_some() {
+                break;
+            }
+            return Found::GoOn { from: position, bytes: HEADER_BYTES };
+        };
+        let bytes = header.total_bytes();
+        let end = position + bytes as u64;
+        let in_place =
+            header.is_plausible() && end <= search.bound && header.base_offset >= search.base;
+        if !in_place || expected.is_some_and(|expected| header.base_offset != expected) {
+            return found.map_or(Found::Corrupt { position }, |(from, first)| Found::Batches {
+                range: from..position,
+                first,
+                next,
+            });
+        }
+        let wanted = found.is_some() || search.target.is_at_or_before(&header);
+        if wanted {
+            if found.is_some_and(|(from, _)| end - from > search.bytes_max as u64) {
+                break;
+            }
+            if end > window.end() {
+                if found.is_some() {
+                    break;
+                }
+                return Found::GoOn { from: position, bytes };
+            }
+            if search.verify && !window.crc_matches(position..end, &header) {
+                if found.is_some() {
+                    break;
+                }
+                return Found::Corrupt { position };
+            }
+            found.get_or_insert((position, header.base_offset));
+            next = Offset(header.last_offset().0 + 1);
+        }
+        index.note(search.base, position, &header, search.index_interval_bytes);
+        expected = Some(Offset(header.last_offset().0 + 1));
+        position = end;
+    }
+    match found {
+        Some((from, first)) => Found::Batches { range: from..position, first, next },
+        None => Found::Nothing,
+    }
+}

@@ -1,0 +1,180 @@
+//! From what a crash left to logs that can be served: everything acknowledged, nothing invented.
+//!
+//! ```text
+//! directories ─► partitions and their segment files       journal files ─► entries that count
+//!            └──────────────► materialise: the journal's bytes go into the segments, durable ◄──────┘
+//!                             opening: a new incarnation states every partition, old journals are free
+//! ```
+//!
+//! Recovery trusts what was made durable and nothing else: a segment up to its checkpointed length,
+//! then the journal. It may be cut short at any point and begun again: it writes the same bytes to the
+//! same places until the new incarnation's opening is complete, and only then lets go of the old one.
+
+pub mod directories;
+pub mod identity;
+pub mod materialise;
+pub mod meta;
+pub mod opening;
+pub mod replay;
+pub mod state_file;
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use protocol::{LeaderEpoch, Offset};
+
+use crate::PartitionId;
+use crate::config::LogConfig;
+use crate::journal::scan::Damage;
+use crate::journal::writer::{JournalIdentity, JournalOpening};
+use crate::limits::BLOCK_BYTES;
+use crate::partition::epochs::EpochHistory;
+use crate::partition::index::SegmentIndex;
+use crate::partition::position::LogPosition;
+use crate::partition::producers::ProducerTable;
+use crate::partition::segment::Segment;
+use crate::partition::tail::Tail;
+use crate::partition::{Partition, PartitionDirectory, PartitionState};
+
+pub use directories::{LogDirectories, NodeRecovery, RecoverError, recover};
+pub use opening::open_shard;
+
+/// A shard's journal, open in a new incarnation.
+#[derive(Clone, Debug)]
+pub struct OpenedJournal {
+    pub identity: JournalIdentity,
+    pub opening: JournalOpening,
+    pub first_file: PathBuf,
+    pub first_file_bytes: u64,
+    /// Prewritten files of earlier incarnations that can be written over.
+    pub free_files: Vec<(PathBuf, u64)>,
+    pub next_file_number: u64,
+}
+
+/// Why a partition is not served beyond its log end until somebody accepts the loss.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Suspicion {
+    /// The journal is damaged where it was acknowledged.
+    Journal(Damage),
+    /// The bytes of the log do not reach as far as was acknowledged.
+    Missing { acknowledged: Offset, found: Offset },
+    /// A run that was written straight to its segment does not match its pointer.
+    Run { base: Offset },
+    /// There are segments, and no journal speaks of them.
+    Unknown,
+    /// Stated by an earlier recovery; the loss was not accepted since.
+    Earlier(String),
+}
+
+/// One partition as recovery, or the shard that handed it over, left it.
+#[derive(Clone, Debug)]
+pub struct RecoveredPartition {
+    pub id: PartitionId,
+    pub directory: PartitionDirectory,
+    pub config: LogConfig,
+    pub leader_epoch: LeaderEpoch,
+    pub epochs: EpochHistory,
+    pub log_start: Offset,
+    pub end: LogPosition,
+    /// Finished segments, oldest first: (base, length).
+    pub finished: Vec<(Offset, u64)>,
+    pub active: Option<ActiveSegment>,
+    /// Bytes of the active segment's unfinished last block.
+    pub last_block: Bytes,
+    pub producers: ProducerTable,
+    pub producers_known: bool,
+    pub suspicion: Option<Suspicion>,
+}
+
+/// The last segment of a recovered log.
+#[derive(Clone, Debug)]
+pub struct ActiveSegment {
+    pub base: Offset,
+    pub length: u64,
+    pub allocated: u64,
+    pub index: SegmentIndex,
+    /// The file is cut to its length and indexed.
+    pub is_complete: bool,
+}
+
+impl RecoveredPartition {
+    /// What another shard needs to go on with a partition whose files are complete.
+    pub(crate) fn of(partition: &Partition) -> Self {
+        let mut finished: Vec<(Offset, u64)> =
+            partition.segments.iter().map(|segment| (segment.base, segment.length)).collect();
+        let last = finished.pop();
+        let active = last.map(|(base, length)| ActiveSegment {
+            base,
+            length,
+            allocated: length,
+            index: partition
+                .segment(base)
+                .and_then(|segment| segment.index.clone())
+                .unwrap_or_default(),
+            is_complete: true,
+        });
+        let end = partition.end;
+        let mut parts = Vec::new();
+        let start = end.position - end.position % BLOCK_BYTES as u64;
+        if start < end.position {
+            partition.tail.slices(end.segment, start..end.position, &mut parts);
+        }
+        Self {
+            id: partition.id,
+            directory: partition.directory.clone(),
+            config: partition.config.clone(),
+            leader_epoch: partition.leader_epoch,
+            epochs: partition.epochs.clone(),
+            log_start: partition.log_start,
+            end,
+            finished,
+            active,
+            last_block: Bytes::from(parts.concat()),
+            producers: partition.producers.clone(),
+            producers_known: partition.producers_known,
+            suspicion: None,
+        }
+    }
+
+    /// The live partition, and the bytes that belong into its tail.
+    pub(crate) fn into_partition(self) -> (Partition, Bytes) {
+        let mut segments: VecDeque<Segment> =
+            self.finished.iter().map(|(base, length)| Segment::finished(*base, *length)).collect();
+        if let Some(active) = self.active {
+            let mut segment =
+                Segment::active(active.base, active.length, active.allocated, active.index);
+            segment.complete_at = active.is_complete.then_some(active.length);
+            segments.push_back(segment);
+        }
+        let state = match self.suspicion {
+            Some(_) => PartitionState::Suspect,
+            None => PartitionState::Open,
+        };
+        let partition = Partition {
+            id: self.id,
+            directory: self.directory,
+            config: self.config,
+            state,
+            leader_epoch: self.leader_epoch,
+            epochs: self.epochs,
+            log_start: self.log_start,
+            end: self.end,
+            durable: self.end,
+            segments,
+            tail: Tail::default(),
+            producers: self.producers,
+            producers_known: self.producers_known,
+            waiting: VecDeque::new(),
+            runs: VecDeque::new(),
+            acks: VecDeque::new(),
+            operations: 0,
+            is_ready: false,
+            is_waiting: false,
+            is_dirty: false,
+            partial_since: 0,
+            closing: None,
+        };
+        (partition, self.last_block)
+    }
+}

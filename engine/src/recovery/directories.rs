@@ -1,0 +1,185 @@
+//! Looks through the log directories of a node and recovers every partition in them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use protocol::Offset;
+
+use super::identity;
+use super::materialise::{PartitionFiles, SUSPECT_FILE, materialise};
+use super::replay::{self, Replay};
+use super::state_file::{self, SavedState};
+use super::{RecoveredPartition, Suspicion};
+use crate::PartitionId;
+use crate::disk::job::read_file;
+use crate::disk::{DirId, FileSystem, FileSystemError};
+use crate::journal::group::JournalSalt;
+use crate::journal::scan::scan;
+use crate::journal::writer::JournalFileName;
+use crate::partition::PartitionDirectory;
+
+/// One log directory of the node.
+pub struct LogDirectories<'a> {
+    pub dirs: Vec<(DirId, &'a (dyn FileSystem + Sync))>,
+    pub salt: JournalSalt,
+}
+
+/// What recovery found in all log directories.
+#[derive(Debug, Default)]
+pub struct NodeRecovery {
+    pub partitions: BTreeMap<PartitionId, RecoveredPartition>,
+    /// Journal files found: (directory, name, bytes).
+    pub journal_files: Vec<(DirId, JournalFileName, u64)>,
+    /// Directories of deleted partitions whose files are still there.
+    pub doomed: Vec<(DirId, PathBuf)>,
+    /// Directories that look like a partition and are not sound: left alone, reported.
+    pub unknown: Vec<(DirId, PathBuf)>,
+    pub incarnation_max: u64,
+    pub journal_bytes: u64,
+}
+
+/// Why recovery stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecoverError {
+    pub dir: DirId,
+    pub error: FileSystemError,
+}
+
+/// Recovers all partitions: their segments are complete and durable when it returns.
+pub fn recover(directories: &LogDirectories<'_>) -> Result<NodeRecovery, RecoverError> {
+    let mut recovery = NodeRecovery::default();
+    let mut replays: BTreeMap<PartitionId, Replay> = BTreeMap::new();
+    let mut saved: BTreeMap<PartitionId, SavedState> = BTreeMap::new();
+    for (dir, fs) in &directories.dirs {
+        read_journals(*dir, *fs, directories.salt, &mut recovery, &mut replays, &mut saved)
+            .map_err(|error| RecoverError { dir: *dir, error })?;
+    }
+    for (dir, fs) in &directories.dirs {
+        recover_directory(*dir, *fs, &replays, &saved, &mut recovery)
+            .map_err(|error| RecoverError { dir: *dir, error })?;
+    }
+    Ok(recovery)
+}
+
+fn read_journals(
+    dir: DirId,
+    fs: &dyn FileSystem,
+    salt: JournalSalt,
+    recovery: &mut NodeRecovery,
+    replays: &mut BTreeMap<PartitionId, Replay>,
+    saved: &mut BTreeMap<PartitionId, SavedState>,
+) -> Result<(), FileSystemError> {
+    let shards = match fs.entries(Path::new("journal")) {
+        Ok(entries) => entries,
+        Err(FileSystemError::NotFound) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for entry in shards {
+        let shard: Option<u32> = entry.name.to_str().and_then(|name| name.parse().ok());
+        let (true, Some(shard)) = (entry.is_dir, shard) else { continue };
+        let files = read_journal_files(dir, fs, shard, recovery)?;
+        let scan = scan(&files, salt, shard);
+        recovery.incarnation_max = recovery.incarnation_max.max(scan.incarnation_max);
+        replay::merge(replays, replay::replay(scan, shard));
+        if let Some(file) = read_file(fs, &state_file::path(shard), state_file::FILE_BYTES_MAX)? {
+            for (id, state) in state_file::decode(file) {
+                if saved.get(&id).is_none_or(|known| known.as_of <= state.as_of) {
+                    saved.insert(id, state);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read_journal_files(
+    dir: DirId,
+    fs: &dyn FileSystem,
+    shard: u32,
+    recovery: &mut NodeRecovery,
+) -> Result<Vec<Bytes>, FileSystemError> {
+    let directory = JournalFileName::directory(shard);
+    let mut files = Vec::new();
+    for entry in fs.entries(&directory)? {
+        let Some(number) = JournalFileName::number_of(&entry.name) else { continue };
+        let name = JournalFileName { shard, number };
+        recovery.journal_files.push((dir, name, entry.length));
+        let mut bytes = vec![0u8; usize::try_from(entry.length).unwrap_or(usize::MAX)];
+        let read = fs.read(&name.path(), 0, &mut bytes)?;
+        bytes.truncate(read);
+        recovery.journal_bytes += read as u64;
+        files.push(Bytes::from(bytes));
+    }
+    Ok(files)
+}
+
+fn recover_directory(
+    dir: DirId,
+    fs: &dyn FileSystem,
+    replays: &BTreeMap<PartitionId, Replay>,
+    saved: &BTreeMap<PartitionId, SavedState>,
+    recovery: &mut NodeRecovery,
+) -> Result<(), FileSystemError> {
+    for entry in fs.entries(Path::new(""))? {
+        let Some(name) = entry.name.to_str().filter(|_| entry.is_dir) else { continue };
+        if identity::is_doomed(name) {
+            recovery.doomed.push((dir, entry.name.clone()));
+            continue;
+        }
+        if identity::split_name(name).is_none() {
+            continue;
+        }
+        let path = entry.name.join(identity::FILE_NAME);
+        let metadata = read_file(fs, &path, identity::FILE_BYTES_MAX)?;
+        let id = metadata.and_then(|metadata| identity::partition_id(name, &metadata));
+        let Some(id) = id else {
+            recovery.unknown.push((dir, entry.name.clone()));
+            continue;
+        };
+        let files = list_segments(dir, fs, &entry.name)?;
+        let recovered = materialise(fs, id, &files, replays.get(&id), saved.get(&id))?;
+        if let Some(suspicion) = &recovered.suspicion
+            && files.suspect_note.is_none()
+        {
+            note_suspicion(fs, &files.directory.path, suspicion)?;
+        }
+        recovery.partitions.insert(id, recovered);
+    }
+    Ok(())
+}
+
+/// A suspicion outlives the journal that showed it: the new incarnation writes that one over.
+fn note_suspicion(
+    fs: &dyn FileSystem,
+    directory: &Path,
+    suspicion: &Suspicion,
+) -> Result<(), FileSystemError> {
+    let path = directory.join(SUSPECT_FILE);
+    fs.write_file(&path, format!("{suspicion:?}\n").as_bytes())?;
+    fs.sync(&path)?;
+    fs.sync_dir(directory)
+}
+
+fn list_segments(
+    dir: DirId,
+    fs: &dyn FileSystem,
+    directory: &Path,
+) -> Result<PartitionFiles, FileSystemError> {
+    let mut segments = Vec::new();
+    let mut suspect_note = None;
+    for entry in fs.entries(directory)? {
+        let name = entry.name.to_str().unwrap_or_default();
+        if name == SUSPECT_FILE {
+            let note = read_file(fs, &directory.join(name), identity::FILE_BYTES_MAX)?;
+            let note = note.unwrap_or_default();
+            suspect_note = Some(String::from_utf8_lossy(&note).trim().to_owned());
+        }
+        if let Some(base) = name.strip_suffix(".log").and_then(|base| base.parse().ok()) {
+            segments.push((Offset(base), entry.length));
+        }
+    }
+    segments.sort_unstable();
+    let directory = PartitionDirectory { dir, path: directory.to_owned() };
+    Ok(PartitionFiles { directory, segments, suspect_note })
+}

@@ -1,0 +1,472 @@
+//! The journal's bytes go into a partition's segments, durable, and its log ends where they end.
+//!
+//! A cursor walks the segment from the checkpointed position on; each piece continues it:
+//!
+//! | piece | at the cursor |
+//! |---|---|
+//! | append, fragment | its bytes are written |
+//! | pointer | its blocks are on disk already and must match their CRC; head and tail are written |
+//! | begins behind the cursor | the bytes between are missing: the log ends, the partition is suspect |
+//! | begins another segment | the one before is cut to its length |
+
+use std::path::Path;
+
+use bytes::Bytes;
+use protocol::Offset;
+use protocol::record_batch::BatchHeader;
+
+use super::replay::{Piece, Replay};
+use super::state_file::SavedState;
+use super::{ActiveSegment, RecoveredPartition, Suspicion};
+use crate::batch::BatchView;
+use crate::config::LogConfig;
+use crate::disk::{FileSystem, FileSystemError};
+use crate::journal::entry::EntryKind;
+use crate::limits::BLOCK_BYTES;
+use crate::partition::PartitionDirectory;
+use crate::partition::epochs::EpochHistory;
+use crate::partition::index::{SegmentIndex, segment_path};
+use crate::partition::position::LogPosition;
+use crate::partition::producers::ProducerTable;
+
+const BLOCK: u64 = BLOCK_BYTES as u64;
+
+/// A partition's directory with what is in it.
+#[derive(Clone, Debug)]
+pub struct PartitionFiles {
+    pub directory: PartitionDirectory,
+    /// (base offset, file length), in order.
+    pub segments: Vec<(Offset, u64)>,
+    /// Set by an earlier recovery that found damage; removed when the loss is accepted.
+    pub suspect_note: Option<String>,
+}
+
+/// Name of the file that marks a partition whose loss was not accepted.
+pub const SUSPECT_FILE: &str = "suspect";
+
+/// Brings one partition's segments up to what its journal says.
+pub fn materialise(
+    fs: &dyn FileSystem,
+    id: crate::PartitionId,
+    files: &PartitionFiles,
+    replay: Option<&Replay>,
+    saved: Option<&SavedState>,
+) -> Result<RecoveredPartition, FileSystemError> {
+    let mut builder = Builder::new(fs, files, replay, saved);
+    if let Some(replay) = replay {
+        builder.apply_all(replay)?;
+    }
+    builder.finish(id)
+}
+
+struct Builder<'a> {
+    fs: &'a dyn FileSystem,
+    files: &'a PartitionFiles,
+    replay: Option<&'a Replay>,
+    /// Where the next piece must begin.
+    segment: Offset,
+    position: u64,
+    next: Offset,
+    /// Bytes from `buffer_start`, a block's start, to the cursor that are not written yet.
+    buffer: Vec<u8>,
+    buffer_start: u64,
+    written: bool,
+    finished: Vec<(Offset, u64)>,
+    epochs: EpochHistory,
+    producers: ProducerTable,
+    producers_from: Offset,
+    producers_known: bool,
+    suspicion: Option<Suspicion>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(
+        fs: &'a dyn FileSystem,
+        files: &'a PartitionFiles,
+        replay: Option<&'a Replay>,
+        saved: Option<&SavedState>,
+    ) -> Self {
+        let first = files.segments.first().map_or(Offset(0), |segment| segment.0);
+        let (segment, position) = replay.and_then(|replay| replay.checkpoint).unwrap_or((first, 0));
+        let older = files.segments.iter().filter(|(base, _)| *base < segment).copied().collect();
+        let next = match replay {
+            // Until pieces tell more, the log ends where the checkpoint stands.
+            Some(replay) if replay.pieces.is_empty() => replay.next.max(segment),
+            _ => segment,
+        };
+        // Where the journal still has the log from its first byte on, it tells of every producer.
+        let is_whole = (segment, position) == (Offset(0), 0);
+        Self {
+            fs,
+            files,
+            replay,
+            segment,
+            position,
+            next,
+            buffer: Vec::new(),
+            buffer_start: position - position % BLOCK,
+            written: false,
+            finished: older,
+            epochs: saved.map(|saved| saved.epochs.clone()).unwrap_or_default(),
+            producers: saved.map(|saved| saved.producers.clone()).unwrap_or_default(),
+            producers_from: saved.map_or(Offset(0), |saved| saved.as_of),
+            producers_known: saved.is_some() || is_whole,
+            suspicion: None,
+        }
+    }
+
+    fn apply_all(&mut self, replay: &Replay) -> Result<(), FileSystemError> {
+        let mut pieces: Vec<&Piece> = replay.pieces.iter().collect();
+        pieces.sort_by_key(|piece| (piece.entry.segment, piece.entry.position));
+        self.load_partial_block()?;
+        for piece in pieces {
+            if !self.apply(piece)? {
+                break;
+            }
+        }
+        for (epoch, start) in &replay.epochs {
+            self.epochs.begin(*epoch, *start);
+        }
+        if let Some(damage) = replay.damage {
+            self.suspicion.get_or_insert(Suspicion::Journal(damage));
+        } else if self.next < replay.acknowledged.max(replay.next) {
+            let acknowledged = replay.acknowledged.max(replay.next);
+            self.suspicion.get_or_insert(Suspicion::Missing { acknowledged, found: self.next });
+        }
+        Ok(())
+    }
+
+    /// The checkpoint may stand inside a block (after an orderly end): its bytes come from the file.
+    fn load_partial_block(&mut self) -> Result<(), FileSystemError> {
+        let bytes = index(self.position - self.buffer_start);
+        if bytes > 0 {
+            let mut block = vec![0u8; BLOCK_BYTES];
+            let path = self.log_path();
+            let read = self.fs.read(&path, self.buffer_start, &mut block)?;
+            if read < bytes {
+                // The journal's fragment may bring them yet.
+                self.position = self.buffer_start;
+                return Ok(());
+            }
+            self.buffer = block[..bytes].to_vec();
+        }
+        Ok(())
+    }
+
+    /// False when the log ends before this piece.
+    fn apply(&mut self, piece: &Piece) -> Result<bool, FileSystemError> {
+        let entry = &piece.entry;
+        if entry.segment < self.segment {
+            self.note_batches(piece)?;
+            return Ok(true);
+        }
+        if entry.segment > self.segment {
+            if entry.segment != self.next || entry.position != 0 {
+                return Ok(false);
+            }
+            self.finish_segment()?;
+            self.begin_segment(entry.segment);
+        }
+        if entry.position > self.position {
+            return Ok(false);
+        }
+        if piece.end() > self.position {
+            let is_sound = match entry.kind {
+                EntryKind::Pointer => self.apply_pointer(piece)?,
+                _ => {
+                    let from = index(self.position - entry.position);
+                    self.push(&piece.body[from..])?;
+                    true
+                }
+            };
+            if !is_sound {
+                self.suspicion = Some(Suspicion::Run { base: entry.base });
+                return Ok(false);
+            }
+            self.position = piece.end();
+        }
+        self.next = self.next.max(entry.next);
+        self.note_batches(piece)?;
+        Ok(true)
+    }
+
+    /// The run's blocks are on disk; only what stands around them is written.
+    fn apply_pointer(&mut self, piece: &Piece) -> Result<bool, FileSystemError> {
+        let entry = &piece.entry;
+        let blocks = run_blocks(piece);
+        let (matches, _) = self.read_run(piece)?;
+        if !matches {
+            return Ok(false);
+        }
+        // What the buffer holds of the run's first block is on disk with the run.
+        if self.buffer_start < blocks.start {
+            let whole = index(blocks.start - self.buffer_start).min(self.buffer.len());
+            let rest = self.buffer.split_off(whole);
+            self.flush_blocks()?;
+            drop(rest);
+        }
+        self.buffer.clear();
+        self.buffer_start = blocks.end;
+        let tail_from = index(u64::from(entry.head_bytes));
+        self.push(&piece.body[tail_from..])?;
+        Ok(true)
+    }
+
+    /// Whether the run's blocks match its CRC, and all bytes of the run.
+    fn read_run(&self, piece: &Piece) -> Result<(bool, Vec<u8>), FileSystemError> {
+        let blocks = run_blocks(piece);
+        let mut bytes = vec![0u8; index(blocks.end - blocks.start)];
+        let path = segment_path(&self.files.directory.path, piece.entry.segment, "log");
+        let read = match self.fs.read(&path, blocks.start, &mut bytes) {
+            Ok(read) => read,
+            Err(FileSystemError::NotFound) => 0,
+            Err(error) => return Err(error),
+        };
+        let matches = read == bytes.len() && crc32c::crc32c(&bytes) == piece.entry.run_crc;
+        bytes.drain(..index(piece.entry.position - blocks.start));
+        bytes.extend_from_slice(&piece.body[index(u64::from(piece.entry.head_bytes))..]);
+        Ok((matches, bytes))
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Result<(), FileSystemError> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= 1 << 20 {
+            self.flush_blocks()?;
+        }
+        Ok(())
+    }
+
+    /// Writes the buffer's whole blocks.
+    fn flush_blocks(&mut self) -> Result<(), FileSystemError> {
+        let whole = self.buffer.len() - self.buffer.len() % BLOCK_BYTES;
+        if whole > 0 {
+            let path = self.log_path();
+            self.fs.write(&path, self.buffer_start, &self.buffer[..whole])?;
+            self.buffer.drain(..whole);
+            self.buffer_start += whole as u64;
+            self.written = true;
+        }
+        Ok(())
+    }
+
+    /// Writes everything, the last block padded.
+    fn flush_padded(&mut self) -> Result<(), FileSystemError> {
+        self.flush_blocks()?;
+        if !self.buffer.is_empty() {
+            let mut block = self.buffer.clone();
+            block.resize(BLOCK_BYTES, 0);
+            let path = self.log_path();
+            self.fs.write(&path, self.buffer_start, &block)?;
+            self.written = true;
+        }
+        Ok(())
+    }
+
+    fn finish_segment(&mut self) -> Result<(), FileSystemError> {
+        self.flush_padded()?;
+        let path = self.log_path();
+        self.fs.set_length(&path, self.position)?;
+        self.fs.sync(&path)?;
+        self.finished.push((self.segment, self.position));
+        Ok(())
+    }
+
+    fn begin_segment(&mut self, base: Offset) {
+        self.segment = base;
+        self.position = 0;
+        self.buffer.clear();
+        self.buffer_start = 0;
+        self.written = false;
+    }
+
+    /// Producers and epochs move with the batches of the piece.
+    fn note_batches(&mut self, piece: &Piece) -> Result<(), FileSystemError> {
+        let entry = &piece.entry;
+        if entry.kind == EntryKind::Fragment {
+            return Ok(());
+        }
+        self.epochs.begin(entry.leader_epoch, entry.base);
+        if entry.next <= self.producers_from {
+            return Ok(());
+        }
+        let read;
+        let bytes: &[u8] = if entry.kind == EntryKind::Pointer {
+            read = self.read_run(piece)?.1;
+            &read
+        } else {
+            &piece.body
+        };
+        let mut rest = bytes;
+        while let Some(header) = BatchHeader::read(rest) {
+            if header.total_bytes() > rest.len() || !header.is_plausible() {
+                break;
+            }
+            if header.producer().is_some() && header.base_offset >= self.producers_from {
+                self.producers.note(&header, header.log_append_timestamp(), header.max_timestamp);
+            }
+            rest = &rest[header.total_bytes()..];
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, id: crate::PartitionId) -> Result<RecoveredPartition, FileSystemError> {
+        self.flush_padded()?;
+        let path = self.log_path();
+        let on_disk = self.files.segments.iter().find(|(base, _)| *base == self.segment);
+        if self.written {
+            self.fs.sync(&path)?;
+        }
+        let has_file = on_disk.is_some() || self.written;
+        self.check_unknown();
+        self.check_older_segments();
+        if let Some(note) = &self.files.suspect_note {
+            self.suspicion.get_or_insert(Suspicion::Earlier(note.clone()));
+        }
+        self.remove_newer_segments()?;
+        let log_start = self.replay.map_or(Offset(0), |replay| replay.log_start);
+        let log_start = log_start.max(self.finished.first().map_or(self.segment, |first| first.0));
+        let active =
+            if has_file { Some(self.active(&path, on_disk.map(|file| file.1))?) } else { None };
+        self.epochs.trim_below(log_start);
+        let end = LogPosition { offset: self.next, segment: self.segment, position: self.position };
+        let leader_epoch = self.epochs.latest().unwrap_or_default();
+        Ok(RecoveredPartition {
+            id,
+            directory: self.files.directory.clone(),
+            config: LogConfig::default(),
+            leader_epoch: leader_epoch
+                .max(self.replay.map_or(leader_epoch, |replay| replay.leader_epoch)),
+            epochs: self.epochs,
+            log_start: log_start.min(self.next),
+            end,
+            finished: self.finished,
+            active,
+            last_block: Bytes::from(self.buffer),
+            producers: self.producers,
+            producers_known: self.producers_known,
+            suspicion: self.suspicion,
+        })
+    }
+
+    fn active(
+        &self,
+        path: &Path,
+        length_before: Option<u64>,
+    ) -> Result<ActiveSegment, FileSystemError> {
+        let allocated = self.fs.length(path)?;
+        let untouched =
+            !self.written || self.buffer_start + self.buffer.len() as u64 == self.position;
+        let is_exact = length_before == Some(self.position) && untouched;
+        let index = self.read_index()?;
+        let index = self.complete_index(path, index)?;
+        let is_complete = is_exact && index.covered() == self.position && self.has_index_files();
+        if is_exact && allocated != self.position {
+            self.fs.set_length(path, self.position)?;
+            self.fs.sync(path)?;
+        }
+        Ok(ActiveSegment {
+            base: self.segment,
+            length: self.position,
+            allocated: allocated - allocated % BLOCK,
+            index,
+            is_complete,
+        })
+    }
+
+    fn has_index_files(&self) -> bool {
+        let path = segment_path(&self.files.directory.path, self.segment, "index");
+        self.fs.length(&path).is_ok()
+    }
+
+    fn read_index(&self) -> Result<SegmentIndex, FileSystemError> {
+        let read = |extension| {
+            let path = segment_path(&self.files.directory.path, self.segment, extension);
+            crate::disk::job::read_file(self.fs, &path, crate::limits::INDEX_FILE_BYTES_MAX)
+        };
+        let (Some(offsets), Some(times)) = (read("index")?, read("timeindex")?) else {
+            return Ok(SegmentIndex::default());
+        };
+        Ok(SegmentIndex::decode(&offsets, &times, self.position).unwrap_or_default())
+    }
+
+    /// Walks from the index's last entry to the log end where that is near; a longer way is left to
+    /// the reads that will go it.
+    fn complete_index(
+        &self,
+        path: &Path,
+        mut index_of: SegmentIndex,
+    ) -> Result<SegmentIndex, FileSystemError> {
+        const NEAR_BYTES: u64 = 1 << 20;
+        let from = index_of.covered();
+        if self.position - from > NEAR_BYTES || self.position == from {
+            return Ok(index_of);
+        }
+        let mut bytes = vec![0u8; index(self.position - from)];
+        let read = self.fs.read(path, from, &mut bytes)?;
+        let mut at = 0;
+        while let Some(header) = BatchHeader::read(&bytes[at..read]) {
+            if !header.is_plausible() || at + header.total_bytes() > read {
+                break;
+            }
+            let interval = crate::limits::INDEX_INTERVAL_BYTES;
+            index_of.note(self.segment, from + at as u64, &header, interval);
+            at += header.total_bytes();
+        }
+        Ok(index_of)
+    }
+
+    /// Segments without a journal that speaks of them: the data may be anything.
+    fn check_unknown(&mut self) {
+        let holds_data = self.files.segments.len() > 1
+            || self.files.segments.first().is_some_and(|(base, _)| *base != Offset(0));
+        if self.replay.is_none() && holds_data {
+            self.suspicion.get_or_insert(Suspicion::Unknown);
+        }
+    }
+
+    /// Finished segments must follow on each other up to the checkpointed one.
+    fn check_older_segments(&mut self) {
+        let Some(replay) = self.replay else { return };
+        let first = self.finished.first().map_or(self.segment, |first| first.0);
+        if first > replay.log_start {
+            let (acknowledged, found) = (replay.log_start, first);
+            self.suspicion.get_or_insert(Suspicion::Missing { acknowledged, found });
+        }
+    }
+
+    /// Files of segments that begin behind the log end hold nothing that was acknowledged; where the
+    /// partition is suspect they stay, because they may help whoever looks into it.
+    fn remove_newer_segments(&mut self) -> Result<(), FileSystemError> {
+        let newer: Vec<Offset> = self
+            .files
+            .segments
+            .iter()
+            .map(|(base, _)| *base)
+            .filter(|base| *base > self.segment)
+            .collect();
+        if newer.is_empty() || self.suspicion.is_some() {
+            return Ok(());
+        }
+        for base in newer {
+            for extension in ["log", "index", "timeindex"] {
+                let path = segment_path(&self.files.directory.path, base, extension);
+                self.fs.remove_file(&path)?;
+            }
+        }
+        self.fs.sync_dir(&self.files.directory.path)
+    }
+
+    fn log_path(&self) -> std::path::PathBuf {
+        segment_path(&self.files.directory.path, self.segment, "log")
+    }
+}
+
+/// The whole blocks of a pointer's run, the first with the bytes before it.
+fn run_blocks(piece: &Piece) -> std::ops::Range<u64> {
+    let (from, to) = (piece.entry.position, piece.end());
+    from - from % BLOCK..to - to % BLOCK
+}
+
+fn index(bytes: u64) -> usize {
+    usize::try_from(bytes).expect("a journal file or a run fits into memory")
+}

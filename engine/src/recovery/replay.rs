@@ -1,0 +1,156 @@
+//! Journal entries that count become, for each partition, what its journal says of it.
+//!
+//! Where a group is missing that was acknowledged, nobody knows whom it hurt; a partition is cleared
+//! again by a later entry that begins exactly where its known log ended.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use protocol::{LeaderEpoch, Offset};
+
+use crate::PartitionId;
+use crate::journal::entry::{Entry, EntryKind};
+use crate::journal::scan::{Damage, Scan, ScanStep};
+
+/// Bytes that the journal holds, or vouches for, beyond the checkpoint.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    pub entry: Entry,
+    pub body: Bytes,
+}
+
+impl Piece {
+    /// Position behind the piece's last byte.
+    pub fn end(&self) -> u64 {
+        match self.entry.kind {
+            EntryKind::Fragment => self.entry.position + u64::from(self.entry.body_bytes),
+            _ => self.entry.position + self.entry.run_bytes,
+        }
+    }
+}
+
+/// What one shard's journal says of a partition.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    pub incarnation: u64,
+    pub shard: u32,
+    pub is_closed: bool,
+    pub log_start: Offset,
+    pub leader_epoch: LeaderEpoch,
+    pub epochs: Vec<(LeaderEpoch, Offset)>,
+    /// Segments are durable below (base, position).
+    pub checkpoint: Option<(Offset, u64)>,
+    /// The log reached at least this far, acknowledged.
+    pub acknowledged: Offset,
+    /// End of the log as far as entries tell.
+    pub next: Offset,
+    pub pieces: Vec<Piece>,
+    /// Acknowledged data was damaged; later entries were ignored.
+    pub damage: Option<Damage>,
+    /// A group of unknown contents is missing behind what is known so far.
+    doubt: Option<Damage>,
+}
+
+impl Replay {
+    fn new(incarnation: u64, shard: u32) -> Self {
+        Self {
+            incarnation,
+            shard,
+            is_closed: false,
+            log_start: Offset(0),
+            leader_epoch: LeaderEpoch(0),
+            epochs: Vec::new(),
+            checkpoint: None,
+            acknowledged: Offset(0),
+            next: Offset(0),
+            pieces: Vec::new(),
+            damage: None,
+            doubt: None,
+        }
+    }
+
+    fn apply(&mut self, entry: Entry, body: Bytes) {
+        self.leader_epoch = self.leader_epoch.max(entry.leader_epoch);
+        match entry.kind {
+            EntryKind::Append | EntryKind::Pointer => self.apply_run(entry, body),
+            EntryKind::Fragment => {
+                self.next = self.next.max(entry.next);
+                self.pieces.push(Piece { entry, body });
+            }
+            EntryKind::Checkpoint | EntryKind::Close => self.apply_checkpoint(&entry),
+            EntryKind::EpochStart => self.epochs.push((entry.leader_epoch, entry.base)),
+            EntryKind::LogStart => self.log_start = self.log_start.max(entry.base),
+            EntryKind::Start | EntryKind::CheckpointEnd => {}
+        }
+    }
+
+    fn apply_run(&mut self, entry: Entry, body: Bytes) {
+        if let Some(doubt) = self.doubt.take()
+            && entry.base != self.next
+        {
+            self.damage = Some(doubt);
+            return;
+        }
+        self.next = self.next.max(entry.next);
+        self.pieces.push(Piece { entry, body });
+    }
+
+    fn apply_checkpoint(&mut self, entry: &Entry) {
+        if entry.next <= self.next || self.pieces.is_empty() {
+            self.doubt = None;
+        }
+        self.is_closed = entry.kind == EntryKind::Close;
+        self.log_start = self.log_start.max(entry.base);
+        self.acknowledged = self.acknowledged.max(entry.next);
+        self.next = self.next.max(entry.next);
+        self.checkpoint = self.checkpoint.max(Some((entry.segment, entry.position)));
+    }
+}
+
+/// What the journal of one shard says of every partition in it.
+pub fn replay(scan: Scan, shard: u32) -> BTreeMap<PartitionId, Replay> {
+    let mut replays: BTreeMap<PartitionId, Replay> = BTreeMap::new();
+    let Some(incarnation) = scan.incarnation else { return replays };
+    for step in scan.steps {
+        match step {
+            ScanStep::Apply(entry, body) => {
+                if entry.partition == PartitionId::NONE {
+                    continue;
+                }
+                let replay = replays
+                    .entry(entry.partition)
+                    .or_insert_with(|| Replay::new(incarnation, shard));
+                if replay.damage.is_none() {
+                    replay.apply(entry, body);
+                }
+            }
+            ScanStep::Damaged(id, damage) => {
+                let replay = replays.entry(id).or_insert_with(|| Replay::new(incarnation, shard));
+                replay.damage.get_or_insert(damage);
+            }
+            ScanStep::AllDamaged(damage) => {
+                for replay in replays.values_mut() {
+                    replay.doubt.get_or_insert(damage);
+                }
+            }
+        }
+    }
+    for replay in replays.values_mut() {
+        if let Some(doubt) = replay.doubt.take() {
+            replay.damage.get_or_insert(doubt);
+        }
+    }
+    replays
+}
+
+/// Adds one shard's replays to those of the others: the newer incarnation knows better; within one, the
+/// shard that did not let the partition go, then the one that reaches further.
+pub fn merge(all: &mut BTreeMap<PartitionId, Replay>, of_shard: BTreeMap<PartitionId, Replay>) {
+    for (id, replay) in of_shard {
+        let rank = |replay: &Replay| (replay.incarnation, !replay.is_closed, replay.next);
+        let known = all.get(&id);
+        if known.is_none_or(|known| rank(known) < rank(&replay)) {
+            all.insert(id, replay);
+        }
+    }
+}

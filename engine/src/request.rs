@@ -1,0 +1,154 @@
+//! What the broker asks of the engine and what it hears back: domain values, no error codes.
+
+use bytes::Bytes;
+use protocol::record_batch::{ProduceBatchError, RecordsError};
+use protocol::{LeaderEpoch, Offset, ProducerEpoch};
+
+use crate::PartitionId;
+use crate::disk::{DirId, DiskError};
+use crate::recovery::RecoveredPartition;
+
+/// Pairs an answer with its request; chosen by the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Token(pub u64);
+
+/// One batch for one partition.
+#[derive(Clone, Debug)]
+pub struct AppendRequest {
+    pub token: Token,
+    pub partition: PartitionId,
+    /// Exactly one record batch, as received.
+    pub batch: Bytes,
+    /// False for requests older than zstd.
+    pub zstd_allowed: bool,
+}
+
+/// Where an appended batch stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    pub base: Offset,
+    /// The log append time if the topic stamps one, else -1's absence.
+    pub log_append_ms: Option<i64>,
+    pub log_start: Offset,
+}
+
+/// Why a batch was not appended, in order of precedence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AppendError {
+    /// This shard does not own the partition.
+    NotOwner,
+    /// The log directory failed, or acknowledged data was lost and nobody accepted the loss.
+    Unavailable,
+    /// The batch itself is bad.
+    Invalid(InvalidBatch),
+    InvalidProducerEpoch {
+        stored: ProducerEpoch,
+        actual: ProducerEpoch,
+    },
+    OutOfOrderSequence {
+        expected: i32,
+        actual: i32,
+    },
+    /// The state of idempotent producers is still being rebuilt: retry later.
+    ProducersUnknown,
+    /// No space left on the device.
+    NoSpace,
+    /// Too many appends wait for this partition.
+    Overloaded,
+}
+
+/// What is wrong with a batch: with the batch itself, or with its records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InvalidBatch {
+    Batch(ProduceBatchError),
+    Records(RecordsError),
+}
+
+/// A request for records at the tail or behind it.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadRequest {
+    pub token: Token,
+    pub partition: PartitionId,
+    pub target: ReadTarget,
+    /// Whole batches up to this many bytes, the first one whatever its size.
+    pub bytes_max: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadTarget {
+    Offset(Offset),
+    /// The first batch with a timestamp at or above it.
+    Timestamp(i64),
+}
+
+/// Record batches, ready to be sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Records {
+    pub parts: Vec<Bytes>,
+    pub bytes: usize,
+    /// Base offset of the first batch and the offset behind the last one.
+    pub first: Offset,
+    pub next: Offset,
+}
+
+/// Why a read failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadError {
+    NotOwner,
+    /// Below the log start or above the log end.
+    OutOfRange {
+        log_start: Offset,
+        log_end: Offset,
+    },
+    /// The log directory failed or the bytes on disk are damaged.
+    Unavailable,
+}
+
+/// Offsets of a partition as its owner knows them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionOffsets {
+    pub log_start: Offset,
+    pub high_watermark: Offset,
+    pub log_end: Offset,
+    pub leader_epoch: LeaderEpoch,
+}
+
+/// What the broker is told.
+#[derive(Debug)]
+pub enum EngineEvent {
+    Appended {
+        token: Token,
+        result: Result<Appended, AppendError>,
+    },
+    ReadDone {
+        token: Token,
+        result: Result<Records, ReadError>,
+    },
+    /// Consumers may read further than before; told once a batch of events.
+    HighWatermarkMoved(PartitionId),
+    /// A create, delete, release, delete-records or shut-down request is done and durable.
+    Done {
+        token: Token,
+        result: Result<(), LifecycleError>,
+    },
+    /// A partition left this shard; its new owner adopts it.
+    Released {
+        token: Token,
+        partition: Box<RecoveredPartition>,
+    },
+    /// The log directory failed; its partitions are offline.
+    DirectoryFailed {
+        dir: DirId,
+        error: DiskError,
+    },
+}
+
+/// Why a partition could not be created, deleted, handed over or trimmed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LifecycleError {
+    NotOwner,
+    OutOfRange,
+    NoSpace,
+    Unavailable,
+    TooManyPartitions,
+}

@@ -1,0 +1,373 @@
+//! A shard's world for tests: an engine, real files under target/, a disk that performs what is asked.
+//!
+//! `crash` drops the engine with everything in memory, as SIGKILL does, and recovers from the files.
+
+#![allow(unreachable_pub, reason = "a module of a test is no public API")]
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use engine::config::{EngineConfig, LogConfig};
+use engine::disk::real::{DataAccess, RealFileSystem};
+use engine::disk::{DirId, DiskEffect, DiskEvent, DiskOp, DiskOutput, FileId, FileSystem, execute};
+use engine::engine::lifecycle::PartitionSpec;
+use engine::journal::group::JournalSalt;
+use engine::journal::writer::JournalIdentity;
+use engine::partition::PartitionDirectory;
+use engine::recovery::{LogDirectories, RecoveredPartition, open_shard, recover};
+use engine::request::{
+    AppendError, AppendRequest, Appended, EngineEvent, PartitionOffsets, ReadRequest, ReadTarget,
+    Records, Token,
+};
+use engine::{Engine, EngineStart, PartitionId};
+use protocol::record_batch::{BatchBuilder, BatchHeader, BatchOptions, Producer};
+use protocol::{LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, TopicId};
+use runtime::clock::{Monotonic, Now, WallMillis};
+use runtime::memory::Arena;
+
+const SALT: JournalSalt = JournalSalt(0x5eed);
+const ARENA_BYTES: usize = 128 << 20;
+
+/// A batch to be appended.
+#[derive(Clone)]
+pub struct Batch {
+    records: usize,
+    value_bytes: usize,
+    producer: Option<Producer>,
+}
+
+impl Batch {
+    pub fn of(records: usize) -> Self {
+        Self { records, value_bytes: 20, producer: None }
+    }
+
+    /// One record of about this many bytes.
+    pub fn sized(bytes: usize) -> Self {
+        Self { records: 1, value_bytes: bytes, producer: None }
+    }
+
+    pub fn from_producer(mut self, id: i64, epoch: i16, base_sequence: i32) -> Self {
+        let (id, epoch) = (ProducerId(id), ProducerEpoch(epoch));
+        self.producer = Some(Producer { id, epoch, base_sequence });
+        self
+    }
+
+    fn encode(&self, timestamp: i64) -> Bytes {
+        let options = BatchOptions { producer: self.producer, ..BatchOptions::default() };
+        let mut builder = BatchBuilder::new(options);
+        let value: Vec<u8> = (0..self.value_bytes).map(|at| (at % 251) as u8).collect();
+        for _ in 0..self.records {
+            builder.push(timestamp, Some(b"key"), Some(&value), &[]);
+        }
+        Bytes::from(builder.finish())
+    }
+}
+
+pub struct World {
+    directory: tempfile::TempDir,
+    fs: RealFileSystem,
+    engines: Vec<Engine>,
+    owner: BTreeMap<PartitionId, usize>,
+    names: BTreeMap<PartitionId, String>,
+    files: BTreeMap<(usize, FileId), PathBuf>,
+    now: Now,
+    next_token: u64,
+    next_topic: u8,
+    incarnation: u64,
+    pub config: LogConfig,
+    events: VecDeque<EngineEvent>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl World {
+    pub fn new() -> Self {
+        let base = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let directory = tempfile::tempdir_in(base).unwrap();
+        let fs = RealFileSystem::open(directory.path(), DataAccess::Direct).unwrap();
+        let mut world = Self {
+            directory,
+            fs,
+            engines: Vec::new(),
+            owner: BTreeMap::new(),
+            names: BTreeMap::new(),
+            files: BTreeMap::new(),
+            now: Now { monotonic: Monotonic(1_000_000_000), wall: WallMillis(1_700_000_000_000) },
+            next_token: 0,
+            next_topic: 0,
+            incarnation: 0,
+            config: LogConfig::default(),
+            events: VecDeque::new(),
+        };
+        world.start();
+        world
+    }
+
+    pub fn root(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn engine(&self) -> &Engine {
+        &self.engines[0]
+    }
+
+    fn start(&mut self) {
+        self.incarnation += 1;
+        let dir = DirId(0);
+        let directories = LogDirectories { dirs: vec![(dir, &self.fs)], salt: SALT };
+        let recovery = recover(&directories).unwrap();
+        for partition in recovery.partitions.values() {
+            assert_eq!(partition.suspicion, None, "a crash alone makes nothing suspect");
+        }
+        let number = recovery.journal_files.iter().map(|file| file.1.number + 1).max().unwrap_or(0);
+        let mut partitions: Vec<RecoveredPartition> = recovery.partitions.into_values().collect();
+        for partition in &mut partitions {
+            partition.config = self.config.clone();
+        }
+        self.owner = partitions.iter().map(|partition| (partition.id, 0)).collect();
+        self.files.clear();
+        self.engines.clear();
+        self.open_engine(0, number, partitions);
+        for file in recovery.journal_files {
+            std::fs::remove_file(self.root().join(file.1.path())).unwrap();
+        }
+        self.run();
+    }
+
+    fn open_engine(&mut self, shard: u32, number: u64, partitions: Vec<RecoveredPartition>) {
+        let identity = JournalIdentity { shard, incarnation: self.incarnation, salt: SALT };
+        let journal = open_shard(&self.fs, identity, &partitions, number).unwrap();
+        let config = EngineConfig {
+            journal_dir: DirId(0),
+            shard,
+            journal_file_bytes: 16 << 20,
+            tail_bytes_max: 32 << 20,
+            producer_expiration_ms: 86_400_000,
+        };
+        let start = EngineStart { config, journal, partitions };
+        self.engines.push(Engine::new(start, Arena::new(ARENA_BYTES).unwrap(), self.now));
+    }
+
+    /// Everything in memory is gone.
+    pub fn crash(&mut self) {
+        self.start();
+    }
+
+    /// An orderly end and a new start.
+    pub fn stop(&mut self) {
+        for at in 0..self.engines.len() {
+            let token = self.token();
+            self.engines[at].shut_down(token);
+            self.finish(token);
+        }
+        self.start();
+    }
+
+    pub fn create(&mut self, name: &str) -> PartitionId {
+        self.next_topic += 1;
+        let topic_id = TopicId([self.next_topic; 16]);
+        let partition = name.rsplit_once('-').unwrap().1.parse().unwrap();
+        let id = PartitionId { topic_id, partition: PartitionIndex(partition) };
+        let token = self.token();
+        self.engines[0].create(
+            token,
+            PartitionSpec {
+                id,
+                directory: PartitionDirectory { dir: DirId(0), path: PathBuf::from(name) },
+                config: self.config.clone(),
+                leader_epoch: LeaderEpoch(0),
+            },
+        );
+        self.owner.insert(id, 0);
+        self.names.insert(id, name.to_owned());
+        self.finish(token);
+        id
+    }
+
+    pub fn append(&mut self, id: PartitionId, batch: &Batch) -> Appended {
+        self.try_append(id, batch).unwrap()
+    }
+
+    pub fn try_append(&mut self, id: PartitionId, batch: &Batch) -> Result<Appended, AppendError> {
+        let token = self.token();
+        let batch = batch.encode(self.now.wall.0);
+        let request = AppendRequest { token, partition: id, batch, zstd_allowed: true };
+        let owner = self.owner[&id];
+        self.engines[owner].append(request);
+        self.until(|event| match event {
+            EngineEvent::Appended { token: done, result } if *done == token => Some(result.clone()),
+            _ => None,
+        })
+    }
+
+    /// All batches from the log start, checked to follow on each other.
+    pub fn read_all(&mut self, id: PartitionId) -> Vec<BatchHeader> {
+        let offsets = self.offsets(id);
+        let mut at = offsets.log_start;
+        let mut found = Vec::new();
+        while at < offsets.high_watermark {
+            let records = self.read(id, at);
+            assert!(records.bytes > 0, "there is something to read at {at:?}: {offsets:?}");
+            let bytes: Vec<u8> = records.parts.concat();
+            let mut rest = &bytes[..];
+            while let Some(header) = BatchHeader::read(rest) {
+                let size = header.bytes().unwrap();
+                assert_eq!(crc32c::crc32c(&rest[21..size]), header.crc);
+                assert!(header.base_offset <= at && header.next_offset() > at);
+                at = header.next_offset();
+                rest = &rest[size..];
+                found.push(header);
+            }
+            assert_eq!(at, records.next);
+        }
+        found
+    }
+
+    pub fn read(&mut self, id: PartitionId, offset: Offset) -> Records {
+        let token = self.token();
+        let target = ReadTarget::Offset(offset);
+        let request = ReadRequest { token, partition: id, target, bytes_max: 1 << 20 };
+        let owner = self.owner[&id];
+        self.engines[owner].read(request);
+        self.until(|event| match event {
+            EngineEvent::ReadDone { token: done, result } if *done == token => Some(result.clone()),
+            _ => None,
+        })
+        .unwrap()
+    }
+
+    pub fn offsets(&self, id: PartitionId) -> PartitionOffsets {
+        self.engines[self.owner[&id]].offsets(id).unwrap()
+    }
+
+    pub fn delete_records(&mut self, id: PartitionId, offset: Offset) {
+        let token = self.token();
+        self.engines[0].delete_records(token, id, offset);
+        self.finish(token);
+    }
+
+    pub fn delete(&mut self, id: PartitionId) {
+        let token = self.token();
+        self.engines[0].delete(token, id);
+        self.finish(token);
+    }
+
+    pub fn move_to_new_shard(&mut self, id: PartitionId) {
+        let shard = self.engines.len();
+        self.open_engine(u32::try_from(shard).unwrap(), 0, Vec::new());
+        let token = self.token();
+        self.engines[0].release(token, id);
+        let released = self.until(|event| match event {
+            EngineEvent::Released { token: done, partition } if *done == token => {
+                Some(partition.clone())
+            }
+            _ => None,
+        });
+        let token = self.token();
+        self.engines[shard].adopt(token, *released);
+        self.finish(token);
+        self.owner.insert(id, shard);
+    }
+
+    /// A second passes.
+    pub fn tick(&mut self) {
+        self.now.monotonic.0 += 1_000_000_000;
+        self.now.wall.0 += 1_000;
+        for engine in &mut self.engines {
+            engine.set_now(self.now);
+            engine.on_deadline();
+        }
+        self.run();
+    }
+
+    fn token(&mut self) -> Token {
+        self.next_token += 1;
+        Token(self.next_token)
+    }
+
+    fn finish(&mut self, token: Token) {
+        self.until(|event| match event {
+            EngineEvent::Done { token: done, result } if *done == token => Some(result.clone()),
+            _ => None,
+        })
+        .unwrap();
+    }
+
+    /// Runs until an event is the one sought; time passes when nothing else happens.
+    fn until<T>(&mut self, sought: impl Fn(&EngineEvent) -> Option<T>) -> T {
+        for _ in 0..200 {
+            self.run();
+            let found = self.events.iter().position(|event| sought(event).is_some());
+            if let Some(at) = found {
+                let event = self.events.remove(at).unwrap();
+                self.events.clear();
+                return sought(&event).unwrap();
+            }
+            self.now.monotonic.0 += 100_000_000;
+            for engine in &mut self.engines {
+                engine.set_now(self.now);
+                engine.on_deadline();
+            }
+        }
+        panic!("the event never came: {:?}", self.events);
+    }
+
+    /// Performs effects until there are none.
+    fn run(&mut self) {
+        loop {
+            let mut is_quiet = true;
+            for at in 0..self.engines.len() {
+                self.engines[at].set_now(self.now);
+                self.engines[at].finish_batch();
+                for effect in self.engines[at].take_effects() {
+                    is_quiet = false;
+                    if let Some(event) = self.perform(at, effect) {
+                        self.engines[at].on_disk(event);
+                    }
+                }
+                self.engines[at].invariants();
+                self.events.extend(self.engines[at].take_events());
+            }
+            if is_quiet {
+                return;
+            }
+        }
+    }
+
+    fn perform(&mut self, at: usize, effect: DiskEffect) -> Option<DiskEvent> {
+        let op = effect.op;
+        let result = match effect.request {
+            DiskOp::Bind { file, path, .. } => {
+                self.files.insert((at, file), path);
+                return None;
+            }
+            DiskOp::Unbind { .. } => return None,
+            DiskOp::Write { file, position, data, durable, .. } => {
+                let path = self.files[&(at, file)].clone();
+                let mut position = position;
+                for part in data {
+                    assert_eq!(part.as_ptr() as usize % 4096, 0, "direct writes are aligned");
+                    assert_eq!(part.len() % 4096, 0);
+                    self.fs.write(&path, position, &part).unwrap();
+                    position += part.len() as u64;
+                }
+                if durable {
+                    self.fs.sync(&path).unwrap();
+                }
+                Ok(DiskOutput::Written)
+            }
+            DiskOp::Read { file, position, mut block, length, .. } => {
+                let path = self.files[&(at, file)].clone();
+                let read = self.fs.read(&path, position, &mut block[..length]).unwrap();
+                Ok(DiskOutput::Read { block, length: read })
+            }
+            DiskOp::Job(job) => execute(&self.fs, &job).map(DiskOutput::Done),
+        };
+        Some(DiskEvent { op, result })
+    }
+}

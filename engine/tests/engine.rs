@@ -112,7 +112,7 @@ fn an_orderly_end_leaves_exact_files() {
 fn a_duplicate_is_answered_with_the_first_offset_even_after_a_crash() {
     let mut world = World::new();
     let partition = world.create("idempotent-0");
-    let batches: Vec<Batch> = (0..7).map(|at| Batch::of(2).from_producer(77, 0, at * 2)).collect();
+    let batches: Vec<Batch> = (0..7).map(|at| Batch::of(2).by_producer(77, 0, at * 2)).collect();
     let offsets: Vec<Offset> =
         batches.iter().map(|batch| world.append(partition, batch).base).collect();
     assert_eq!(world.append(partition, &batches[6]).base, offsets[6]);
@@ -121,7 +121,7 @@ fn a_duplicate_is_answered_with_the_first_offset_even_after_a_crash() {
         assert_eq!(world.append(partition, &batches[at]).base, offsets[at]);
     }
     assert!(world.try_append(partition, &batches[0]).is_err(), "older than the window");
-    let next = Batch::of(2).from_producer(77, 0, 14);
+    let next = Batch::of(2).by_producer(77, 0, 14);
     assert_eq!(world.append(partition, &next).base, Offset(14));
 }
 
@@ -176,11 +176,11 @@ fn retention_by_size_deletes_whole_segments() {
 fn a_partition_moves_to_another_shard_with_everything_it_knows() {
     let mut world = World::new();
     let partition = world.create("moving-0");
-    let batch = Batch::of(3).from_producer(9, 0, 0);
+    let batch = Batch::of(3).by_producer(9, 0, 0);
     let first = world.append(partition, &batch).base;
     world.move_to_new_shard(partition);
     assert_eq!(world.append(partition, &batch).base, first, "the producer is still known");
-    world.append(partition, &Batch::of(3).from_producer(9, 0, 3));
+    world.append(partition, &Batch::of(3).by_producer(9, 0, 3));
     world.crash();
     assert_eq!(world.read_all(partition).len(), 2);
     assert_eq!(world.append(partition, &batch).base, first);

@@ -2,7 +2,7 @@
 //!
 //! `crash` drops the engine with everything in memory, as SIGKILL does, and recovers from the files.
 
-#![allow(unreachable_pub, reason = "a module of a test is no public API")]
+#![allow(unreachable_pub, clippy::unwrap_used, reason = "a module of a test is no public API")]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -47,7 +47,7 @@ impl Batch {
         Self { records: 1, value_bytes: bytes, producer: None }
     }
 
-    pub fn from_producer(mut self, id: i64, epoch: i16, base_sequence: i32) -> Self {
+    pub fn by_producer(mut self, id: i64, epoch: i16, base_sequence: i32) -> Self {
         let (id, epoch) = (ProducerId(id), ProducerEpoch(epoch));
         self.producer = Some(Producer { id, epoch, base_sequence });
         self

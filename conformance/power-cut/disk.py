@@ -107,6 +107,7 @@ class CutDisk:
     def __init__(self, recorded, cut, seed):
         self.recorded, self.cut, self.seed = recorded, cut, seed
         self.image, self.mounted = recorded.work / "cut.img", recorded.work / "cut"
+        self.tally = "not rebuilt"
 
     def __enter__(self):
         recorded = self.recorded

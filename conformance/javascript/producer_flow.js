@@ -168,6 +168,9 @@ class Run {
     for (const codec of scenario.codecs) {
       const name = `${this.options.prefix}-${codec}`;
       this.equal(`${name} is listed`, (await client.topics()).includes(name), true);
+    }
+    for (const codec of scenario.delete_codecs) {
+      const name = `${this.options.prefix}-${codec}`;
       await client.deleteTopic(name);
       await this.settles(`deleted ${name} is listed`, async () => (await client.topics()).includes(name), false);
     }

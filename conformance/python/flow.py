@@ -68,7 +68,7 @@ class Scenario:
         raw = json.loads(Path(path).read_text())
         self.run, self.partitions, self.configs = raw["run"], raw["partitions"], raw["topic_configs"]
         self.rounds, self.round_step_ms = raw["rounds"], raw["round_step_ms"]
-        self.codecs, self.too_large_bytes = raw["codecs"], raw["too_large_bytes"]
+        self.too_large_bytes, self.delete_codecs = raw["too_large_bytes"], raw["delete_codecs"]
         self.plain = [
             (r["feature"], Record(r["partition"], -1, r["timestamp"], unhex(r["key"]), unhex(r["value"]),
                                   [(name, unhex(value)) for name, value in r["headers"]]))
@@ -267,7 +267,7 @@ class Run:
             self.grow(topic)
             done.append("create partitions")
         if self.client.has_delete_topics:
-            for codec in self.client.codecs:
+            for codec in self.scenario.delete_codecs:
                 self.client.delete_topic(f"{self.prefix}-{codec}")
                 self.wait(f"{self.prefix}-{codec} is gone",
                           lambda c=codec: f"{self.prefix}-{c}" in self.client.topics(), False)

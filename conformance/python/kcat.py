@@ -171,7 +171,7 @@ class KcatRun(flow.Run):
         self.client.send(["-P", "-t", name], record)
         got = self.client.read(name, 0, "beginning", 1)
         self.equal("the record in the auto-created topic", [(r.key, r.value) for r in got], [(b"user-12345", b"first")])
-        for name in [name, *(f"{self.prefix}-{codec}" for codec in self.client.codecs)]:
+        for name in [name, *(f"{self.prefix}-{codec}" for codec in self.scenario.delete_codecs)]:
             self.client.raw.delete_topic(name)
         self.say("auto-creation")
 

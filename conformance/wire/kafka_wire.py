@@ -346,6 +346,13 @@ class Connection:
             raise KafkaError(f"list offsets of {topic}-{partition}", code)
         return offset
 
+    def list_offset_or_none(self, topic, partition, timestamp=LATEST):
+        """None while the leader does not know the partition."""
+        try:
+            return self.list_offset(topic, partition, timestamp)
+        except KafkaError:
+            return None
+
     def fetch(self, topic, partition, offset, wait_ms=500, bytes_max=FETCH_BYTES_MAX):
         """(high watermark, whole batches from the one that holds `offset` on)."""
         wanted = array([string(topic) + array([struct.pack(">iqi", partition, offset, bytes_max)])])
@@ -356,6 +363,27 @@ class Connection:
         if code:
             raise KafkaError(f"fetch {topic}-{partition} at {offset}", code)
         return high_watermark, parse_batches(reader.bytes32() or b"")
+
+    def produce(self, topic, partition, records):
+        """One batch, acks=all; returns its base offset."""
+        entry = string(topic) + array([struct.pack(">ii", partition, len(records)) + records])
+        reader = self.request(PRODUCE, 3, string(None) + struct.pack(">hi", -1, 30000) + array([entry]))
+        reader.i32(), reader.string(), reader.i32(), reader.i32()
+        code, base_offset = reader.i16(), reader.i64()
+        if code:
+            raise KafkaError(f"produce to {topic}-{partition}", code)
+        return base_offset
+
+    def produce_when_led(self, topic, partition, records, seconds=30):
+        """Produce to a topic that may be so new that its leader does not know it yet."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return self.produce(topic, partition, records)
+            except KafkaError as error:
+                if error.code not in (3, 5, 6) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
     def stored_batches(self, topic, partition):
         """Every batch of a partition, from its log start to the end that it has now."""

@@ -8,6 +8,7 @@ import json
 import sys
 import time
 
+CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 PARTITIONS = 3
 FEATURE_RECORDS = 30
 BULK_RECORDS = 600
@@ -73,19 +74,21 @@ def records(base_ms):
     return listed
 
 
-def scenario(run):
+def scenario(run, delete_codecs):
     base_ms = int(time.time() * 1000) - AGE_MS
     return {
         "run": run,
         "partitions": PARTITIONS,
-        "codecs": ["none", "gzip", "snappy", "lz4", "zstd"],
+        "codecs": CODECS,
         "rounds": ROUNDS,
         "round_step_ms": ROUND_STEP_MS,
         "topic_configs": {"max.message.bytes": "262144", "retention.ms": "864000000"},
         "too_large_bytes": 400_000,
+        # The topics that a client deletes at its end; the others stay for whoever looks at the files.
+        "delete_codecs": delete_codecs,
         "records": records(base_ms),
     }
 
 
 if __name__ == "__main__":
-    json.dump(scenario(sys.argv[1]), sys.stdout)
+    json.dump(scenario(sys.argv[1], CODECS), sys.stdout)

@@ -96,6 +96,7 @@ type file struct {
 	RoundStepMs  int64             `json:"round_step_ms"`
 	TopicConfigs map[string]string `json:"topic_configs"`
 	TooLarge     int               `json:"too_large_bytes"`
+	DeleteCodecs []string          `json:"delete_codecs"`
 	Records      []struct {
 		Partition int32        `json:"partition"`
 		Key       *string      `json:"key"`
@@ -428,6 +429,9 @@ func (r *run) admin(topic string, log [][]Record) {
 			count, err := r.partitionsOf(name)()
 			return count.(int) >= r.file.Partitions, err
 		}, true)
+	}
+	for _, codec := range r.file.DeleteCodecs {
+		name := r.prefix + "-" + codec
 		r.must("delete "+name, r.client.DeleteTopic(name))
 		r.settles("partitions of deleted "+name, r.partitionsOf(name), 0)
 	}

@@ -394,7 +394,7 @@ public final class Conformance {
     }
 
     private void deleteTopics() throws Exception {
-        for (String codec : scenario.codecs) {
+        for (String codec : scenario.deleteCodecs) {
             String topic = prefix + "-" + codec;
             admin.deleteTopics(Set.of(topic)).all().get();
             checks.settles(topic + " is listed", () -> admin.listTopics().names().get().contains(topic), false);

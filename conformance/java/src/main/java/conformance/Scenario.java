@@ -45,6 +45,7 @@ final class Scenario {
     final int tooLargeBytes;
     final long roundStepMs;
     final List<String> codecs = new ArrayList<>();
+    final List<String> deleteCodecs = new ArrayList<>();
     final List<Round> rounds = new ArrayList<>();
     final Map<String, String> topicConfigs = new LinkedHashMap<>();
     private final List<Expected> plain = new ArrayList<>();
@@ -55,6 +56,7 @@ final class Scenario {
         tooLargeBytes = raw.get("too_large_bytes").getAsInt();
         roundStepMs = raw.get("round_step_ms").getAsLong();
         raw.getAsJsonArray("codecs").forEach(codec -> codecs.add(codec.getAsString()));
+        raw.getAsJsonArray("delete_codecs").forEach(codec -> deleteCodecs.add(codec.getAsString()));
         for (JsonElement element : raw.getAsJsonArray("rounds")) {
             JsonObject round = element.getAsJsonObject();
             rounds.add(new Round(round.get("name").getAsString(), round.get("acks").getAsString(),

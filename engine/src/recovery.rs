@@ -12,6 +12,7 @@
 
 pub mod directories;
 pub mod identity;
+mod journal_files;
 pub mod materialise;
 pub mod meta;
 pub mod opening;

@@ -150,9 +150,9 @@ fn header_crc(salt: JournalSalt, bytes: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&salt.0.to_le_bytes()), bytes)
 }
 
-/// Reads the group that begins at the start of `data` (which may go on behind it). `None` where no
-/// sound header of this node and shard begins here.
-pub fn decode(data: &Bytes, salt: JournalSalt, shard: u32) -> Option<Group> {
+/// The header at the start of `data`, its CRC, and the bytes of the whole group. `None` where no sound
+/// header of this node and shard begins here.
+pub fn peek(data: &[u8], salt: JournalSalt, shard: u32) -> Option<(GroupHeader, u32, usize)> {
     let head = data.get(..HEADER_BYTES)?;
     let crc = u32::from_le_bytes(field(head, CRC_AT)?);
     let version = u16::from_le_bytes(field(head, 4)?);
@@ -172,15 +172,19 @@ pub fn decode(data: &Bytes, salt: JournalSalt, shard: u32) -> Option<Group> {
         opening_end: u64::from_le_bytes(field(head, 48)?),
         previous_crc: u32::from_le_bytes(field(head, 68)?),
     };
-    let total_bytes = u32::from_le_bytes(field(head, 56)?) as usize;
-    if total_bytes > JOURNAL_GROUP_BYTES_MAX
-        || !total_bytes.is_multiple_of(BLOCK_BYTES)
-        || total_bytes == 0
-    {
-        return None;
-    }
+    let bytes = u32::from_le_bytes(field(head, 56)?) as usize;
+    let is_sound =
+        bytes <= JOURNAL_GROUP_BYTES_MAX && bytes.is_multiple_of(BLOCK_BYTES) && bytes > 0;
+    is_sound.then_some((header, crc, bytes))
+}
+
+/// Reads the group that begins at the start of `data` (which may go on behind it). `None` where no
+/// sound header of this node and shard begins here.
+pub fn decode(data: &Bytes, salt: JournalSalt, shard: u32) -> Option<Group> {
+    let (header, header_crc, total_bytes) = peek(data, salt, shard)?;
+    let head = data.get(..HEADER_BYTES)?;
     let content = decode_content(data, head).unwrap_or(GroupContent::TableDamaged);
-    Some(Group { header, header_crc: crc, total_bytes, content })
+    Some(Group { header, header_crc, total_bytes, content })
 }
 
 /// `None`: the table is not sound.

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use protocol::Offset;
 
 use super::identity;
+use super::journal_files::read_journal;
 use super::materialise::{PartitionFiles, SUSPECT_FILE, materialise};
 use super::replay::{self, Replay};
 use super::state_file::{self, SavedState};
@@ -15,7 +15,6 @@ use crate::PartitionId;
 use crate::disk::job::read_file;
 use crate::disk::{DirId, FileSystem, FileSystemError};
 use crate::journal::group::JournalSalt;
-use crate::journal::scan::scan;
 use crate::journal::writer::JournalFileName;
 use crate::partition::PartitionDirectory;
 
@@ -78,8 +77,9 @@ fn read_journals(
     for entry in shards {
         let shard: Option<u32> = entry.name.to_str().and_then(|name| name.parse().ok());
         let (true, Some(shard)) = (entry.is_dir, shard) else { continue };
-        let files = read_journal_files(dir, fs, shard, recovery)?;
-        let scan = scan(&files, salt, shard);
+        let files = list_journal_files(dir, fs, shard, recovery)?;
+        let (scan, bytes) = read_journal(fs, salt, &files, shard)?;
+        recovery.journal_bytes += bytes;
         recovery.incarnation_max = recovery.incarnation_max.max(scan.incarnation_max);
         replay::merge(replays, replay::replay(scan, shard));
         if let Some(file) = read_file(fs, &state_file::path(shard), state_file::FILE_BYTES_MAX)? {
@@ -93,23 +93,18 @@ fn read_journals(
     Ok(())
 }
 
-fn read_journal_files(
+fn list_journal_files(
     dir: DirId,
     fs: &dyn FileSystem,
     shard: u32,
     recovery: &mut NodeRecovery,
-) -> Result<Vec<Bytes>, FileSystemError> {
-    let directory = JournalFileName::directory(shard);
+) -> Result<Vec<(JournalFileName, u64)>, FileSystemError> {
     let mut files = Vec::new();
-    for entry in fs.entries(&directory)? {
+    for entry in fs.entries(&JournalFileName::directory(shard))? {
         let Some(number) = JournalFileName::number_of(&entry.name) else { continue };
         let name = JournalFileName { shard, number };
         recovery.journal_files.push((dir, name, entry.length));
-        let mut bytes = vec![0u8; usize::try_from(entry.length).unwrap_or(usize::MAX)];
-        let read = fs.read(&name.path(), 0, &mut bytes)?;
-        bytes.truncate(read);
-        recovery.journal_bytes += read as u64;
-        files.push(Bytes::from(bytes));
+        files.push((name, entry.length));
     }
     Ok(files)
 }

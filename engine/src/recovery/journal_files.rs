@@ -1,0 +1,147 @@
+//! Reads the journal files of one shard: the newest first, and only what can still count.
+//!
+//! A node that was killed has tens of megabytes that count in hundreds that are stale; being ready
+//! within a second means not reading the rest. A file is skipped when a newer one says that nothing in
+//! it is needed any more, and is read only as far as its groups go, and beyond by the most that groups
+//! in flight together can have left behind a missing one.
+
+use bytes::Bytes;
+
+use crate::disk::{FileSystem, FileSystemError};
+use crate::journal::group::{self, GroupHeader, JournalSalt};
+use crate::journal::scan::{Scan, scan};
+use crate::journal::writer::JournalFileName;
+use crate::limits::{BLOCK_BYTES, JOURNAL_GROUP_BYTES_MAX, JOURNAL_GROUPS_IN_FLIGHT_MAX};
+
+/// Groups in flight behind a missing one reach at most this far.
+const BEYOND_GAP_BYTES: usize = JOURNAL_GROUPS_IN_FLIGHT_MAX * JOURNAL_GROUP_BYTES_MAX;
+const PIECE_BYTES: usize = 4 << 20;
+
+/// A journal file with the header of its first group, if that is sound.
+struct Candidate {
+    name: JournalFileName,
+    length: u64,
+    first: Option<GroupHeader>,
+}
+
+/// What the shard's journal says, and how many bytes were read to know it.
+pub(super) fn read_journal(
+    fs: &dyn FileSystem,
+    salt: JournalSalt,
+    files: &[(JournalFileName, u64)],
+    shard: u32,
+) -> Result<(Scan, u64), FileSystemError> {
+    let mut candidates = Vec::new();
+    for (name, length) in files {
+        let mut block = vec![0u8; BLOCK_BYTES];
+        let read = fs.read(&name.path(), 0, &mut block)?;
+        block.truncate(read);
+        let first = group::peek(&block, salt, shard).map(|found| found.0);
+        candidates.push(Candidate { name: *name, length: *length, first });
+    }
+    // Newest first; a file without a sound beginning may hold anything, so it is never skipped.
+    candidates.sort_by_key(|file| {
+        std::cmp::Reverse(
+            file.first.map_or((u64::MAX, 0), |first| (first.incarnation, first.sequence)),
+        )
+    });
+    let mut read = Reading { fs, salt, shard, newest: None, files: Vec::new(), bytes: 0 };
+    let newest =
+        candidates.iter().filter_map(|file| file.first).map(|first| first.incarnation).max();
+    for file in &candidates {
+        if file.first.is_none_or(|first| Some(first.incarnation) == newest) {
+            read.file(file)?;
+        }
+    }
+    let result = scan(&read.files, salt, shard);
+    if result.incarnation == newest {
+        return Ok((result, read.bytes));
+    }
+    // The newest incarnation never got as far as to count.
+    read.newest = None;
+    for file in &candidates {
+        if file.first.is_some_and(|first| Some(first.incarnation) != newest) {
+            read.file(file)?;
+        }
+    }
+    Ok((scan(&read.files, salt, shard), read.bytes))
+}
+
+struct Reading<'a> {
+    fs: &'a dyn FileSystem,
+    salt: JournalSalt,
+    shard: u32,
+    /// (incarnation, first needed sequence, first sequence of the file read last).
+    newest: Option<(u64, u64, u64)>,
+    files: Vec<Bytes>,
+    bytes: u64,
+}
+
+impl Reading<'_> {
+    fn file(&mut self, file: &Candidate) -> Result<(), FileSystemError> {
+        if let (Some(first), Some((incarnation, live_start, next_first))) =
+            (file.first, self.newest)
+            && first.incarnation == incarnation
+            && next_first <= live_start
+        {
+            // All its groups are below the next file's first, which is not needed itself.
+            self.newest = Some((incarnation, live_start, first.sequence));
+            return Ok(());
+        }
+        let (data, live_start) = self.read_groups(file)?;
+        if let Some(first) = file.first {
+            let known = self.newest.filter(|known| known.0 == first.incarnation);
+            let live_start = known.map_or(live_start, |known| known.1.max(live_start));
+            self.newest = Some((first.incarnation, live_start, first.sequence));
+        }
+        self.files.push(data);
+        Ok(())
+    }
+
+    /// The file up to where its groups end for good, and the highest live start they state.
+    fn read_groups(&mut self, file: &Candidate) -> Result<(Bytes, u64), FileSystemError> {
+        let mut data: Vec<u8> = Vec::new();
+        let (mut at, mut gap, mut live_start) = (0usize, None, 0);
+        let mut last: Option<(u64, u64)> = None;
+        loop {
+            while at + JOURNAL_GROUP_BYTES_MAX > data.len() && (data.len() as u64) < file.length {
+                self.read_piece(file, &mut data)?;
+            }
+            if at >= data.len() {
+                break;
+            }
+            let follows = |header: &GroupHeader| {
+                last.is_none_or(|last| header.incarnation == last.0 && header.sequence > last.1)
+            };
+            match group::peek(&data[at..], self.salt, self.shard) {
+                Some((header, _, bytes)) if follows(&header) => {
+                    last = Some((header.incarnation, header.sequence));
+                    live_start = live_start.max(header.live_start);
+                    gap = None;
+                    at += bytes;
+                }
+                _ => {
+                    if at - *gap.get_or_insert(at) > BEYOND_GAP_BYTES {
+                        break;
+                    }
+                    at += BLOCK_BYTES;
+                }
+            }
+        }
+        data.truncate(at);
+        Ok((Bytes::from(data), live_start))
+    }
+
+    fn read_piece(&mut self, file: &Candidate, data: &mut Vec<u8>) -> Result<(), FileSystemError> {
+        let from = data.len();
+        let left = usize::try_from(file.length).unwrap_or(usize::MAX) - from;
+        let piece = left.min(PIECE_BYTES);
+        data.resize(from + piece, 0);
+        let read = self.fs.read(&file.name.path(), from as u64, &mut data[from..])?;
+        self.bytes += read as u64;
+        if read < piece {
+            return Err(FileSystemError::Failed { errno: 5, call: "read of a journal file" });
+        }
+        Ok(())
+    }
+}

@@ -17,6 +17,8 @@ MAKE_FILE_SYSTEM = {
     "ext4": ["mkfs.ext4", "-q", "-F", "-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0"],
     "xfs": ["mkfs.xfs", "-q", "-f", "-K"],
 }
+# Ends with the script, however that ends: a process left behind would hold the mounts.
+ENDS_WITH_US = ["setpriv", "--pdeathsig", "KILL"]
 RECORDER_START_SECONDS_MAX = 10.0
 UNMOUNT_SECONDS_MAX = 20.0
 
@@ -127,6 +129,9 @@ class CutDisk:
 
 
 def fresh_directory(path):
-    if path.exists():
-        shutil.rmtree(path)
+    """Makes it, and removes what killed runs have left beside it: their names end in their process id."""
+    for left in path.parent.glob("run-*"):
+        if not Path(f"/proc/{left.name.rsplit('-', 1)[-1]}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+    shutil.rmtree(path, ignore_errors=True)
     path.mkdir(parents=True)

@@ -29,7 +29,7 @@ class Process:
 
     def __init__(self, binary, data, shards, log):
         self.listen, self.admin = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
-        self.command = [
+        self.command = disk.ENDS_WITH_US + [
             str(binary), "serve", "--data-dir", str(data), "--listen", self.listen, "--admin", self.admin,
             "--shards", str(shards),
         ]
@@ -89,7 +89,7 @@ class Node:
         with Process(self.arguments.binary, recorded.mounted / "data", self.arguments.shards, self.log) as process:
             durability = "memory" if self.arguments.control == "memory" else "fsync"
             done = subprocess.run(
-                [self.python, LOAD, "produce", process.listen, self.acks, "--counter", recorded.counter,
+                disk.ENDS_WITH_US + [self.python, LOAD, "produce", process.listen, self.acks, "--counter", recorded.counter,
                  "--seconds", str(self.arguments.seconds), "--seed", str(self.arguments.seed),
                  "--durability", durability],
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -105,7 +105,7 @@ class Node:
         shards = random.Random(cut_disk.cut).choice(SHARDS)
         with Process(self.arguments.binary, cut_disk.mounted / "data", shards, self.log) as process:
             done = subprocess.run(
-                [self.python, LOAD, "verify", process.listen, self.acks, "--cut", str(cut_disk.cut)],
+                disk.ENDS_WITH_US + [self.python, LOAD, "verify", process.listen, self.acks, "--cut", str(cut_disk.cut)],
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=VERIFY_SECONDS_MAX,
             )
             report = f"{done.stdout.strip()[-2000:]} (ready in {process.ready_seconds * 1000:.0f} ms, {shards} shards)"

@@ -53,5 +53,6 @@ pub const REGISTERED_BUFFER_BYTES_MAX: usize = 1 << 30;
 /// the least it takes.
 pub const EXECUTOR_IO_MEMORY_BYTES: usize = 64 << 10;
 
-/// Entries of glommio's own rings: one awaited eventfd and timers.
-pub const EXECUTOR_RING_ENTRIES: usize = 32;
+/// Entries of glommio's own rings. Few would do for one awaited eventfd, but glommio also preempts
+/// when so many of its completions pile up, which must not happen (see `shard/thread.rs`).
+pub const EXECUTOR_RING_ENTRIES: usize = 128;

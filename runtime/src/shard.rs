@@ -21,5 +21,5 @@ mod thread;
 
 pub use blocking_helper::BlockingHelper;
 pub use config::{Placement, ShardConfig, StartError};
-pub use shard_loop::{Background, ShardLoop, ShardSetup, Turn};
+pub use shard_loop::{ShardLoop, ShardSetup, Turn};
 pub use thread::{ShardHandle, start};

@@ -11,9 +11,7 @@ use std::time::Duration;
 use runtime::clock::Monotonic;
 use runtime::mailbox::{Bell, Mailbox, mesh};
 use runtime::ring::{Completion, Descriptor, Ring, RingConfig, Token};
-use runtime::shard::{
-    Background, BlockingHelper, Placement, ShardConfig, ShardLoop, ShardSetup, Turn, start,
-};
+use runtime::shard::{BlockingHelper, Placement, ShardConfig, ShardLoop, ShardSetup, Turn, start};
 use runtime::socket::{listen_on, local_address};
 
 fn config(name: &str) -> ShardConfig {
@@ -149,9 +147,8 @@ impl ShardLoop for Busy {
         self.slices_left > 0
     }
 
-    fn background(&mut self, _ring: &mut Ring) -> Background {
+    fn background(&mut self, _ring: &mut Ring) {
         self.slices_left -= 1;
-        if self.slices_left > 0 { Background::More } else { Background::Done }
     }
 }
 
@@ -208,12 +205,11 @@ impl ShardLoop for Sleeper {
         self.background
     }
 
-    fn background(&mut self, ring: &mut Ring) -> Background {
+    fn background(&mut self, ring: &mut Ring) {
         self.background = false;
         self.seen.send("background").unwrap();
-        // The foreground is parked; what a slice submits must wake it.
+        // The next turn must see what a slice submits.
         ring.nop(Token(1));
-        Background::Done
     }
 }
 

@@ -1,7 +1,6 @@
 //! Name, place and sizes of a shard, and why one could not be started.
 
 use std::fmt;
-use std::time::Duration;
 
 use crate::os_error::OsError;
 use crate::ring::{RingConfig, RingError};
@@ -23,9 +22,6 @@ pub struct ShardConfig {
     /// Its arena.
     pub memory_bytes: usize,
     pub ring: RingConfig,
-    /// How long the loop runs before background slices and the executor get their turn. The
-    /// executor's own default, 100 ms, would be the tail latency.
-    pub preempt: Duration,
 }
 
 impl ShardConfig {
@@ -35,7 +31,6 @@ impl ShardConfig {
             placement: Placement::Unbound,
             memory_bytes,
             ring: RingConfig::default(),
-            preempt: Duration::from_millis(1),
         }
     }
 }

@@ -21,11 +21,9 @@ pub trait ShardLoop {
         false
     }
 
-    /// One slice of background work: at most some 100 µs. Gets the time that turns leave, and a
-    /// small share of it under load.
-    fn background(&mut self, _ring: &mut Ring) -> Background {
-        Background::Done
-    }
+    /// One slice of background work: at most some 100 µs, for it delays the next turn. Slices get
+    /// the time that turns leave, and a tenth of it under load.
+    fn background(&mut self, _ring: &mut Ring) {}
 }
 
 /// What follows a turn.
@@ -37,15 +35,6 @@ pub enum Turn {
     Idle,
     /// The shard ends. Operations in flight are cancelled and waited for.
     Stop,
-}
-
-/// What follows a background slice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Background {
-    /// More waits.
-    More,
-    /// Nothing, until `has_background` says so after a turn.
-    Done,
 }
 
 /// What a shard's loop is made from, on the shard's thread.

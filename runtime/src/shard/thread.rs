@@ -1,28 +1,31 @@
 //! Starting and running a shard.
 
-use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
 use std::os::fd::{AsFd, FromRawFd, IntoRawFd};
-use std::rc::Rc;
 use std::sync::{Arc, mpsc};
-use std::task::{Poll, Waker};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use glommio::io::BufferedFile;
-use glommio::{Latency, LocalExecutor, LocalExecutorBuilder, Shares, executor, spawn_local_into};
+use glommio::{LocalExecutor, LocalExecutorBuilder};
 
+use crate::clock::Monotonic;
 use crate::limits::{EXECUTOR_IO_MEMORY_BYTES, EXECUTOR_RING_ENTRIES};
 use crate::mailbox::Bell;
 use crate::memory::Arena;
-
 use crate::ring::{Completion, Ring};
 use crate::shard::abort::AbortOnPanic;
 use crate::shard::config::{Placement, ShardConfig, StartError};
-use crate::shard::shard_loop::{Background, ShardLoop, ShardSetup, Turn};
+use crate::shard::shard_loop::{ShardLoop, ShardSetup, Turn};
 
-/// Shares of the executor's time under load: background slices get a tenth.
-const FOREGROUND_SHARES: usize = 1000;
-const BACKGROUND_SHARES: usize = 100;
+/// Under load, background slices get one part in so many of the time.
+const BACKGROUND_SHARE: u64 = 10;
+
+/// glommio's preemption timer must never fire. If it fires between the executor's poll and its look
+/// at the run queue (a thread that lost its CPU for as long as the timer runs), glommio 0.9 takes
+/// "preempted before anything ran" for "nothing to run" and sleeps with a task ready: the shard
+/// hangs until something else happens on glommio's own rings. With one task there is nobody to
+/// preempt for, and the loop itself gives background slices their time.
+const EXECUTOR_PREEMPT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A running shard.
 #[derive(Debug)]
@@ -71,31 +74,9 @@ fn make_executor(config: &ShardConfig) -> Result<LocalExecutor, StartError> {
         // fail on common devices), so the least it takes.
         .io_memory(EXECUTOR_IO_MEMORY_BYTES)
         .ring_depth(EXECUTOR_RING_ENTRIES)
-        .preempt_timer(config.preempt)
+        .preempt_timer(EXECUTOR_PREEMPT)
         .make()
         .map_err(|error| StartError::Executor(error.to_string()))
-}
-
-/// What the foreground and the background task of a shard share. Borrowed within a slice only,
-/// never across an await.
-struct Shard<L> {
-    logic: L,
-    ring: Ring,
-}
-
-/// The background task's sleep.
-#[derive(Default)]
-struct Wakeup {
-    waker: RefCell<Option<Waker>>,
-    stop: Cell<bool>,
-}
-
-impl Wakeup {
-    fn wake(&self) {
-        if let Some(waker) = self.waker.borrow_mut().take() {
-            waker.wake();
-        }
-    }
 }
 
 async fn run<L, F>(
@@ -111,27 +92,10 @@ async fn run<L, F>(
         Ok(made) => made,
         Err(error) => return drop(started.send(Err(error))),
     };
-    let logic = make(ShardSetup { arena: &arena, ring: &mut ring, bell: &bell });
-    let shard = Rc::new(RefCell::new(Shard { logic, ring }));
-    let wakeup = Rc::new(Wakeup::default());
+    let setup = ShardSetup { arena: &arena, ring: &mut ring, bell: &bell };
+    let mut logic = AbortOnPanic::guard(|| make(setup));
     drop(started.send(Ok(())));
-
-    let queue =
-        |shares, latency, name| executor().create_task_queue(Shares::Static(shares), latency, name);
-    let foreground = queue(FOREGROUND_SHARES, Latency::Matters(config.preempt), "foreground");
-    let background = queue(BACKGROUND_SHARES, Latency::NotImportant, "background");
-    let slices = spawn_local_into(
-        run_background(Rc::clone(&shard), Rc::clone(&wakeup), Arc::clone(&bell)),
-        background,
-    )
-    .expect("the queue was just made");
-    let turns = spawn_local_into(run_turns(shard, Rc::clone(&wakeup), bell), foreground)
-        .expect("the queue was just made");
-    turns.await;
-    wakeup.stop.set(true);
-    wakeup.wake();
-    // The last to hold the shard: its loop and its ring end here.
-    slices.await;
+    run_turns(&mut logic, &mut ring, &bell).await;
 }
 
 fn make_ring(config: &ShardConfig, bell: &Arc<Bell>) -> Result<(Arena, Ring), StartError> {
@@ -141,84 +105,55 @@ fn make_ring(config: &ShardConfig, bell: &Arc<Bell>) -> Result<(Arena, Ring), St
     Ok((arena, ring))
 }
 
-/// The foreground: turns while there is something to do, then a sleep until the bell rings.
-async fn run_turns<L: ShardLoop>(
-    shard: Rc<RefCell<Shard<L>>>,
-    wakeup: Rc<Wakeup>,
-    bell: Arc<Bell>,
-) {
+/// Turns while there is something to do, background slices in between, then a sleep until the bell
+/// rings. The one task of its executor: it awaits nothing but the bell.
+async fn run_turns<L: ShardLoop>(logic: &mut L, ring: &mut Ring, bell: &Bell) {
     let fd = bell.as_fd().try_clone_to_owned().expect("one more descriptor at start");
     // SAFETY: a descriptor of our own, given away; glommio closes it.
     let eventfd = unsafe { BufferedFile::from_raw_fd(fd.into_raw_fd()) };
     let mut completions: Vec<Completion> = Vec::new();
+    let mut slices = Slices { next: Monotonic(0) };
     loop {
-        let sleep = {
-            let Shard { logic, ring } = &mut *shard.borrow_mut();
-            ring.pump(&mut completions);
-            let turn = AbortOnPanic::guard(|| logic.turn(ring, &mut completions));
-            assert!(completions.is_empty(), "a turn takes all completions");
-            if logic.has_background() {
-                wakeup.wake();
-            }
-            match turn {
-                Turn::Stop => break,
-                Turn::Busy => false,
-                // What the turn has submitted goes in and may complete at once: pump first.
-                Turn::Idle if ring.has_work() => false,
-                Turn::Idle => {
-                    let sleep = ring.prepare_park(|| logic.is_idle());
-                    if !sleep {
-                        ring.end_park();
-                    }
-                    sleep
+        ring.pump(&mut completions);
+        let turn = AbortOnPanic::guard(|| logic.turn(ring, &mut completions));
+        assert!(completions.is_empty(), "a turn takes all completions");
+        match turn {
+            Turn::Stop => break,
+            Turn::Busy => slices.run_one_if_due(logic, ring),
+            // What the turn has submitted goes in and may complete at once: pump first.
+            Turn::Idle if ring.has_work() => slices.run_one_if_due(logic, ring),
+            Turn::Idle if logic.has_background() => slices.run_one(logic, ring),
+            Turn::Idle => {
+                if ring.prepare_park(|| logic.is_idle()) {
+                    // The one way in which glommio waits for a descriptor that is not its own; the
+                    // read also takes what was rung. A failed read wakes like any other.
+                    let _ = eventfd.read_at(0, size_of::<u64>()).await;
                 }
+                ring.end_park();
             }
-        };
-        if sleep {
-            // The one way in which glommio waits for a descriptor that is not its own; the read
-            // also takes what was rung. A failed read wakes like any other.
-            let _ = eventfd.read_at(0, size_of::<u64>()).await;
-            shard.borrow_mut().ring.end_park();
-        } else {
-            executor().yield_if_needed().await;
         }
     }
     let _ = eventfd.close().await;
 }
 
-/// The background: slices while there are any, one at a time.
-async fn run_background<L: ShardLoop>(
-    shard: Rc<RefCell<Shard<L>>>,
-    wakeup: Rc<Wakeup>,
-    bell: Arc<Bell>,
-) {
-    loop {
-        poll_fn(|context| {
-            if wakeup.stop.get() || shard.borrow().logic.has_background() {
-                return Poll::Ready(());
-            }
-            *wakeup.waker.borrow_mut() = Some(context.waker().clone());
-            Poll::Pending
-        })
-        .await;
-        while !wakeup.stop.get() {
-            let more = {
-                let Shard { logic, ring } = &mut *shard.borrow_mut();
-                let more = AbortOnPanic::guard(|| logic.background(ring));
-                if ring.has_work() || !logic.is_idle() {
-                    // What the slice has submitted is pumped by the foreground.
-                    bell.ring_if_parked();
-                }
-                more
-            };
-            // Between slices, whoever else is ready runs first.
-            executor().yield_task_queue_now().await;
-            if more == Background::Done {
-                break;
-            }
+/// When the background gets its time: all that the foreground leaves, and a tenth under load.
+struct Slices {
+    /// Not before this, while the foreground is busy.
+    next: Monotonic,
+}
+
+impl Slices {
+    fn run_one_if_due<L: ShardLoop>(&mut self, logic: &mut L, ring: &mut Ring) {
+        if logic.has_background() && Monotonic::read() >= self.next {
+            self.run_one(logic, ring);
         }
-        if wakeup.stop.get() {
-            return;
-        }
+    }
+
+    fn run_one<L: ShardLoop>(&mut self, logic: &mut L, ring: &mut Ring) {
+        let start = Monotonic::read();
+        AbortOnPanic::guard(|| logic.background(ring));
+        let end = Monotonic::read();
+        let pause = (end.0 - start.0).saturating_mul(BACKGROUND_SHARE - 1);
+        self.next = end + Duration::from_nanos(pause);
     }
 }

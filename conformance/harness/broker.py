@@ -49,7 +49,7 @@ class Broker:
         self.port, admin = free_ports(2)
         self.command = shlex.split(command.format(data=data, port=self.port, admin=admin))
         self.log, self.process = Path(log), None
-        self.cpu_s, self.rss_peak_bytes, self._life_cpu_s = 0.0, 0, 0.0
+        self.cpu_s, self.rss_peak_bytes, self.life_cpu_s = 0.0, 0, 0.0
         self.bootstrap = f"127.0.0.1:{self.port}"
 
     def start(self):
@@ -83,7 +83,7 @@ class Broker:
             status = Path(f"/proc/{self.process.pid}/status").read_text()
         except (OSError, IndexError):
             return
-        self._life_cpu_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        self.life_cpu_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
         for line in status.splitlines():
             if line.startswith("VmHWM:"):
                 self.rss_peak_bytes = max(self.rss_peak_bytes, int(line.split()[1]) * 1024)
@@ -94,7 +94,7 @@ class Broker:
             time.sleep(SAMPLE_S)
 
     def _ended(self):
-        self.cpu_s, self._life_cpu_s = self.cpu_s + self._life_cpu_s, 0.0
+        self.cpu_s, self.life_cpu_s = self.cpu_s + self.life_cpu_s, 0.0
 
     def kill(self):
         """SIGKILL."""

@@ -132,8 +132,9 @@ def javascript():
 
     def step():
         debian("build-essential", "libssl-dev", "zlib1g-dev", "libzstd-dev", "liblz4-dev", "libcurl4-openssl-dev")
-        # "dynamic" builds against Debian's libraries; "static" would download the sources of all of them.
-        environment = {**os.environ, "CKJS_LINKING": "dynamic", "MAKEFLAGS": f"-j{os.cpu_count()}"}
+        # "dynamic" builds against Debian's libraries; "static" would download the sources of all of them. (No -j: its
+        # makefiles do not bear it.)
+        environment = {**os.environ, "CKJS_LINKING": "dynamic"}
         _run(["npm", "ci", "--no-audit", "--no-fund"], cwd=home, env=environment)
 
     _once("javascript", (home / "package.json", home / "package-lock.json"),

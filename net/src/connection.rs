@@ -108,7 +108,7 @@ pub(crate) struct Inbound {
 /// The times of a connection.
 #[derive(Debug)]
 pub(crate) struct Clocks {
-    /// When a byte last came or went.
+    /// When a byte last came or went, or a request was last answered.
     pub(crate) active: Monotonic,
     /// When the frame being received must be complete. Only while its bytes are being received: a peer
     /// does not pay for the time that it is made to wait.

@@ -10,6 +10,11 @@
 //! * of one connection, at most one receive and one send are with the driver;
 //! * responses leave in request order; at most `requests_in_flight_max` requests are unanswered;
 //! * a connection that waits holds no small buffer of the driver.
+//!
+//! What is allocated in the steady state, and why it stays: nothing for a frame that arrives in one small
+//! buffer or goes into a block; one exact buffer for a small frame that a buffer's end cuts, and one for
+//! bytes that have to wait; room in a connection's queue of requests and in the lists of `NetOutput`,
+//! which is kept. A response brings its own list of parts, which goes on to the driver as it is.
 
 mod expire;
 mod receive;

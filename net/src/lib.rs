@@ -21,17 +21,21 @@
 //! | `outbound` | one send in flight, zero copy while the kernel keeps its word |
 //! | `deadlines` | who has to be looked at when |
 //! | `transform` | the place of TLS |
+//! | `placement` | which shard an accepted connection goes to |
+//! | `driver` | sockets and listeners on the shard's ring |
 //! | `close_reason`, `metrics`, `limits`, `ids` | what their names say |
 
 mod close_reason;
 mod connection;
 mod connections;
 mod deadlines;
+pub mod driver;
 mod frame_size;
 mod ids;
 pub mod limits;
 mod metrics;
 mod outbound;
+mod placement;
 mod request_memory;
 mod request_order;
 mod seam;
@@ -42,4 +46,5 @@ pub use connections::Connections;
 pub use ids::{ConnectionId, ListenerId, Principal, Sequence};
 pub use limits::Limits;
 pub use metrics::Metrics;
+pub use placement::Placement;
 pub use seam::{ClosedConnection, Frame, NetEffect, NetEvent, NetOutput, SendMode};

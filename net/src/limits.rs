@@ -30,6 +30,20 @@ pub const ZERO_COPY_COPIES_MAX: u8 = 3;
 /// this its sends are copied. As much as one response.
 pub const UNRELEASED_BYTES_MAX: usize = 4 << 20;
 
+/// A larger send is carried out in pieces of this size, each of them progress: with the default
+/// `send_stall_ms_max`, a consumer that takes 17 KiB a second is still waited for.
+pub const SEND_PIECE_BYTES_MAX: usize = 512 * 1024;
+
+/// Connections that the kernel keeps for us between two accepts.
+pub const ACCEPT_BACKLOG: i32 = 1_024;
+
+/// How long accepting pauses when the process has no descriptor left, or for another failure that would
+/// come again at once.
+pub const ACCEPT_BACK_OFF_NS: u64 = 100_000_000;
+
+/// Listeners of a node.
+pub const LISTENERS_MAX: usize = 64;
+
 /// How often a connection that waits for a block looks whether another core has given one back:
 /// such a return wakes nobody.
 pub const ARENA_RETRY_NS: u64 = 1_000_000;

@@ -41,6 +41,9 @@ impl Connections {
         match due {
             Due::Unmute => {
                 connection.clocks.muted_until = None;
+                // Something else may be due as well: then it is looked at again at once.
+                let due = connection.due(&self.limits).map(|(at, _)| at);
+                self.deadlines.set(id, &mut connection.clocks.entry, due);
                 self.advance(now, id, out);
                 self.touch(id);
             }

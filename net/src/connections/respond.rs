@@ -92,6 +92,7 @@ impl Connections {
             }
             return self.settle(now, out);
         }
+        connection.clocks.active = now;
         self.pinned += answer.bytes;
         connection.outbound.block(answer.bytes);
         if let Some(charge) = connection.requests.answer(sequence, answer) {
@@ -155,6 +156,7 @@ impl Connections {
         if connection.outbound.released(bytes, copied) == ZeroCopyChange::TurnedOff {
             self.metrics.zero_copy_turned_off += 1;
         }
+        connection.clocks.active = now;
         connection.clocks.send_progress = now;
         self.go_on(now, id, out);
     }

@@ -325,9 +325,11 @@ fn an_idle_connection_is_closed_and_one_with_a_request_in_progress_is_not() {
     assert!(!world.connections.is_open(a));
     world.pass(6_000_000);
     assert!(world.connections.is_open(b));
-    world.respond(b, 0, bytes("at last"));
+    world.no_response(b, 0);
     world.run(b);
-    world.pass(600_000);
+    world.pass(599_999);
+    assert!(world.connections.is_open(b), "it was answered a moment ago");
+    world.pass(1);
     assert!(!world.connections.is_open(b));
     world.end_asked();
     assert_eq!(closed_for(&world), [CloseReason::Idle; 2]);
@@ -371,6 +373,19 @@ fn a_peer_that_acknowledges_nothing_loses_its_connection() {
     assert_eq!(world.connections.response_bytes_pinned(), 40 * KIB, "the kernel still reads it");
     world.end_asked();
     world.assert_nothing_is_held();
+}
+
+#[test]
+fn all_that_is_due_at_once_is_done_at_once() {
+    let mut world = world();
+    let a = world.open();
+    world.write(a, &framed(b"fetch"));
+    world.run(a);
+    world.respond(a, 0, bytes("response"));
+    world.connections.mute_until(a, runtime::clock::Monotonic(10 * MS));
+    world.finish();
+    world.pass(30_000);
+    assert!(!world.connections.is_open(a), "the end of throttling hides no standstill");
 }
 
 #[test]

@@ -212,7 +212,7 @@ proptest! {
     }
 
     #[test]
-    fn connections_that_end_anywhere_leave_nothing_behind(
+    fn connections_that_end_anywhere_leave_nothing_behind_and_hold_up_nobody(
         lengths in lengths(),
         seed in any::<u64>(),
         steps in 0_usize..300,
@@ -226,19 +226,17 @@ proptest! {
                 0 => run.world.end(connection, CloseReason::PeerReset),
                 1 => run.world.close(connection),
                 2 => run.world.end_asked(),
-                3 => run.world.pass(600_000),
+                3 => {
+                    // No batch lasts ten minutes.
+                    run.world.finish();
+                    run.world.pass(600_000);
+                }
                 _ if run.world.peers[&connection].close_asked => {}
                 _ => run.step(connection),
             }
         }
-        run.taken.clear();
-        let left: Vec<_> = run.world.peers.keys().copied().collect();
-        for connection in left {
-            run.world.end(connection, CloseReason::PeerClosed);
-        }
-        while !run.world.frames.is_empty() {
-            run.answer_some();
-        }
-        run.world.assert_nothing_is_held();
+        // Whoever is left gets all it asked for, whatever memory the others took with them.
+        run.world.end_asked();
+        run.finish();
     }
 }

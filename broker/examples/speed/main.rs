@@ -1,0 +1,190 @@
+//! Measures whether the design holds: a node against librdkafka's own mock broker and against this
+//! machine's disk and loopback, as ratios within one run.
+//!
+//! `cargo run --release -p broker --example speed -- [--seconds N] [--data-dir DIR]`
+//! Start it on a quiet machine; it starts and ends its node itself. Load goes to 127.0.0.1 only.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a measuring program ends with what went wrong, and prints"
+)]
+
+mod durable_write;
+mod node;
+mod raw;
+mod rdkafka_load;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use node::Node;
+
+/// Measures a node against librdkafka's mock broker and this machine's limits.
+#[derive(Parser)]
+struct Arguments {
+    /// Length of each measurement.
+    #[arg(long, default_value_t = 8)]
+    seconds: u64,
+    /// Where the node's data goes; removed again.
+    #[arg(long, default_value = "target/speed-data")]
+    data_dir: PathBuf,
+    /// Only these parts: produce, partitions, fetch, latency, device.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+}
+
+fn main() {
+    let arguments = Arguments::parse();
+    let time = Duration::from_secs(arguments.seconds);
+    let wanted =
+        |part: &str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == part);
+    println!("{}", node::machine_facts());
+    if wanted("produce") {
+        produce(&arguments, time);
+    }
+    if wanted("partitions") {
+        partitions(&arguments, time);
+    }
+    if wanted("fetch") {
+        fetch(&arguments, time);
+    }
+    if wanted("latency") {
+        latency(&arguments);
+    }
+    if wanted("device") {
+        device(&arguments, time);
+    }
+}
+
+/// Produce of 1 KiB records with librdkafka, node and mock in turn: A B B A.
+fn produce(arguments: &Arguments, time: Duration) {
+    let mut node_rates = Vec::new();
+    let mut mock_rates = Vec::new();
+    let mut cpu = Vec::new();
+    for turn in ["mock", "node", "node", "mock"] {
+        if turn == "mock" {
+            let rate = rdkafka_load::produce_to_mock(1, 1024, time);
+            println!("produce 1 KiB, librdkafka, mock broker: {:.2} GB/s", rate / 1e9);
+            mock_rates.push(rate);
+        } else {
+            let node = Node::start(&arguments.data_dir, &[]);
+            node.create_topic("produce", 1);
+            let before = node.usage();
+            let rate = rdkafka_load::produce(&node.bootstrap(), "produce", 1024, time);
+            let used = node.usage().since(&before);
+            let bytes = rate * time.as_secs_f64();
+            println!(
+                "produce 1 KiB, librdkafka, node (fsync): {:.2} GB/s, {:.3} CPU-s/GB, {:.2} device bytes a byte, peak {} MiB",
+                rate / 1e9,
+                used.cpu_seconds / (bytes / 1e9),
+                used.written_bytes / bytes,
+                node.usage().peak_memory_bytes / (1 << 20),
+            );
+            node_rates.push(rate);
+            cpu.push(used.cpu_seconds / (bytes / 1e9));
+        }
+    }
+    println!(
+        "=> produce: {:.2} of the mock (aim 0.6), {:.3} CPU-s/GB (aim 0.5)\n",
+        mean(&node_rates) / mean(&mock_rates),
+        mean(&cpu)
+    );
+}
+
+/// The same 16 KiB batches to 1 and to 1,000 partitions, node and mock.
+fn partitions(arguments: &Arguments, time: Duration) {
+    let node = Node::start(&arguments.data_dir, &[]);
+    node.create_topic("one", 1);
+    node.create_topic("thousand", 1_000);
+    let load = |bootstrap: &str, topic: &str, count: i32| {
+        let rate = raw::produce(bootstrap, topic, count, 16 << 10, time);
+        println!(
+            "produce 16 KiB batches, raw, {topic} ({count} partitions): {:.1} MB/s",
+            rate / 1e6
+        );
+        rate
+    };
+    let warm = load(&node.bootstrap(), "thousand", 1_000);
+    assert!(warm > 0.0, "the first pass makes the segment files");
+    let (one, thousand) =
+        (load(&node.bootstrap(), "one", 1), load(&node.bootstrap(), "thousand", 1_000));
+    let mock = rdkafka_load::Mock::new(&[("one", 1), ("thousand", 1_000)]);
+    let (mock_one, mock_thousand) =
+        (load(&mock.bootstrap(), "one", 1), load(&mock.bootstrap(), "thousand", 1_000));
+    let (kept, mock_kept) = (thousand / one, mock_thousand / mock_one);
+    println!(
+        "=> 1,000 partitions keep {kept:.2} of one; the mock keeps {mock_kept:.2}; ratio {:.2} (aim 0.8)\n",
+        kept / mock_kept
+    );
+}
+
+/// CPU of the node for each GB fetched from its memory tail.
+fn fetch(arguments: &Arguments, time: Duration) {
+    let node = Node::start(&arguments.data_dir, &[]);
+    node.create_topic("tail", 1);
+    rdkafka_load::produce_bytes(&node.bootstrap(), "tail", 1024, 64 << 20);
+    let before = node.usage();
+    let bytes = raw::fetch_again_and_again(&node.bootstrap(), "tail", 32 << 20, time);
+    let used = node.usage().since(&before);
+    println!(
+        "=> fetch from the tail: {:.2} GB/s, {:.3} CPU-s/GB (aim 0.35)\n",
+        bytes / time.as_secs_f64() / 1e9,
+        used.cpu_seconds / (bytes / 1e9)
+    );
+}
+
+/// One record at a time, durable, against a round trip plus one durable 4 KiB write.
+fn latency(arguments: &Arguments) {
+    let node = Node::start(&arguments.data_dir, &[]);
+    node.create_topic("latency", 1);
+    let produce = raw::one_record_latencies(&node.bootstrap(), "latency", 4_000);
+    let round_trip = raw::round_trip_latencies(&node.bootstrap(), 4_000);
+    let write = durable_write::latencies(&arguments.data_dir, 4_000);
+    let (p50, p99) = (raw::percentile(&produce, 50.0), raw::percentile(&produce, 99.0));
+    let floor50 = raw::percentile(&round_trip, 50.0) + raw::percentile(&write, 50.0);
+    let floor99 = raw::percentile(&round_trip, 99.0) + raw::percentile(&write, 99.0);
+    println!(
+        "one durable record: p50 {p50:.0} µs, p99 {p99:.0} µs; round trip p50 {:.0}, durable 4 KiB write p50 {:.0}",
+        raw::percentile(&round_trip, 50.0),
+        raw::percentile(&write, 50.0)
+    );
+    println!(
+        "=> above the floor: p50 {:.0} µs (aim 60), p99 {:.0} µs\n",
+        p50 - floor50,
+        p99 - floor99
+    );
+}
+
+/// Bytes written to the device for each byte produced, by path, journal preparation told apart.
+fn device(arguments: &Arguments, time: Duration) {
+    for (name, batch_bytes, partitions, window, aim) in
+        [("runs of 1 MB", 1_000_000, 1, 8, 1.15), ("journal groups", 16 << 10, 64, 64, 2.2)]
+    {
+        let node = Node::start(&arguments.data_dir, &[]);
+        node.create_topic("device", partitions);
+        // The journal's files are prewritten in the background: that is preparation.
+        std::thread::sleep(Duration::from_secs(3));
+        let prepared = node.usage();
+        let rate = raw::produce_windowed(
+            &node.bootstrap(),
+            "device",
+            partitions,
+            batch_bytes,
+            window,
+            time,
+        );
+        let pid_usage = node.stop_and_usage();
+        let produced = rate * time.as_secs_f64();
+        println!(
+            "=> device bytes a byte, {name}: {:.2} (aim {aim}), beside {} MiB of preparation",
+            pid_usage.since(&prepared).written_bytes / produced,
+            prepared.written_bytes as u64 / (1 << 20)
+        );
+    }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}

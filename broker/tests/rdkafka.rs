@@ -1,0 +1,253 @@
+//! A real client, librdkafka through the `rdkafka` crate, against the real binary: what is written is
+//! what is read, by every codec, every acks, from every place.
+
+#![allow(clippy::unwrap_used, reason = "a test says what it expects")]
+
+mod node;
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use futures_executor::block_on;
+use node::Node;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::{ClientContext, DefaultClientContext};
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const CODECS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
+
+/// Collects (partition, offset) of delivered records, or the error.
+#[derive(Default)]
+struct Deliveries(Mutex<Vec<Result<(i32, i64), KafkaError>>>);
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        let outcome = match result {
+            Ok(message) => Ok((message.partition(), message.offset())),
+            Err((error, _)) => Err(error.clone()),
+        };
+        self.0.lock().unwrap().push(outcome);
+    }
+}
+
+/// What a record is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Written {
+    key: Vec<u8>,
+    value: Option<Vec<u8>>,
+    timestamp: i64,
+    headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+fn config(node: &Node) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", node.bootstrap()).set("broker.address.family", "v4");
+    config
+}
+
+fn create_topic(node: &Node, name: &str, partitions: i32) {
+    let admin: AdminClient<DefaultClientContext> = config(node).create().unwrap();
+    let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+    let results = block_on(admin.create_topics([&topic], &AdminOptions::new())).unwrap();
+    assert!(results[0].is_ok(), "{results:?}");
+}
+
+fn record(codec: &str, at: usize) -> Written {
+    let value = (at % 7 != 3).then(|| format!("{codec} value {at} ").repeat(1 + at % 50).into());
+    Written {
+        key: format!("key-{}", at % 10).into(),
+        value,
+        timestamp: 1_700_000_000_000 + at as i64 * 1000,
+        headers: vec![
+            ("trace".into(), Some(vec![0, 159, at as u8])),
+            ("empty".into(), Some(Vec::new())),
+            ("null".into(), None),
+        ],
+    }
+}
+
+/// Produces `count` records to one partition and gives their offsets.
+fn produce(
+    node: &Node,
+    topic: &str,
+    settings: &[(&str, &str)],
+    codec: &str,
+    count: usize,
+) -> Vec<Written> {
+    let mut config = config(node);
+    config.set("linger.ms", "5").set("compression.codec", codec);
+    for (name, value) in settings {
+        config.set(*name, *value);
+    }
+    let producer: BaseProducer<Deliveries> =
+        config.create_with_context(Deliveries::default()).unwrap();
+    let records: Vec<Written> = (0..count).map(|at| record(codec, at)).collect();
+    for written in &records {
+        let mut headers = OwnedHeaders::new();
+        for (key, value) in &written.headers {
+            headers = headers.insert(Header { key, value: value.as_ref() });
+        }
+        let mut record: BaseRecord<'_, _, [u8]> = BaseRecord::to(topic)
+            .partition(0)
+            .key(&written.key)
+            .timestamp(written.timestamp)
+            .headers(headers);
+        if let Some(value) = &written.value {
+            record = record.payload(value);
+        }
+        producer.send(record).map_err(|error| error.0).unwrap();
+        producer.poll(Duration::ZERO);
+    }
+    producer.flush(PATIENCE).unwrap();
+    let delivered = producer.context().0.lock().unwrap();
+    assert_eq!(delivered.len(), count);
+    for outcome in delivered.iter() {
+        assert!(outcome.is_ok(), "{outcome:?}");
+    }
+    records
+}
+
+/// Reads from `from` until `count` records came.
+fn consume(node: &Node, topic: &str, from: Offset, count: usize) -> Vec<(i64, Written)> {
+    let mut config = config(node);
+    config
+        .set("group.id", "unused")
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "error")
+        .set("check.crcs", "true");
+    let consumer: BaseConsumer = config.create().unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, 0, from).unwrap();
+    consumer.assign(&list).unwrap();
+    let begun = Instant::now();
+    let mut read = Vec::new();
+    while read.len() < count {
+        assert!(begun.elapsed() < PATIENCE, "{} of {count} records", read.len());
+        if let Some(message) = consumer.poll(Duration::from_millis(100)) {
+            let message = message.unwrap();
+            read.push((message.offset(), content(&message)));
+        }
+    }
+    read
+}
+
+fn content(message: &BorrowedMessage<'_>) -> Written {
+    let headers = message.headers().map_or_else(Vec::new, |headers| {
+        headers
+            .iter()
+            .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
+            .collect()
+    });
+    Written {
+        key: message.key().unwrap_or_default().to_vec(),
+        value: message.payload().map(<[u8]>::to_vec),
+        timestamp: message.timestamp().to_millis().unwrap(),
+        headers,
+    }
+}
+
+#[test]
+fn every_codec_and_every_acks_reads_back_as_it_was_written() {
+    let node = Node::start();
+    for codec in CODECS {
+        for (acks, idempotent) in
+            [("0", "false"), ("1", "false"), ("all", "false"), ("all", "true")]
+        {
+            let topic = format!("codec-{codec}-{acks}-{idempotent}");
+            create_topic(&node, &topic, 1);
+            let settings = [("acks", acks), ("enable.idempotence", idempotent)];
+            let written = produce(&node, &topic, &settings, codec, 200);
+            let read = consume(&node, &topic, Offset::Beginning, written.len());
+            for (at, ((offset, read), written)) in read.iter().zip(&written).enumerate() {
+                assert_eq!(*offset, at as i64);
+                assert_eq!(read, written, "{topic} at {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn reading_begins_where_it_is_asked_to() {
+    let node = Node::start();
+    create_topic(&node, "places", 1);
+    let written = produce(&node, "places", &[("acks", "all")], "lz4", 500);
+    let read = consume(&node, "places", Offset::Offset(417), 83);
+    assert_eq!(read[0].0, 417);
+    assert_eq!(read[0].1, written[417]);
+    let read = consume(&node, "places", Offset::OffsetTail(3), 3);
+    assert_eq!(read[0].0, 497);
+    let consumer: BaseConsumer = config(&node).set("group.id", "unused").create().unwrap();
+    let mut times = TopicPartitionList::new();
+    let time = written[250].timestamp - 1;
+    times.add_partition_offset("places", 0, Offset::Offset(time)).unwrap();
+    let found = consumer.offsets_for_times(times, PATIENCE).unwrap();
+    assert_eq!(found.elements()[0].offset(), Offset::Offset(250));
+    let marks = consumer.fetch_watermarks("places", 0, PATIENCE).unwrap();
+    assert_eq!(marks, (0, 500));
+}
+
+#[test]
+fn what_was_acknowledged_is_there_after_sigkill_and_after_sigterm() {
+    let mut node = Node::start();
+    create_topic(&node, "lasting", 1);
+    let mut written = Vec::new();
+    for round in 0..4 {
+        let settings = [("acks", "all"), ("enable.idempotence", "true")];
+        written.extend(produce(&node, "lasting", &settings, "none", 300));
+        if round % 2 == 0 {
+            node.kill()
+        } else {
+            node.stop()
+        }
+        node.launch();
+        let read = consume(&node, "lasting", Offset::Beginning, written.len());
+        for (at, ((offset, read), written)) in read.iter().zip(&written).enumerate() {
+            assert_eq!((*offset, read), (at as i64, written));
+        }
+    }
+}
+
+#[test]
+fn a_record_that_is_too_large_and_an_offset_out_of_range_are_refused() {
+    let node = Node::start();
+    create_topic(&node, "bounds", 1);
+    let producer: BaseProducer<Deliveries> = config(&node)
+        .set("message.max.bytes", "5000000")
+        .create_with_context(Deliveries::default())
+        .unwrap();
+    let large = vec![7u8; 2_000_000];
+    let record: BaseRecord<'_, [u8], _> = BaseRecord::to("bounds").partition(0).payload(&large);
+    producer.send(record).map_err(|error| error.0).unwrap();
+    producer.flush(PATIENCE).unwrap();
+    let delivered = producer.context().0.lock().unwrap();
+    let expected = KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge);
+    assert_eq!(delivered[0].clone().unwrap_err(), expected);
+
+    let consumer: BaseConsumer =
+        config(&node).set("group.id", "unused").set("auto.offset.reset", "error").create().unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset("bounds", 0, Offset::Offset(1_000)).unwrap();
+    consumer.assign(&list).unwrap();
+    let begun = Instant::now();
+    loop {
+        assert!(begun.elapsed() < PATIENCE, "the consumer was told nothing");
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Err(error)) => {
+                assert_eq!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::AutoOffsetReset));
+                return;
+            }
+            Some(Ok(message)) => panic!("a record from nowhere at {}", message.offset()),
+            None => {}
+        }
+    }
+}

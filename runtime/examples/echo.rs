@@ -1,11 +1,15 @@
 //! Measures the shard loop with an echo of 1 KiB over loopback: a server shard on CPU 0, a client
 //! on CPU 1; one connection (latency), then 32 (throughput).
 //!
+//! The same server is measured twice: as a shard (glommio's executor awaits the eventfd) and on a
+//! plain thread that polls the eventfd itself.
+//!
 //! `cargo run --release -p runtime --example echo [-- SECONDS]`
 
 use std::error::Error;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -42,7 +46,21 @@ struct Server {
 }
 
 impl Server {
-    fn accepted(&mut self, ring: &mut Ring, fd: std::os::fd::OwnedFd) {
+    fn new(ring: &mut Ring, listener: OwnedFd, served: mpsc::Sender<Served>) -> Self {
+        let listener = ring.adopt(listener).expect("descriptors are enough");
+        ring.accept(Token(u64::MAX), listener);
+        Self {
+            connections: Vec::new(),
+            open: 0,
+            requests: 0,
+            cpu_start: 0,
+            enters_start: 0,
+            served,
+            clients_left: 2,
+        }
+    }
+
+    fn accepted(&mut self, ring: &mut Ring, fd: OwnedFd) {
         configure(&fd, OPTIONS).expect("a fresh connection takes its settings");
         let connection = ring.adopt(fd).expect("descriptors are enough");
         if self.open == 0 {
@@ -103,40 +121,67 @@ impl ShardLoop for Server {
 fn main() -> Result<(), Box<dyn Error>> {
     let seconds = std::env::args().nth(1).map_or(Ok(5), |text| text.parse())?;
     let duration = Duration::from_secs(seconds);
+    measure("shard", duration, |listener, served| {
+        let config =
+            ShardConfig { placement: Placement::Fixed(0), ..ShardConfig::new("echo", 16 << 20) };
+        let bell = Arc::new(Bell::new()?);
+        start(config, bell, move |setup: ShardSetup<'_>| {
+            Server::new(setup.ring, listener, served)
+        })?;
+        Ok(())
+    })?;
+    measure("plain thread", duration, |listener, served| {
+        thread::spawn(move || serve_on_this_thread(listener, served));
+        Ok(())
+    })
+}
+
+fn measure(
+    name: &str,
+    duration: Duration,
+    serve: impl FnOnce(OwnedFd, mpsc::Sender<Served>) -> Result<(), Box<dyn Error>>,
+) -> Result<(), Box<dyn Error>> {
     let listener = listen_on("127.0.0.1:0".parse()?, 128)?;
     let address = local_address(&listener)?;
     let (served, receiver) = mpsc::channel();
-    let config =
-        ShardConfig { placement: Placement::Fixed(0), ..ShardConfig::new("echo", 16 << 20) };
-    let shard = start(config, Arc::new(Bell::new()?), move |setup: ShardSetup<'_>| {
-        let listener = setup.ring.adopt(listener).expect("descriptors are enough");
-        setup.ring.accept(Token(u64::MAX), listener);
-        Server {
-            connections: Vec::new(),
-            open: 0,
-            requests: 0,
-            cpu_start: 0,
-            enters_start: 0,
-            served,
-            clients_left: 2,
-        }
-    })?;
-    let one = on_cpu_1(move || one_connection(address, duration))?;
-    report("1 connection", &one, duration, &receiver.recv()?);
-    let many = on_cpu_1(move || many_connections(address, duration))?;
-    report("32 connections", &many, duration, &receiver.recv()?);
-    shard.join();
+    serve(listener, served)?;
+    let one = on_cpu(1, move || one_connection(address, duration))?;
+    report(&format!("{name}, 1 connection"), &one, duration, &receiver.recv()?);
+    let many = on_cpu(1, move || many_connections(address, duration))?;
+    report(&format!("{name}, 32 connections"), &many, duration, &receiver.recv()?);
     Ok(())
 }
 
-fn on_cpu_1<T: Send + 'static>(
+fn serve_on_this_thread(listener: OwnedFd, served: mpsc::Sender<Served>) {
+    pin(0);
+    let bell = Arc::new(Bell::new().expect("descriptors are enough"));
+    let mut ring = Ring::new(&RingConfig::default(), &[], bell).expect("rings are allowed");
+    let mut server = Server::new(&mut ring, listener, served);
+    let mut completions = Vec::new();
+    loop {
+        ring.pump(&mut completions);
+        if server.turn(&mut ring, &mut completions) == Turn::Stop {
+            return;
+        }
+        if !ring.has_work() {
+            ring.park_thread(None, || true);
+        }
+    }
+}
+
+fn pin(cpu: usize) {
+    let mut cpus = CpuSet::new();
+    cpus.set(cpu);
+    // On a machine with one CPU the thread runs where it can.
+    let _ = sched_setaffinity(None, &cpus);
+}
+
+fn on_cpu<T: Send + 'static>(
+    cpu: usize,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Box<dyn Error>> {
     let thread = thread::spawn(move || {
-        let mut cpus = CpuSet::new();
-        cpus.set(1);
-        // On a machine with one CPU the client runs where it can.
-        let _ = sched_setaffinity(None, &cpus);
+        pin(cpu);
         work()
     });
     thread.join().map_err(|_| "the client panicked".into())

@@ -1,0 +1,200 @@
+//! Produce: each batch to its partition's owner, the answers joined.
+//!
+//! Batches are mailed in the order of the requests, and mail keeps its order: so batches of one
+//! connection to one partition are appended in order.
+
+use std::time::Duration;
+
+use engine::request::{AppendError, Appended, InvalidBatch};
+use protocol::messages::produce::{
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceResponse, ProduceRequest,
+    ProduceResponse, TopicProduceResponse,
+};
+use protocol::record_batch::{BatchHeader, RecordsError};
+use protocol::{ErrorCode, PartitionIndex, Str};
+
+use super::Work;
+use super::authorise::{Operation, Resource};
+use crate::error_code;
+use crate::limits::PRODUCE_TIMEOUT_MS_MIN;
+use crate::shard::Shard;
+use crate::shard::mail::{AppendPart, Mail, ReplyTo};
+use crate::shard::requests::{Head, Request, RequestId};
+
+#[derive(Debug)]
+pub(crate) struct Produce {
+    acks: i16,
+    response: ProduceResponse,
+    places: Vec<(usize, usize)>,
+    outstanding: usize,
+}
+
+/// Version from which batches may be compressed with zstd.
+const ZSTD_FROM: i16 = 7;
+
+fn answered(index: i32, code: ErrorCode) -> PartitionProduceResponse {
+    PartitionProduceResponse {
+        index,
+        error_code: code.code(),
+        base_offset: -1,
+        log_append_time_ms: -1,
+        log_start_offset: -1,
+        ..PartitionProduceResponse::default()
+    }
+}
+
+impl Shard {
+    pub(crate) fn produce(&mut self, head: Head, body: ProduceRequest) {
+        let whole = refusal_of_all(&body);
+        let acks_are_valid = (-1..=1).contains(&body.acks);
+        let mut produce = Produce {
+            acks: body.acks,
+            response: ProduceResponse::default(),
+            places: Vec::new(),
+            outstanding: 0,
+        };
+        let timeout_ms = body.timeout_ms.max(PRODUCE_TIMEOUT_MS_MIN).unsigned_abs();
+        let timeout = Duration::from_millis(u64::from(timeout_ms));
+        let mut appends = Vec::new();
+        for (at, topic) in body.topic_data.into_iter().enumerate() {
+            let allowed = self.is_allowed(&head, Operation::Write, Resource::Topic(&topic.name));
+            let mut partitions = Vec::with_capacity(topic.partition_data.len());
+            for (index_at, data) in topic.partition_data.into_iter().enumerate() {
+                let index = PartitionIndex(data.index);
+                let route = self.replica.route_by_name(&topic.name, index);
+                let checked = match (whole, route, data.records) {
+                    (Some(code), ..) => Err(code),
+                    _ if !allowed => Err(ErrorCode::TopicAuthorizationFailed),
+                    (_, None, _) => Err(ErrorCode::UnknownTopicOrPartition),
+                    _ if !acks_are_valid => Err(ErrorCode::InvalidRequiredAcks),
+                    (_, _, None) => Err(ErrorCode::InvalidRecord),
+                    (_, Some(route), Some(batch)) => Ok((route, batch)),
+                };
+                let code = match checked {
+                    Ok((route, batch)) => {
+                        appends.push((route, batch));
+                        produce.places.push((at, index_at));
+                        ErrorCode::RequestTimedOut
+                    }
+                    Err(code) => code,
+                };
+                partitions.push(answered(data.index, code));
+            }
+            let response =
+                TopicProduceResponse { name: topic.name, partition_responses: partitions };
+            produce.response.responses.push(response);
+        }
+        produce.outstanding = appends.len();
+        let is_done = appends.is_empty();
+        let deadline = Some(self.now.monotonic + timeout);
+        let request = self.begin_request(Request { head, deadline, work: Work::Produce(produce) });
+        for (part, (route, batch)) in (0..).zip(appends) {
+            let reply = ReplyTo { shard: self.node.me, request, part };
+            let zstd_allowed = head.version >= ZSTD_FROM;
+            let partition = route.partition;
+            let append = AppendPart { reply, partition, batch, zstd_allowed };
+            self.outbox.post(route.owner, Mail::Append(append));
+        }
+        if is_done {
+            self.finish_produce(request);
+        }
+    }
+
+    pub(crate) fn on_produced(
+        &mut self,
+        id: RequestId,
+        part: u32,
+        result: &Result<Appended, AppendError>,
+    ) {
+        let Some(request) = self.progress.requests.get_mut(id) else { return };
+        let Work::Produce(produce) = &mut request.work else { unreachable!("a part of a produce") };
+        let (topic, at) = produce.places[usize::try_from(part).expect("usize is at least 32 bits")];
+        let response = &mut produce.response.responses[topic];
+        let name = response.name.clone();
+        let partition = &mut response.partition_responses[at];
+        match result {
+            Ok(appended) => {
+                partition.error_code = ErrorCode::None.code();
+                partition.base_offset = appended.base.0;
+                partition.log_append_time_ms = appended.log_append_ms.unwrap_or(-1);
+                partition.log_start_offset = appended.log_start.0;
+            }
+            Err(error) => {
+                partition.error_code = error_code::append(error).code();
+                explain(error, partition);
+                if *error == AppendError::NotOwner {
+                    let index = PartitionIndex(partition.index);
+                    let route = self.replica.route_by_name(&name, index);
+                    partition.current_leader = LeaderIdAndEpoch {
+                        leader_id: self.node.broker.0,
+                        leader_epoch: route.map_or(-1, |route| route.leader_epoch.0),
+                    };
+                }
+            }
+        }
+        produce.outstanding -= 1;
+        if produce.outstanding == 0 {
+            self.finish_produce(id);
+        }
+    }
+
+    /// The last part is in, or the time is up.
+    pub(crate) fn finish_produce(&mut self, id: RequestId) {
+        let Some(Request { head, work: Work::Produce(produce), .. }) = self.end_request(id) else {
+            unreachable!("only a produce ends here");
+        };
+        let responses = produce.response.responses.iter();
+        let codes = responses.flat_map(|topic| &topic.partition_responses);
+        let codes: Vec<i16> = codes.map(|partition| partition.error_code).collect();
+        let failed = codes.iter().any(|code| *code != ErrorCode::None.code());
+        codes.iter().for_each(|code| self.metrics.count_error(*code));
+        match (produce.acks, failed) {
+            (0, false) => self.respond_nothing(&head),
+            // The client cannot be told; a closed connection makes it ask for metadata.
+            (0, true) => self.close_after(head.connection, head.sequence),
+            _ => self.respond(&head, produce.response),
+        }
+    }
+}
+
+/// What is wrong with a request as a whole.
+fn refusal_of_all(body: &ProduceRequest) -> Option<ErrorCode> {
+    let batches = body.topic_data.iter().flat_map(|topic| &topic.partition_data);
+    let mut batches = batches.filter_map(|data| data.records.as_ref());
+    let is_transactional = |batch: &bytes::Bytes| {
+        BatchHeader::read(batch).is_some_and(|header| header.attributes.is_transactional())
+    };
+    if batches.any(is_transactional) {
+        // Without a coordinator for transactions none was ever begun.
+        return Some(match body.transactional_id {
+            None => ErrorCode::TransactionalIdAuthorizationFailed,
+            Some(_) => ErrorCode::InvalidTxnState,
+        });
+    }
+    None
+}
+
+/// The batch's or record's fault in words.
+fn explain(error: &AppendError, partition: &mut PartitionProduceResponse) {
+    let AppendError::Invalid(invalid) = error else { return };
+    let index = match invalid {
+        InvalidBatch::Batch(error) => {
+            partition.error_message = Some(Str::from(error.to_string()));
+            return;
+        }
+        InvalidBatch::Records(error) => {
+            partition.error_message = Some(Str::from(error.to_string()));
+            match error {
+                RecordsError::Decompress(_) => return,
+                RecordsError::Malformed { index, .. }
+                | RecordsError::OffsetDelta { index, .. }
+                | RecordsError::MissingKey { index }
+                | RecordsError::Timestamp { index, .. } => *index,
+            }
+        }
+    };
+    partition.record_errors.push(BatchIndexAndErrorMessage {
+        batch_index: index,
+        batch_index_error_message: partition.error_message.clone(),
+    });
+}

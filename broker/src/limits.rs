@@ -1,0 +1,112 @@
+//! Every bound of a shard and of the node, with the arithmetic behind it.
+//!
+//! Memory of a data shard (its arena of `M` bytes) is planned as
+//!
+//! ```text
+//!   log tails              M / 2          engine: `EngineConfig::tail_bytes_max`
+//! + responses              M / 4          slices that a client has not taken yet
+//! + large requests         M / 8          blocks that frames are received into
+//! + journal groups, reads  M / 8          blocks of disk operations
+//! ```
+//!
+//! Beside the arena stand small requests (at most 16 MiB), the requests in progress, fetch sessions and
+//! the metadata replica: some 40 MiB where everything is at its limit.
+
+/// Requests in progress of one shard: 10,000 idle connections with one long poll each, and as many
+/// again. At about 300 bytes each this is 6 MB.
+pub const REQUESTS_MAX: usize = 20_000;
+
+/// Answers of the engine and of owners that are waited for: each request asks for a few parts.
+pub const WAITS_MAX: usize = 1 << 18;
+
+/// Pieces of mail that may wait for one shard before no further frame is taken: a turn of a busy shard
+/// sends some hundreds.
+pub const MAIL_WAITING_MAX: usize = 4096;
+
+/// Slots of each mailbox; a slot carries all the mail of one turn. 64 turns of a sender while the receiver
+/// sleeps or works are far more than their turns differ.
+pub const MAILBOX_SLOTS: usize = 64;
+
+/// Bytes that one fetch response pins.
+pub const RESPONSE_BYTES_MAX: usize = 4 << 20;
+
+/// The least that an owner is allowed in a fetch with many owners: one batch of a usual size.
+pub const OWNER_ALLOWANCE_BYTES_MIN: usize = 64 << 10;
+
+/// Share of a shard's memory that all its responses may pin: 1 / 4.
+pub const RESPONSES_MEMORY_DIVISOR: usize = 4;
+
+/// Fetches wait this long at most, whatever the client asks: half of what clients wait for an answer.
+pub const FETCH_WAIT_MS_MAX: i32 = 15_000;
+
+/// Fetch sessions of one shard, and partitions in all of them: at some 150 bytes each 15 MB.
+pub const FETCH_SESSIONS_MAX: usize = 1_000;
+pub const FETCH_SESSION_PARTITIONS_MAX: usize = 100_000;
+
+/// A session that was used within this time is not evicted for another's sake: Kafka's two minutes.
+pub const FETCH_SESSION_KEPT_MS: u64 = 120_000;
+
+/// A produce request is given at least this long: acknowledgements wait for the disk, and a client that
+/// sets no time would never see one.
+pub const PRODUCE_TIMEOUT_MS_MIN: i32 = 1_000;
+
+/// Requests to the controller end after this long, whatever the client asks.
+pub const COMMAND_TIMEOUT_MS_MAX: i32 = 120_000;
+
+/// Metadata waits this long for topics that it creates; then they are LEADER_NOT_AVAILABLE for now.
+pub const AUTO_CREATE_WAIT_MS: u64 = 5_000;
+
+/// Questions to other shards are answered in microseconds; this is for a disk that stalls.
+pub const QUERY_TIMEOUT_MS: u64 = 30_000;
+
+/// Creating directories is tried again this often when it failed.
+pub const RECONCILE_RETRY_MS: u64 = 1_000;
+
+/// Partitions in one DescribeTopicPartitions response: Kafka's default limit.
+pub const DESCRIBED_PARTITIONS_MAX: i32 = 2_000;
+
+/// Topics that one metadata request may create.
+pub const AUTO_CREATED_TOPICS_MAX: usize = 1_000;
+
+/// Records of a batch are decompressed up to this much to find a timestamp: forty times the largest batch.
+pub const DECOMPRESSED_BYTES_MAX: usize = 40 << 20;
+
+/// Rounds of looking for a still larger timestamp; each finds a batch that is newer than all before.
+pub const MAX_TIMESTAMP_ROUNDS: usize = 64;
+
+/// Producer ids that a shard takes from the controller at a time.
+pub const PRODUCER_ID_BLOCK: u32 = 1_000;
+
+/// Producers that wait for a block of ids.
+pub const PRODUCERS_WAITING_MAX: usize = 10_000;
+
+/// The metadata log gets a snapshot when this many records, and four times the snapshot, were added to it.
+pub const METADATA_SNAPSHOT_RECORDS_MIN: i64 = 10_000;
+
+/// Records of a snapshot in one batch: at up to 512 KiB a record the batch stays below the log's bound by
+/// being cut at this many bytes too.
+pub const METADATA_BATCH_BYTES: usize = 512 << 10;
+
+/// Largest batch that the metadata log takes: a decision of 4 MiB and what frames its 10,000 records.
+pub const METADATA_BATCH_BYTES_MAX: usize = 5 << 20;
+
+/// Segment of the metadata log: small, so that a snapshot gives room back.
+pub const METADATA_SEGMENT_BYTES: u64 = 64 << 20;
+
+/// An admin request: its head, and how long it may take.
+pub const ADMIN_REQUEST_BYTES_MAX: usize = 8 << 10;
+pub const ADMIN_REQUEST_MS_MAX: u64 = 1_000;
+
+/// How long an admin request waits for the shards' answers.
+pub const ADMIN_ANSWER_MS_MAX: u64 = 2_000;
+
+/// Draining connections at the end takes at most this long; what is left is closed.
+pub const DRAIN_MS_MAX: u64 = 5_000;
+
+/// Free space is looked at this often.
+pub const FREE_BYTES_INTERVAL_MS: u64 = 5_000;
+
+/// Accepted connections that wait in the kernel for each listener.
+pub const LISTEN_BACKLOG: i32 = 1_024;
+
+const _: () = assert!(RESPONSE_BYTES_MAX >= 1 << 20, "a response holds the largest usual batch");

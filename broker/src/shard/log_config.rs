@@ -1,0 +1,52 @@
+//! A topic's configuration as the engine takes it.
+
+use coordinator::topic_config::{Durability, TimestampType, TopicConfig};
+use engine::config::LogConfig;
+use protocol::record_batch;
+
+use crate::limits::{METADATA_BATCH_BYTES_MAX, METADATA_SEGMENT_BYTES};
+
+fn millis(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn size(value: u32) -> usize {
+    usize::try_from(value).expect("usize is at least 32 bits")
+}
+
+/// What the partitions of a topic act on.
+pub fn log_config(topic: &TopicConfig) -> LogConfig {
+    LogConfig {
+        durability: match topic.durability {
+            Durability::Fsync => engine::config::Durability::Fsync,
+            Durability::Memory => engine::config::Durability::Memory,
+        },
+        timestamp_type: match topic.timestamp.timestamp_type {
+            TimestampType::CreateTime => record_batch::TimestampType::CreateTime,
+            TimestampType::LogAppendTime => record_batch::TimestampType::LogAppendTime,
+        },
+        timestamp_before_ms_max: topic.timestamp.before_max_ms.map(millis),
+        timestamp_after_ms_max: topic.timestamp.after_max_ms.map(millis),
+        batch_bytes_max: size(topic.max_message_bytes),
+        segment_bytes: u64::from(topic.segment.segment_bytes),
+        segment_ms: millis(topic.segment.segment_ms),
+        segment_index_bytes: size(topic.segment.segment_index_bytes),
+        index_interval_bytes: topic.segment.index_interval_bytes,
+        retention_ms: topic.retention.retention_ms.map(millis),
+        retention_bytes: topic.retention.retention_bytes,
+        cleanup_delete: topic.cleanup.delete,
+        cleanup_compact: topic.cleanup.compact,
+    }
+}
+
+/// The controller's own log: kept for ever, cut by snapshots alone.
+pub fn metadata_log_config() -> LogConfig {
+    LogConfig {
+        batch_bytes_max: METADATA_BATCH_BYTES_MAX,
+        segment_bytes: METADATA_SEGMENT_BYTES,
+        segment_ms: i64::MAX,
+        retention_ms: None,
+        retention_bytes: None,
+        ..LogConfig::default()
+    }
+}

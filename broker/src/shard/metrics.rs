@@ -1,0 +1,96 @@
+//! Counters of one shard. Plain numbers: only the shard's core touches them; a snapshot is mailed to
+//! whoever shows them.
+
+use std::collections::BTreeMap;
+
+use engine::engine::EngineMetrics;
+use engine::journal::writer::JournalMetrics;
+use protocol::ApiKey;
+use runtime::clock::Monotonic;
+
+use super::Shard;
+use super::mail::ShardIndex;
+use super::requests::Head;
+
+/// Requests of one API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ApiMetrics {
+    pub requests: u64,
+    pub answers: u64,
+    /// From the frame's last byte to the answer, of all answers.
+    pub total_ns: u64,
+    /// Of that, before the handler began.
+    pub queued_ns: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct ShardMetrics {
+    pub apis: BTreeMap<ApiKey, ApiMetrics>,
+    /// By Kafka's code, in answers' partitions, topics and heads.
+    pub errors: BTreeMap<i16, u64>,
+    /// Frames that are no request that is served here.
+    pub malformed: u64,
+    pub fetches_parked: u64,
+}
+
+impl ShardMetrics {
+    pub(crate) fn count_request(&mut self, api_key: ApiKey) {
+        self.apis.entry(api_key).or_default().requests += 1;
+    }
+
+    pub(crate) fn count_answer(&mut self, head: &Head, now: Monotonic) {
+        let api = self.apis.entry(head.api_key).or_default();
+        let nanos = |later: Monotonic, earlier: Monotonic| later.0.saturating_sub(earlier.0);
+        api.answers += 1;
+        api.total_ns += nanos(now, head.stages.received);
+        api.queued_ns += nanos(head.stages.dispatched, head.stages.received);
+    }
+
+    pub(crate) fn count_error(&mut self, code: i16) {
+        if code != 0 {
+            *self.errors.entry(code).or_default() += 1;
+        }
+    }
+}
+
+/// All numbers of a shard at one time.
+#[derive(Clone, Debug)]
+pub struct ShardSnapshot {
+    pub shard: ShardIndex,
+    pub is_controller: bool,
+    pub shard_metrics: ShardMetrics,
+    pub net: net::Metrics,
+    pub engine: EngineMetrics,
+    pub journal: JournalMetrics,
+    pub requests_in_progress: usize,
+    pub frames_waiting: usize,
+    pub fetches_parked: usize,
+    pub sessions: usize,
+    pub session_partitions: usize,
+    pub partitions: usize,
+    pub tail_bytes: usize,
+    pub request_bytes: usize,
+    pub response_bytes: usize,
+}
+
+impl Shard {
+    pub(super) fn snapshot(&self) -> ShardSnapshot {
+        ShardSnapshot {
+            shard: self.node.me,
+            is_controller: self.controller.is_some(),
+            shard_metrics: self.metrics.clone(),
+            net: self.front.connections.metrics().clone(),
+            engine: self.owner.engine.metrics,
+            journal: self.owner.engine.journal_metrics(),
+            requests_in_progress: self.progress.requests.len(),
+            frames_waiting: self.progress.frames.len(),
+            fetches_parked: self.owner.fetches.parked(),
+            sessions: self.front.sessions.len(),
+            session_partitions: self.front.sessions.partitions(),
+            partitions: self.owner.engine.iter().count(),
+            tail_bytes: self.owner.engine.tail_bytes(),
+            request_bytes: self.front.connections.request_bytes_held(),
+            response_bytes: self.front.connections.response_bytes_pinned(),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What a shard starts from.
+
+use std::sync::Arc;
+
+use coordinator::Metadata;
+use coordinator::metadata::{LogDirectoryId, MetadataRecord};
+use engine::EngineStart;
+use engine::disk::DirId;
+use protocol::{BrokerId, Offset, Str};
+
+use super::mail::{DirectorySpace, ShardIndex};
+
+/// Made by the node, sent to the shard's thread.
+#[derive(Debug)]
+pub struct ShardStart {
+    pub node: NodeFacts,
+    pub role: Role,
+    /// Holds all records below `metadata_next`.
+    pub metadata: Metadata,
+    pub metadata_next: Offset,
+    pub engine: EngineStart,
+    pub net_limits: net::Limits,
+    /// Random: topic ids and session ids are made from it.
+    pub seed: u128,
+}
+
+#[derive(Debug)]
+pub enum Role {
+    Data,
+    Controller(Box<ControllerStart>),
+}
+
+/// What the controller shard starts from besides.
+#[derive(Debug)]
+pub struct ControllerStart {
+    /// The state before this start's decisions, with all records below `next`.
+    pub metadata: Metadata,
+    pub next: Offset,
+    /// Where the log starts: below it everything is in a snapshot.
+    pub log_start: Offset,
+    /// This start's decisions, to be appended first; the shards' metadata holds them already.
+    pub decisions: Vec<Vec<MetadataRecord>>,
+}
+
+/// What every shard knows of its node.
+#[derive(Clone, Debug)]
+pub struct NodeFacts {
+    pub me: ShardIndex,
+    pub broker: BrokerId,
+    pub data_shards: u16,
+    pub cluster_id: Str,
+    /// By `net::ListenerId`.
+    pub listeners: Vec<ListenerFacts>,
+    /// By `DirId`.
+    pub directories: Arc<Vec<DirectoryFacts>>,
+    /// As it was seen last; by `DirId`.
+    pub space: Arc<Vec<DirectorySpace>>,
+}
+
+/// A listener and where clients reach it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerFacts {
+    pub name: Str,
+    pub host: Str,
+    pub port: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectoryFacts {
+    pub id: LogDirectoryId,
+    pub path: String,
+}
+
+impl NodeFacts {
+    /// The mailbox of the controller shard.
+    pub fn controller(&self) -> ShardIndex {
+        ShardIndex(self.data_shards)
+    }
+
+    /// The mailbox of the node's main thread.
+    pub fn main(&self) -> ShardIndex {
+        ShardIndex(self.data_shards + 1)
+    }
+
+    /// Mailboxes of the node.
+    pub fn endpoints(&self) -> u16 {
+        self.data_shards + 2
+    }
+
+    /// Mailboxes of shards: the data shards' and the controller's.
+    pub fn shards(&self) -> impl Iterator<Item = ShardIndex> + use<> {
+        (0..=self.data_shards).map(ShardIndex)
+    }
+
+    pub(crate) fn directory_path(&self, dir: DirId) -> &str {
+        self.directories.get(usize::from(dir.0)).map_or("", |directory| &directory.path)
+    }
+
+    /// Where a log directory is on this node; `None` while it is missing.
+    pub(crate) fn dir_of(&self, id: LogDirectoryId) -> Option<DirId> {
+        let at = self.directories.iter().position(|directory| directory.id == id)?;
+        Some(DirId(u16::try_from(at).expect("log directories are bounded")))
+    }
+}

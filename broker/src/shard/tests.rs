@@ -1,0 +1,1 @@
+//! A shard without an executor.

@@ -103,6 +103,10 @@ class Broker:
         self.process.wait()
         self._ended()
 
+    def end_if_running(self):
+        if self.process and self.process.poll() is None:
+            self.kill()
+
     def stop(self):
         """SIGTERM; returns what is wrong with how it ended, or None."""
         if self.process is None or self.process.poll() is not None:

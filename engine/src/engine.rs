@@ -7,18 +7,22 @@
 mod append;
 mod checkpoint;
 mod completion;
+mod failure;
 mod groups;
 mod journal_files;
 pub mod lifecycle;
 mod memory;
+mod producer_rebuild;
 mod reads;
 mod retention;
+mod room;
 mod segments;
 mod shutdown;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
+use protocol::Offset;
 use runtime::clock::Now;
 use runtime::memory::Arena;
 
@@ -32,6 +36,7 @@ use crate::partition::{Partition, PartitionState};
 use crate::request::{EngineEvent, PartitionOffsets, Token};
 use checkpoint::Checkpoint;
 use completion::Pending;
+use producer_rebuild::ProducerRebuild;
 use reads::Reads;
 use shutdown::Shutdown;
 
@@ -51,7 +56,9 @@ pub(crate) enum Notice {
     /// All entries of a checkpoint are durable.
     Checkpoint,
     /// Log start offset is durable.
-    LogStart { slot: Slot },
+    LogStart { slot: Slot, offset: Offset },
+    /// A new partition's first row is durable.
+    Created { slot: Slot, token: Token },
 }
 
 /// A control entry waiting for a group.
@@ -99,9 +106,13 @@ pub struct Engine {
     unjournaled_bytes: u64,
     direct_in_flight: usize,
     write_behind_in_flight: usize,
-    /// Partitions in the order in which their memory is taken back.
+    /// Partitions with memory to take back, in turn.
     tail_order: VecDeque<Slot>,
     tail_bytes: usize,
+    /// Nothing could be taken back in this batch of inputs: trying once more is in vain.
+    is_evicted: bool,
+    /// A group waits for memory.
+    is_short_of_memory: bool,
     pending: BTreeMap<OpId, Pending>,
     next_op: u64,
     next_file: u32,
@@ -112,12 +123,15 @@ pub struct Engine {
     reads: Reads,
     retention_due_ms: u64,
     shutdown: Shutdown,
+    /// Partitions whose files an orderly end could not complete.
+    incomplete: BTreeSet<Slot>,
     /// Partitions that are being handed over.
     releasing: Vec<Slot>,
     /// What this shard knew of partitions it handed over, for its state file.
     departed: BTreeMap<PartitionId, Bytes>,
     /// Adoptions that wait for the next checkpoint run.
-    adoptions: Vec<Token>,
+    adoptions: Vec<(PartitionId, Token)>,
+    rebuild: ProducerRebuild,
     moved: Vec<Slot>,
     effects: Vec<DiskEffect>,
     events: VecDeque<EngineEvent>,
@@ -154,6 +168,8 @@ impl Engine {
             write_behind_in_flight: 0,
             tail_order: VecDeque::new(),
             tail_bytes: 0,
+            is_evicted: false,
+            is_short_of_memory: false,
             pending: BTreeMap::new(),
             next_op: 0,
             next_file: 1,
@@ -163,9 +179,11 @@ impl Engine {
             reads: Reads::default(),
             retention_due_ms: 0,
             shutdown: Shutdown::default(),
+            incomplete: BTreeSet::new(),
             releasing: Vec::new(),
             departed: BTreeMap::new(),
             adoptions: Vec::new(),
+            rebuild: ProducerRebuild::default(),
             moved: Vec::new(),
             effects: Vec::new(),
             events: VecDeque::new(),
@@ -178,7 +196,9 @@ impl Engine {
         }
         engine.prepare_journal_files();
         for partition in start.partitions {
-            engine.adopt_recovered(partition);
+            let slot = engine.adopt_recovered(partition);
+            // What the journal says was deleted may still have files.
+            engine.remove_deleted_segments(slot);
         }
         engine
     }
@@ -200,6 +220,7 @@ impl Engine {
 
     /// Ends a batch of inputs: waiting appends are tried again, a group is formed, background work goes on.
     pub fn finish_batch(&mut self) {
+        self.is_evicted = false;
         self.retry_waiting();
         self.form_groups();
         self.drive_checkpoint();
@@ -207,8 +228,10 @@ impl Engine {
         self.drive_shutdown();
         self.form_groups();
         self.drive_reads();
+        self.drive_producer_rebuild();
         for slot in std::mem::take(&mut self.moved) {
-            if let Some(partition) = self.partition(slot) {
+            if let Some(partition) = self.partition_mut(slot) {
+                partition.is_moved = false;
                 let id = partition.id;
                 self.events.push_back(EngineEvent::HighWatermarkMoved(id));
             }
@@ -218,11 +241,12 @@ impl Engine {
     /// When `on_deadline` is due, in milliseconds of the monotonic clock.
     pub fn deadline_ms(&self) -> Option<u64> {
         let retention = Some(self.retention_due_ms);
-        let memory = (!self.waiting.is_empty()).then(|| self.now_ms() + 1);
-        [retention, self.journal.statement_deadline(), self.checkpoint.retry_ms(), memory]
-            .into_iter()
-            .flatten()
-            .min()
+        let is_waiting =
+            !self.waiting.is_empty() || self.is_short_of_memory || self.reads_are_stuck();
+        let memory = is_waiting.then(|| self.now_ms() + 1);
+        let scan = self.producer_rebuild_is_due().then(|| self.now_ms());
+        let statement = self.journal.statement_deadline();
+        [retention, statement, self.checkpoint.retry_ms(), memory, scan].into_iter().flatten().min()
     }
 
     /// Work that is due by the clock alone.
@@ -234,6 +258,10 @@ impl Engine {
         if self.retention_due_ms <= now {
             self.retention_due_ms = now + crate::limits::RETENTION_INTERVAL_MS;
             self.apply_retention();
+            self.drop_idle_read_ahead();
+            self.retry_producer_rebuild();
+            // A full disk may have refused them.
+            self.prepare_journal_files();
         }
     }
 
@@ -334,6 +362,8 @@ impl Engine {
             next: partition.durable.offset,
             segment,
             position,
+            run_bytes: partition.unflushed_bytes(),
+            as_of: self.journal.acknowledged_end(),
             ..Entry::new(EntryKind::Checkpoint, partition.id)
         })
     }

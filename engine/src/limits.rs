@@ -69,6 +69,8 @@ pub const INDEX_INTERVAL_BYTES: u32 = 4096;
 
 /// Bytes of one catch-up read: at 1 MiB sequential direct reads reach the device's full speed.
 pub const READ_WINDOW_BYTES: usize = 1 << 20;
+/// Bytes that one read gives at most, its first batch apart: four windows, what one response may pin.
+pub const READ_BYTES_MAX: usize = 4 << 20;
 /// First read of a consumer whose place is not known precisely: enough for an index interval and a batch.
 pub const READ_WINDOW_BYTES_MIN: usize = 64 << 10;
 /// Disk reads of consumers in progress, for each shard; more wait in order.
@@ -78,6 +80,8 @@ pub const READ_PARTS_MAX: usize = 256;
 
 /// Memory of loaded index files of finished segments, for each shard.
 pub const INDEX_CACHE_BYTES_MAX: usize = 16 << 20;
+/// Indexes of finished segments kept: all of them are looked at when one more comes.
+pub const INDEX_CACHE_ENTRIES_MAX: usize = 1_024;
 /// Largest index file read: a 2 GiB segment with an entry each 128 bytes.
 pub const INDEX_FILE_BYTES_MAX: u64 = 256 << 20;
 
@@ -100,8 +104,16 @@ pub const CHECKPOINT_INTERVAL_MS: u64 = 10_000;
 /// Files synced one by one in a checkpoint; above it one sync of the file system is cheaper.
 pub const CHECKPOINT_FILE_SYNCS_MAX: usize = 16;
 
+/// Partitions that a checkpoint run looks at for each batch of inputs: 64 look-ups are some 10 µs, all
+/// 8,192 would be a millisecond each time.
+pub const CHECKPOINT_TARGETS_A_BATCH: usize = 64;
+
 /// Retention and rolling by time are looked at this often.
 pub const RETENTION_INTERVAL_MS: u64 = 1_000;
+
+/// Index files that retention has read with each tick: more would hold up the helper thread, 8,192
+/// partitions are through in four minutes.
+pub const INDEX_LOADS_A_TICK: usize = 32;
 
 /// Partitions of one shard: each can need a 4 KiB fragment logged again for each journal file, and half
 /// a 64 MiB file must suffice for all of them.

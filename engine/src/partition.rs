@@ -57,6 +57,8 @@ pub enum PartitionState {
 pub struct Run {
     pub from: LogPosition,
     pub to: LogPosition,
+    /// Epoch of all its batches: a run never spans two.
+    pub leader_epoch: LeaderEpoch,
     pub state: RunState,
 }
 
@@ -101,8 +103,11 @@ pub struct Partition {
     pub state: PartitionState,
     pub leader_epoch: LeaderEpoch,
     pub epochs: EpochHistory,
-    /// Invariant: log_start <= high_watermark <= end.
+    /// Invariant: log_start <= end. (Not the high watermark: a topic that begins to ask for stable
+    /// storage may have deleted records that were not there yet.)
     pub log_start: Offset,
+    /// The log start as acknowledged by the journal: segments below it may go.
+    pub log_start_durable: Offset,
     pub end: LogPosition,
     /// Everything before it is on stable storage, in segments or in acknowledged journal groups.
     pub durable: LogPosition,
@@ -121,11 +126,20 @@ pub struct Partition {
     pub is_ready: bool,
     /// In the engine's list of partitions whose appends wait.
     pub is_waiting: bool,
+    /// In the engine's list of partitions whose memory can be taken back.
+    pub is_held: bool,
+    /// In the engine's list of partitions whose high watermark moved.
+    pub is_moved: bool,
+    /// The journal of this shard speaks of the partition; appends wait for that, so that recovery
+    /// takes files without a journal for damage and not for something new.
+    pub is_vouched: bool,
+    /// Its last entry in this journal (Close) was given to the journal.
+    pub is_leaving: bool,
     /// Something was journaled since the last checkpoint began.
     pub is_dirty: bool,
     /// Group in which the first byte of the unfinished last block was journaled.
     pub partial_since: u64,
-    /// Waits for index files of these segments to be loaded.
+    /// Set while it is on its way out.
     pub closing: Option<Closing>,
 }
 
@@ -198,9 +212,22 @@ impl Partition {
         }
     }
 
-    /// Bytes of the last block that is not full yet.
-    pub fn partial_bytes(&self) -> u64 {
-        self.end.position % BLOCK_BYTES as u64
+    /// Acknowledged bytes behind what a checkpoint may state: only the journal has them for sure.
+    pub fn unflushed_bytes(&self) -> u64 {
+        self.segments
+            .iter()
+            .filter(|segment| !segment.is_finished())
+            .map(|segment| self.acknowledged_in(segment).saturating_sub(segment.durable))
+            .sum()
+    }
+
+    /// Whether bytes that recovery needs may stand in the journal alone since `partial_since`: a last
+    /// block that is not full, or a sealed segment whose file is not complete.
+    pub fn has_partial_block(&self) -> bool {
+        let is_unfinished =
+            |segment: &Segment| segment.base != self.end.segment && !segment.is_finished();
+        !self.end.position.is_multiple_of(BLOCK_BYTES as u64)
+            || self.segments.iter().any(is_unfinished)
     }
 
     /// Bytes of all segments.
@@ -210,7 +237,7 @@ impl Partition {
 
     /// Checks what must hold between any two events.
     pub fn invariants(&self) {
-        assert!(self.log_start <= self.high_watermark().offset, "{self:?}");
+        assert!(self.log_start <= self.end.offset, "{self:?}");
         assert!(self.durable.offset <= self.end.offset, "{self:?}");
         assert!(self.durable.segment <= self.end.segment, "{self:?}");
         let in_order = self.segments.iter().zip(self.segments.iter().skip(1));

@@ -39,7 +39,7 @@ use crate::partition::tail::Tail;
 use crate::partition::{Partition, PartitionDirectory, PartitionState};
 
 pub use directories::{LogDirectories, NodeRecovery, RecoverError, recover};
-pub use opening::open_shard;
+pub use opening::{open_shard, open_shard_with};
 
 /// A shard's journal, open in a new incarnation.
 #[derive(Clone, Debug)]
@@ -160,6 +160,7 @@ impl RecoveredPartition {
             leader_epoch: self.leader_epoch,
             epochs: self.epochs,
             log_start: self.log_start,
+            log_start_durable: self.log_start,
             end: self.end,
             durable: self.end,
             segments,
@@ -172,6 +173,10 @@ impl RecoveredPartition {
             operations: 0,
             is_ready: false,
             is_waiting: false,
+            is_held: false,
+            is_moved: false,
+            is_vouched: true,
+            is_leaving: false,
             is_dirty: false,
             partial_since: 0,
             closing: None,

@@ -1,8 +1,8 @@
 //! Appends: checks, room, offsets. The only place where offsets are assigned.
 
 use bytes::Bytes;
-use protocol::Offset;
 use protocol::record_batch::{self, BatchHeader, TimestampType};
+use protocol::{LeaderEpoch, Offset};
 
 use super::{Engine, Slot};
 use crate::batch::BatchView;
@@ -35,6 +35,7 @@ impl Engine {
     fn admit(&mut self, request: AppendRequest) -> Result<(), AppendError> {
         let slot = self.slot(request.partition).ok_or(AppendError::NotOwner)?;
         let wall_ms = self.now.wall.0;
+        let batch_bytes_max = self.arena.capacity() / 4;
         let partition = self.partition_mut(slot).ok_or(AppendError::NotOwner)?;
         match partition.state {
             PartitionState::Open => {}
@@ -45,7 +46,8 @@ impl Engine {
         }
         let header = validate(&request.batch, &partition.config, request.zstd_allowed, wall_ms)
             .map_err(AppendError::Invalid)?;
-        if partition.waiting.len() >= APPENDS_WAITING_MAX {
+        // A batch that memory could never take would wait, and all behind it, for ever.
+        if partition.waiting.len() >= APPENDS_WAITING_MAX || request.batch.len() > batch_bytes_max {
             return Err(AppendError::Overloaded);
         }
         let is_first = partition.waiting.is_empty();
@@ -103,6 +105,9 @@ impl Engine {
 
     fn attempt(&mut self, slot: Slot, append: &WaitingAppend) -> Attempt {
         let partition = self.partition(slot).expect("callers hold a live slot");
+        if !partition.is_vouched {
+            return Attempt::Wait;
+        }
         let header = &append.header;
         if header.producer().is_some() {
             if !partition.producers_known {
@@ -131,18 +136,13 @@ impl Engine {
             }
         }
         let bytes = append.batch.len();
-        if self.unjournaled_bytes > self.unjournaled_bytes_max()
+        if !self.journal_has_room(bytes as u64)
             || !self.ensure_segment_room(slot, header, bytes as u64)
             || !self.ensure_tail_room(slot, bytes)
         {
             return Attempt::Wait;
         }
         self.append_now(slot, append)
-    }
-
-    /// Appended and not yet taken by the journal: half a journal file can always be drained.
-    fn unjournaled_bytes_max(&self) -> u64 {
-        self.config.journal_file_bytes / 2
     }
 
     /// Everything is reserved: assigns offsets and copies the batch into the tail.
@@ -184,7 +184,9 @@ impl Engine {
         let segment = partition.segments.back_mut().expect("room was made in the active segment");
         segment.length = to.position;
         segment.first_append_ms.get_or_insert(now.wall.0);
-        segment.max_timestamp = segment.max_timestamp.max(Some(header.max_timestamp));
+        // A batch without a timestamp is as old as its append.
+        let newest = if header.max_timestamp < 0 { now.wall.0 } else { header.max_timestamp };
+        segment.max_timestamp = segment.max_timestamp.max(Some(newest));
         let base = segment.base;
         if let Some(index) = &mut segment.index {
             index.note(base, from.position, &header, interval);
@@ -192,12 +194,10 @@ impl Engine {
         if header.producer().is_some() {
             partition.producers.note(&header, timestamp, now.wall.0);
         }
-        gather(&mut partition.runs, from, to);
+        gather(&mut partition.runs, from, to, partition.leader_epoch);
         partition.is_dirty = true;
-        if memory > 0 {
-            self.tail_bytes += memory;
-            self.tail_order.push_back(slot);
-        }
+        self.tail_bytes += memory;
+        self.hold(slot);
         self.unjournaled_bytes += to.position - from.position;
         self.metrics.appends += 1;
         self.metrics.append_bytes += to.position - from.position;
@@ -231,7 +231,8 @@ impl Engine {
     }
 
     pub(super) fn moved_once(&mut self, slot: Slot) {
-        if !self.moved.contains(&slot) {
+        let Some(partition) = self.partition_mut(slot) else { return };
+        if !std::mem::replace(&mut partition.is_moved, true) {
             self.moved.push(slot);
         }
     }
@@ -301,16 +302,22 @@ fn stamp(batch: &Bytes, wall_ms: i64) -> Bytes {
 }
 
 /// Adds `[from, to)` to the last run if that one can still grow.
-fn gather(runs: &mut std::collections::VecDeque<Run>, from: LogPosition, to: LogPosition) {
+fn gather(
+    runs: &mut std::collections::VecDeque<Run>,
+    from: LogPosition,
+    to: LogPosition,
+    leader_epoch: LeaderEpoch,
+) {
     if let Some(last) = runs.back_mut()
         && last.state == RunState::Gathering
+        && last.leader_epoch == leader_epoch
         && last.to == from
         && to.position - last.from.position <= RUN_BYTES_MAX
     {
         last.to = to;
         return;
     }
-    runs.push_back(Run { from, to, state: RunState::Gathering });
+    runs.push_back(Run { from, to, leader_epoch, state: RunState::Gathering });
 }
 
 /// Whether `header` still fits behind `base`: Kafka's indexes hold 31-bit relative offsets.

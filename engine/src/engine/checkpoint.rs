@@ -6,17 +6,23 @@
 //!
 //! One run covers every partition with entries since the last one, and idle partitions whose
 //! unfinished last block stands in a file that is to be freed: that block is logged again (a fragment).
+//! A run never waits for a partition that is offline or gone.
+
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use protocol::Offset;
 
 use super::completion::Pending;
 use super::{Engine, Notice, Slot};
-use crate::disk::Step;
+use crate::PartitionId;
+use crate::disk::{DirId, Step};
 use crate::journal::entry::{Entry, EntryKind};
 use crate::limits::{
     BLOCK_BYTES, CHECKPOINT_BYPASS_BYTES, CHECKPOINT_FILE_SYNCS_MAX, CHECKPOINT_INTERVAL_MS,
+    CHECKPOINT_TARGETS_A_BATCH,
 };
+use crate::partition::PartitionState;
 use crate::partition::index::segment_path;
 use crate::partition::position::LogPosition;
 use crate::recovery::state_file;
@@ -30,18 +36,31 @@ struct Target {
     end: LogPosition,
 }
 
+/// A target that is written behind.
+#[derive(Debug)]
+struct Flushed {
+    slot: Slot,
+    /// Segments with how far they are durable once the sync is done.
+    synced: Vec<(Offset, u64)>,
+    /// The last block of what the run covers, as far as the run covers it: the only bytes of the
+    /// partition that journal files to be freed may have alone. What came later is in newer files.
+    fragment: Option<(Entry, Bytes)>,
+}
+
 #[derive(Debug, Default)]
 enum Stage {
     #[default]
     Idle,
     Flushing {
-        targets: Vec<Target>,
+        targets: VecDeque<Target>,
+        flushed: Vec<Target>,
         state: Bytes,
     },
     Syncing {
-        targets: Vec<Target>,
-        /// Segments with how far they are durable once the sync is done.
-        synced: Vec<(Slot, Offset, u64)>,
+        targets: Vec<Flushed>,
+        /// Syncs under way.
+        jobs: usize,
+        found_no_space: bool,
     },
     Logging,
 }
@@ -56,9 +75,8 @@ pub(super) struct Checkpoint {
     begun_ms: u64,
     /// No space for the state file: tried again then.
     retry_ms: Option<u64>,
-    rows_due: usize,
     /// Adoptions that this run makes durable.
-    adoptions: Vec<Token>,
+    adoptions: Vec<(PartitionId, Token)>,
 }
 
 impl Checkpoint {
@@ -73,6 +91,32 @@ impl Checkpoint {
     pub(super) fn retry_ms(&self) -> Option<u64> {
         self.retry_ms
     }
+
+    /// The partition in `slot` is gone (or offline); another may get the slot.
+    pub(super) fn forget(&mut self, slot: Slot) {
+        match &mut self.stage {
+            Stage::Flushing { targets, flushed, .. } => {
+                targets.retain(|target| target.slot != slot);
+                flushed.retain(|target| target.slot != slot);
+            }
+            Stage::Syncing { targets, .. } => targets.retain(|target| target.slot != slot),
+            Stage::Idle | Stage::Logging => {}
+        }
+    }
+
+    /// The segment that began at `base` was taken back: the log ends at `end`, where it did before.
+    pub(super) fn undo_roll(&mut self, slot: Slot, base: Offset, end: LogPosition) {
+        if let Stage::Flushing { targets, flushed, .. } = &mut self.stage {
+            let all = targets.iter_mut().chain(flushed.iter_mut());
+            for target in all.filter(|target| target.slot == slot && target.end.segment == base) {
+                target.end = end;
+            }
+        }
+    }
+
+    pub(super) fn take_adoptions(&mut self) -> Vec<(PartitionId, Token)> {
+        std::mem::take(&mut self.adoptions)
+    }
 }
 
 impl Engine {
@@ -83,19 +127,21 @@ impl Engine {
         }
         let active_start = self.journal.active_start();
         let slots: Vec<Slot> = self.by_id.values().copied().collect();
-        let mut targets = Vec::new();
+        let mut targets = VecDeque::new();
         for slot in slots {
             let Some(partition) = self.partition_mut(slot) else { continue };
             let fragment_is_old =
-                partition.partial_bytes() > 0 && partition.partial_since < active_start;
-            if std::mem::take(&mut partition.is_dirty) || fragment_is_old {
-                targets.push(Target { slot, end: partition.end });
+                partition.has_partial_block() && partition.partial_since < active_start;
+            if (std::mem::take(&mut partition.is_dirty) || fragment_is_old)
+                && partition.state != PartitionState::Offline
+            {
+                targets.push_back(Target { slot, end: partition.end });
             }
         }
         let state = state_file::encode(self.iter(), self.departed.values());
         let adoptions = std::mem::take(&mut self.adoptions);
         self.checkpoint.adoptions.extend(adoptions);
-        self.checkpoint.stage = Stage::Flushing { targets, state };
+        self.checkpoint.stage = Stage::Flushing { targets, flushed: Vec::new(), state };
         self.checkpoint.release_below = active_start;
         self.checkpoint.direct_bytes = 0;
         self.checkpoint.begun_ms = self.now_ms();
@@ -104,29 +150,51 @@ impl Engine {
 
     /// Moves the run on as far as it goes without waiting.
     pub(super) fn drive_checkpoint(&mut self) {
-        let now = self.now_ms();
-        if self.checkpoint.is_idle() {
-            let is_due = self.journal.full_files() > 0
-                || !self.adoptions.is_empty()
-                || self.checkpoint.direct_bytes >= CHECKPOINT_BYPASS_BYTES
-                || (now >= self.checkpoint.begun_ms + CHECKPOINT_INTERVAL_MS
-                    && self.is_any_dirty());
-            if !is_due || self.checkpoint.retry_ms.is_some_and(|retry| now < retry) {
-                return;
-            }
-            self.checkpoint.retry_ms = None;
-            self.start_checkpoint();
+        if self.journal.has_failed() {
+            return;
         }
-        let Stage::Flushing { targets, state } = &mut self.checkpoint.stage else { return };
-        let (targets, state) = (std::mem::take(targets), state.clone());
-        for target in &targets {
+        if self.checkpoint.is_idle() && !self.begin_due_checkpoint() {
+            return;
+        }
+        let Stage::Flushing { targets, flushed, .. } = &mut self.checkpoint.stage else { return };
+        let (mut targets, mut flushed) = (std::mem::take(targets), std::mem::take(flushed));
+        for _ in 0..targets.len().min(CHECKPOINT_TARGETS_A_BATCH) {
+            let Some(target) = targets.pop_front() else { break };
             self.write_behind(target.slot, BLOCK_BYTES as u64);
+            if self.is_flushed(&target) {
+                flushed.push(target);
+            } else {
+                targets.push_back(target);
+            }
         }
-        if targets.iter().all(|target| self.is_flushed(target)) {
-            self.sync_targets(targets, state);
-        } else {
-            self.checkpoint.stage = Stage::Flushing { targets, state };
+        if targets.is_empty() {
+            self.sync_targets(&flushed);
+        } else if let Stage::Flushing { targets: waiting, flushed: done, .. } =
+            &mut self.checkpoint.stage
+        {
+            (*waiting, *done) = (targets, flushed);
         }
+    }
+
+    /// True if a run began.
+    fn begin_due_checkpoint(&mut self) -> bool {
+        let now = self.now_ms();
+        if self.checkpoint.retry_ms.is_some_and(|retry| now < retry) {
+            return false;
+        }
+        self.checkpoint.retry_ms = None;
+        let is_old = now >= self.checkpoint.begun_ms + CHECKPOINT_INTERVAL_MS;
+        let is_due = self.journal.full_files() > 0
+            || !self.adoptions.is_empty()
+            || self.checkpoint.direct_bytes >= CHECKPOINT_BYPASS_BYTES
+            || (is_old && self.is_any_dirty());
+        if is_due {
+            self.start_checkpoint();
+        } else if is_old {
+            // Nothing to do: all partitions are not looked at again with every batch.
+            self.checkpoint.begun_ms = now;
+        }
+        is_due
     }
 
     fn is_any_dirty(&self) -> bool {
@@ -135,6 +203,9 @@ impl Engine {
 
     fn is_flushed(&self, target: &Target) -> bool {
         let Some(partition) = self.partition(target.slot) else { return true };
+        if partition.state == PartitionState::Offline || partition.is_leaving {
+            return true;
+        }
         if partition.durable.offset < target.end.offset {
             return false;
         }
@@ -148,27 +219,33 @@ impl Engine {
         })
     }
 
-    fn sync_targets(&mut self, targets: Vec<Target>, state: Bytes) {
-        let mut synced = Vec::new();
-        let mut by_dir: std::collections::BTreeMap<_, Vec<_>> = std::collections::BTreeMap::new();
-        for target in &targets {
+    fn sync_targets(&mut self, targets: &[Target]) {
+        let mut by_dir: BTreeMap<DirId, Vec<_>> = BTreeMap::new();
+        let mut flushed = Vec::new();
+        for target in targets {
             let Some(partition) = self.partition(target.slot) else { continue };
+            if partition.state == PartitionState::Offline {
+                continue;
+            }
+            let mut synced = Vec::new();
             let segments = partition.segments.iter();
             for segment in segments.filter(|segment| !segment.is_finished()) {
                 if segment.flushed > segment.durable {
-                    synced.push((target.slot, segment.base, segment.flushed));
+                    synced.push((segment.base, segment.flushed));
                     let path = segment_path(&partition.directory.path, segment.base, "log");
                     by_dir.entry(partition.directory.dir).or_default().push(path);
                 }
             }
+            let fragment = self.fragment(target);
+            flushed.push(Flushed { slot: target.slot, synced, fragment });
         }
+        let Stage::Flushing { state, .. } = std::mem::take(&mut self.checkpoint.stage) else {
+            unreachable!("targets are synced once they are flushed");
+        };
         let journal_dir = self.config.journal_dir;
         by_dir.entry(journal_dir).or_default();
-        // The state file goes last, in the journal's directory; other directories are synced before it.
-        let mut dirs: Vec<_> = by_dir.into_iter().collect();
-        dirs.sort_by_key(|(dir, _)| *dir == journal_dir);
-        let count = dirs.len();
-        for (dir, paths) in dirs {
+        let jobs = by_dir.len();
+        for (dir, paths) in by_dir {
             let mut steps: Vec<Step> = if paths.len() > CHECKPOINT_FILE_SYNCS_MAX {
                 vec![Step::SyncFileSystem]
             } else {
@@ -177,88 +254,108 @@ impl Engine {
             if dir == journal_dir {
                 steps.extend(state_file::replace_steps(self.config.shard, state.clone()));
             }
-            self.issue_job(dir, steps, Pending::CheckpointSync);
+            self.issue_job(dir, steps, Pending::CheckpointSync { dir });
         }
-        self.checkpoint.rows_due = count;
-        self.checkpoint.stage = Stage::Syncing { targets, synced };
+        self.checkpoint.stage = Stage::Syncing { targets: flushed, jobs, found_no_space: false };
     }
 
-    /// One directory of the run is synced.
-    pub(super) fn on_checkpoint_synced(&mut self) {
-        self.checkpoint.rows_due -= 1;
-        if self.checkpoint.rows_due > 0 {
-            return;
-        }
-        let Stage::Syncing { targets, synced } = std::mem::take(&mut self.checkpoint.stage) else {
-            unreachable!("a sync belongs to a run");
-        };
-        for (slot, base, to) in synced {
-            if let Some(segment) =
-                self.partition_mut(slot).and_then(|partition| partition.segment_mut(base))
-            {
-                segment.durable = segment.durable.max(to);
-            }
-        }
-        for target in &targets {
-            self.log_checkpoint(target.slot);
-        }
-        let end = Entry::new(EntryKind::CheckpointEnd, crate::PartitionId::NONE);
-        self.push_control(end, Bytes::new(), Some(Notice::Checkpoint));
-        self.checkpoint.stage = Stage::Logging;
-    }
-
-    /// The row of a partition, and its unfinished last block.
-    fn log_checkpoint(&mut self, slot: Slot) {
-        let Some(entry) = self.checkpoint_entry(slot) else { return };
-        self.push_control(entry, Bytes::new(), None);
-        if let Some((entry, body)) = self.fragment(slot) {
-            self.push_control(entry, body, None);
-        }
-    }
-
-    /// The journal entry with the bytes of the last block that is acknowledged and not full.
-    pub(super) fn fragment(&self, slot: Slot) -> Option<(Entry, Bytes)> {
-        let partition = self.partition(slot)?;
-        let at = partition.durable;
-        let start = at.position - at.position % BLOCK_BYTES as u64;
-        let segment = partition.segment(at.segment)?;
-        if start == at.position || segment.is_finished() {
+    /// The bytes that the run's end has in an unfinished block, if that block is not durable with the
+    /// run: they are logged again, for the files that have them are freed.
+    fn fragment(&self, target: &Target) -> Option<(Entry, Bytes)> {
+        let partition = self.partition(target.slot)?;
+        let end = target.end;
+        let start = end.position - end.position % BLOCK_BYTES as u64;
+        let segment = partition.segment(end.segment)?;
+        if start == end.position || segment.is_finished() || segment.flushed > start {
             return None;
         }
         let mut parts = Vec::new();
-        partition.tail.slices(at.segment, start..at.position, &mut parts);
+        partition.tail.slices(end.segment, start..end.position, &mut parts);
         let body = match parts.len() {
             1 => parts.swap_remove(0),
             _ => Bytes::from(parts.concat()),
         };
         let entry = Entry {
             leader_epoch: partition.leader_epoch,
-            next: at.offset,
-            segment: at.segment,
+            next: end.offset,
+            segment: end.segment,
             position: start,
             ..Entry::new(EntryKind::Fragment, partition.id)
         };
         Some((entry, body))
     }
 
+    /// One directory of the run is synced, has no space for it, or failed (then its partitions are out).
+    pub(super) fn on_checkpoint_synced(&mut self, no_space: bool) {
+        let Stage::Syncing { jobs, found_no_space, .. } = &mut self.checkpoint.stage else {
+            assert!(self.journal.has_failed(), "a sync belongs to a run");
+            return;
+        };
+        *jobs -= 1;
+        *found_no_space |= no_space;
+        if *jobs > 0 {
+            return;
+        }
+        let Stage::Syncing { targets, found_no_space, .. } =
+            std::mem::take(&mut self.checkpoint.stage)
+        else {
+            unreachable!("the stage was just looked at");
+        };
+        if found_no_space {
+            return self.put_off_checkpoint(&targets);
+        }
+        for target in targets {
+            let Some(partition) = self.partition_mut(target.slot) else { continue };
+            for (base, to) in target.synced {
+                if let Some(segment) = partition.segment_mut(base) {
+                    segment.durable = segment.durable.max(to);
+                }
+            }
+            self.log_checkpoint(target.slot, target.fragment);
+        }
+        let end = Entry::new(EntryKind::CheckpointEnd, PartitionId::NONE);
+        self.push_control(end, Bytes::new(), Some(Notice::Checkpoint));
+        self.checkpoint.stage = Stage::Logging;
+    }
+
+    /// The row of a partition, and its unfinished last block.
+    fn log_checkpoint(&mut self, slot: Slot, fragment: Option<(Entry, Bytes)>) {
+        if self.partition(slot).is_some_and(|partition| partition.is_leaving) {
+            return;
+        }
+        let Some(entry) = self.checkpoint_entry(slot) else { return };
+        self.push_control(entry, Bytes::new(), None);
+        if let Some((entry, body)) = fragment {
+            self.push_control(entry, body, None);
+        }
+    }
+
     /// All rows of the run are durable: the files before the one that was active are free.
     pub(super) fn on_checkpoint_logged(&mut self) {
         self.checkpoint.stage = Stage::Idle;
         self.journal.release_below(self.checkpoint.release_below);
-        for token in std::mem::take(&mut self.checkpoint.adoptions) {
+        if self.journal.free_files() == 0 {
+            // The next header frees files; appends may be waiting for just that.
+            let end = Entry::new(EntryKind::CheckpointEnd, PartitionId::NONE);
+            self.push_control(end, Bytes::new(), None);
+        }
+        for (id, token) in self.checkpoint.take_adoptions() {
+            let slot = self.slot(id);
+            if let Some(partition) = slot.and_then(|slot| self.partition_mut(slot)) {
+                partition.is_vouched = true;
+            }
             self.events.push_back(EngineEvent::Done { token, result: Ok(()) });
         }
     }
 
     /// The run failed for lack of space: it begins again later, nothing was released.
-    pub(super) fn on_checkpoint_no_space(&mut self) {
-        if let Stage::Syncing { targets, .. } = std::mem::take(&mut self.checkpoint.stage) {
-            for target in targets {
-                if let Some(partition) = self.partition_mut(target.slot) {
-                    partition.is_dirty = true;
-                }
+    fn put_off_checkpoint(&mut self, targets: &[Flushed]) {
+        for target in targets {
+            if let Some(partition) = self.partition_mut(target.slot) {
+                partition.is_dirty = true;
             }
         }
+        self.adoptions.append(&mut self.checkpoint.adoptions);
         self.checkpoint.retry_ms = Some(self.now_ms() + 1_000);
     }
 

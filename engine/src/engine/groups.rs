@@ -29,6 +29,18 @@ struct Draft {
     partials: Vec<Slot>,
     body_bytes: usize,
     run_bytes: u64,
+    /// Something did not fit any more.
+    is_full: bool,
+}
+
+/// What became of a partition's runs in a draft.
+enum Drafted {
+    /// Nothing of it can join a group before a completion or an append.
+    Done,
+    /// Its next run is large and waits for its turn to be written straight to the segment.
+    AwaitsDirect,
+    /// The group is full.
+    Full,
 }
 
 impl Draft {
@@ -63,6 +75,7 @@ impl Engine {
     /// Starts direct writes of large runs and submits groups as far as the journal admits.
     pub(super) fn form_groups(&mut self) {
         self.launch_direct_runs();
+        self.is_short_of_memory = false;
         loop {
             let waiting = self.unjournaled_bytes
                 + self.control.iter().map(|control| control.body.len() as u64 + 1).sum::<u64>();
@@ -77,8 +90,8 @@ impl Engine {
     fn submit_group(&mut self) -> bool {
         let mut draft = self.draft();
         if draft.entries.is_empty() {
-            let nothing_waits = self.control.is_empty() && self.ready.is_empty();
-            if nothing_waits || !self.needs_rotation() || !self.rotate() {
+            // What does not fit into an empty group fits into one of a new file.
+            if !draft.is_full || !self.rotate() {
                 return false;
             }
             draft = self.draft();
@@ -113,6 +126,7 @@ impl Engine {
     /// No memory for the group now: everything goes back to where it came from, in front.
     #[cold]
     fn put_back(&mut self, draft: Draft) {
+        self.is_short_of_memory = true;
         for taken in draft.taken.into_iter().rev() {
             match taken {
                 Taken::Control(control) => self.control.push_front(control),
@@ -128,10 +142,10 @@ impl Engine {
 
     /// An empty group of an idle shard, so that the acknowledged end on disk catches up.
     pub(super) fn submit_statement(&mut self) {
-        if self.journal.room() < BLOCK_BYTES && !self.rotate() {
-            return;
+        let has_room = self.journal.room() >= BLOCK_BYTES || self.rotate();
+        if !has_room || !self.submit_draft(Draft::default()) {
+            self.journal.put_off_statement(self.now_ms());
         }
-        self.submit_draft(Draft::default());
     }
 
     /// Takes control entries first, then runs, partition by partition.
@@ -140,6 +154,7 @@ impl Engine {
         let mut draft = Draft::default();
         while let Some(control) = self.control.front() {
             if !draft.fits(control.body.len(), room) {
+                draft.is_full = true;
                 return draft;
             }
             let control = self.control.pop_front().expect("the front was just looked at");
@@ -150,14 +165,18 @@ impl Engine {
         }
         for _ in 0..self.ready.len() {
             let Some(slot) = self.ready.pop_front() else { break };
-            let is_done = self.draft_partition(slot, room, &mut draft);
-            if is_done {
-                if let Some(partition) = self.partition_mut(slot) {
-                    partition.is_ready = false;
+            match self.draft_partition(slot, room, &mut draft) {
+                Drafted::Done => {
+                    if let Some(partition) = self.partition_mut(slot) {
+                        partition.is_ready = false;
+                    }
                 }
-            } else {
-                self.ready.push_front(slot);
-                break;
+                Drafted::AwaitsDirect => self.ready.push_back(slot),
+                Drafted::Full => {
+                    draft.is_full = true;
+                    self.ready.push_front(slot);
+                    break;
+                }
             }
         }
         draft
@@ -174,15 +193,18 @@ impl Engine {
         is_it.then_some(slot)
     }
 
-    /// Takes the partition's runs as far as they are due; false when the group is full.
-    fn draft_partition(&mut self, slot: Slot, room: usize, draft: &mut Draft) -> bool {
+    /// Takes the partition's runs as far as they are due.
+    fn draft_partition(&mut self, slot: Slot, room: usize, draft: &mut Draft) -> Drafted {
         loop {
-            let Some(partition) = self.partition_mut(slot) else { return true };
-            let Some(run) = partition.runs.front() else { return true };
-            let Some((entry, parts)) = entry_of(partition, run) else { return true };
+            let Some(partition) = self.partition_mut(slot) else { return Drafted::Done };
+            let Some(run) = partition.runs.front() else { return Drafted::Done };
+            if is_large(run) {
+                return Drafted::AwaitsDirect;
+            }
+            let Some((entry, parts)) = entry_of(partition, run) else { return Drafted::Done };
             let bytes: usize = parts.iter().map(Bytes::len).sum();
             if !draft.fits(bytes, room) {
-                return false;
+                return Drafted::Full;
             }
             let run = partition.runs.pop_front().expect("the front was just looked at");
             let block_start = run.to.position - run.to.position % BLOCK_BYTES as u64;
@@ -212,9 +234,7 @@ impl Engine {
             return false;
         }
         let Some(partition) = self.partition(slot) else { return false };
-        let large =
-            |run: &Run| run.state == RunState::Gathering && run.bytes() >= BYPASS_RUN_BYTES_MIN;
-        let Some(at) = partition.runs.iter().position(large) else { return false };
+        let Some(at) = partition.runs.iter().position(is_large) else { return false };
         let run = &partition.runs[at];
         let (base, blocks) = (run.from.segment, run_blocks(run));
         let Some(segment) = partition.segment(base) else { return false };
@@ -243,23 +263,17 @@ impl Engine {
         true
     }
 
-    fn needs_rotation(&self) -> bool {
-        let next = self.control.front().map_or(0, |control| control.body.len());
-        let run = self.ready.front().and_then(|slot| {
-            let partition = self.partition(*slot)?;
-            entry_of(partition, partition.runs.front()?)
-        });
-        let body = run.map_or(next, |(_, parts)| parts.iter().map(Bytes::len).sum());
-        group_bytes(1, body) > self.journal.room()
-    }
-
-    /// Goes on in the next journal file, which begins with a row for every partition.
+    /// Goes on in the next journal file, which begins with a row for every partition but those whose
+    /// last word (Close) is written already, or follows.
     fn rotate(&mut self) -> bool {
         if !self.journal.rotate() {
             return false;
         }
         let slots: Vec<Slot> = self.by_id.values().copied().collect();
         for slot in slots.into_iter().rev() {
+            if self.partition(slot).is_some_and(|partition| partition.is_leaving) {
+                continue;
+            }
             if let Some(entry) = self.checkpoint_entry(slot) {
                 self.control.push_front(Control { entry, body: Bytes::new(), notice: None });
             }
@@ -270,12 +284,16 @@ impl Engine {
     }
 }
 
-/// The journal entry of a run that is due, with its body; `None` while its blocks are being written or
-/// it is large enough to be written straight to the segment.
+/// Whether the run is to be written straight to its segment.
+fn is_large(run: &Run) -> bool {
+    run.state == RunState::Gathering && run.bytes() >= BYPASS_RUN_BYTES_MIN
+}
+
+/// The journal entry of a run that is due, with its body; `None` while its blocks are being written.
 fn entry_of(partition: &Partition, run: &Run) -> Option<(Entry, Vec<Bytes>)> {
     let mut parts = Vec::new();
     let mut entry = Entry {
-        leader_epoch: partition.leader_epoch,
+        leader_epoch: run.leader_epoch,
         base: run.from.offset,
         next: run.to.offset,
         segment: run.from.segment,
@@ -285,7 +303,6 @@ fn entry_of(partition: &Partition, run: &Run) -> Option<(Entry, Vec<Bytes>)> {
     };
     match run.state {
         RunState::Direct(_) => return None,
-        RunState::Gathering if run.bytes() >= BYPASS_RUN_BYTES_MIN => return None,
         RunState::Gathering => {
             let range = run.from.position..run.to.position;
             partition.tail.slices(run.from.segment, range, &mut parts);

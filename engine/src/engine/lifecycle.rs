@@ -11,7 +11,7 @@ use crate::PartitionId;
 use crate::config::LogConfig;
 use crate::disk::Step;
 use crate::journal::entry::{Entry, EntryKind};
-use crate::limits::{BLOCK_BYTES, PARTITIONS_PER_SHARD_MAX};
+use crate::limits::{BLOCK_BYTES, CHUNK_BYTES, PARTITIONS_PER_SHARD_MAX};
 use crate::partition::epochs::EpochHistory;
 use crate::partition::position::LogPosition;
 use crate::partition::producers::ProducerTable;
@@ -32,6 +32,9 @@ pub struct PartitionSpec {
 impl Engine {
     /// Creates a partition; `Done` comes once its directory is durable.
     pub fn create(&mut self, token: Token, spec: PartitionSpec) {
+        if self.journal.has_failed() {
+            return self.done(token, Err(LifecycleError::Unavailable));
+        }
         if self.by_id.contains_key(&spec.id) {
             self.events.push_back(EngineEvent::Done { token, result: Ok(()) });
             return;
@@ -62,6 +65,7 @@ impl Engine {
             leader_epoch: spec.leader_epoch,
             epochs,
             log_start: Offset(0),
+            log_start_durable: Offset(0),
             end: start,
             durable: start,
             segments: std::collections::VecDeque::new(),
@@ -74,6 +78,10 @@ impl Engine {
             operations: 1,
             is_ready: false,
             is_waiting: false,
+            is_held: false,
+            is_moved: false,
+            is_vouched: false,
+            is_leaving: false,
             is_dirty: true,
             partial_since: 0,
             closing: None,
@@ -81,14 +89,34 @@ impl Engine {
         self.issue_job(dir, steps, Pending::CreatePartition { slot, token });
     }
 
+    /// Its directory is durable; from the first row on the journal speaks of it.
     pub(super) fn on_partition_created(&mut self, slot: Slot, token: Token) {
-        self.events.push_back(EngineEvent::Done { token, result: Ok(()) });
+        let entry = self.checkpoint_entry(slot);
+        let is_wanted = !self.journal.has_failed()
+            && self.partition(slot).is_some_and(|partition| !partition.is_leaving);
+        let Some(entry) = entry.filter(|_| is_wanted) else {
+            self.done(token, Err(LifecycleError::Unavailable));
+            return self.end_operation(slot);
+        };
+        self.push_control(entry, Bytes::new(), Some(Notice::Created { slot, token }));
+    }
+
+    pub(super) fn on_created_durable(&mut self, slot: Slot, token: Token) {
+        if let Some(partition) = self.partition_mut(slot) {
+            partition.is_vouched = true;
+        }
+        self.done(token, Ok(()));
         self.end_operation(slot);
     }
 
     /// Takes over a partition as recovery (or the shard that had it) left it.
     pub(super) fn adopt_recovered(&mut self, recovered: RecoveredPartition) -> Slot {
         let arena = self.arena.clone();
+        if arena.allocate(BLOCK_BYTES).is_none() {
+            // A partition that moves here under load finds a block for its unfinished last one.
+            self.drop_read_ahead();
+            self.evict(CHUNK_BYTES[0]);
+        }
         let (mut partition, last_block) = recovered.into_partition();
         if !last_block.is_empty() {
             let end = partition.end;
@@ -100,20 +128,25 @@ impl Engine {
         let memory = partition.tail.memory_bytes();
         self.tail_bytes += memory;
         let slot = self.insert(partition);
-        if memory > 0 {
-            self.tail_order.push_back(slot);
-        }
+        self.hold(slot);
+        self.expect_producers(slot);
         slot
     }
 
     /// Takes over a partition that another shard released; `Done` comes once this shard's journal and
     /// state file vouch for it.
     pub fn adopt(&mut self, token: Token, recovered: RecoveredPartition) {
+        if self.journal.has_failed() || self.by_id.contains_key(&recovered.id) {
+            return self.done(token, Err(LifecycleError::Unavailable));
+        }
+        let id = recovered.id;
+        self.departed.remove(&id);
         let slot = self.adopt_recovered(recovered);
         if let Some(partition) = self.partition_mut(slot) {
             partition.is_dirty = true;
+            partition.is_vouched = false;
         }
-        self.adoptions.push(token);
+        self.adoptions.push((id, token));
     }
 
     /// Hands a partition over: appends are refused from now on, those accepted become durable, its files
@@ -174,6 +207,7 @@ impl Engine {
         };
         if let Some(partition) = self.partition_mut(slot) {
             partition.operations += 1;
+            partition.is_leaving = true;
         }
         self.push_control(entry, Bytes::new(), Some(Notice::Closed(slot)));
         true
@@ -262,23 +296,30 @@ impl Engine {
         partition.is_dirty = true;
         let id = partition.id;
         let entry = Entry { base: offset, ..Entry::new(EntryKind::LogStart, id) };
-        self.push_control(entry, Bytes::new(), Some(Notice::LogStart { slot }));
+        self.push_control(entry, Bytes::new(), Some(Notice::LogStart { slot, offset }));
     }
 
     /// Deletes a partition: its files go once `Done` told that nobody will see it again.
     pub fn delete(&mut self, token: Token, id: PartitionId) {
-        self.close(token, id, Closing::Delete(token));
-    }
-
-    fn close(&mut self, token: Token, id: PartitionId, closing: Closing) {
         let Some(slot) = self.slot(id) else {
-            let result = Err(LifecycleError::NotOwner);
-            self.events.push_back(EngineEvent::Done { token, result });
-            return;
+            return self.done(token, Err(LifecycleError::NotOwner));
         };
+        if self.journal.has_failed() {
+            return self.done(token, Err(LifecycleError::Unavailable));
+        }
+        let partition = self.partition_mut(slot).expect("the id was just looked up");
+        match partition.closing {
+            Some(Closing::Delete(_)) => return self.done(token, Err(LifecycleError::NotOwner)),
+            Some(Closing::Release(waiting)) => {
+                // Whoever wanted it has no use for it any more.
+                self.releasing.retain(|releasing| *releasing != slot);
+                self.done(waiting, Err(LifecycleError::NotOwner));
+            }
+            None => {}
+        }
         let partition = self.partition_mut(slot).expect("the id was just looked up");
         partition.state = PartitionState::Closing;
-        partition.closing = Some(closing);
+        partition.closing = Some(Closing::Delete(token));
         let lost: u64 = partition.runs.drain(..).map(|run| run.bytes()).sum();
         self.unjournaled_bytes -= lost;
         self.fail_appends(slot, &AppendError::NotOwner);
@@ -292,6 +333,7 @@ impl Engine {
         // Its operations are over before the notice can let it go.
         if let Some(partition) = self.partition_mut(slot) {
             partition.operations += 1;
+            partition.is_leaving = true;
         }
         self.push_control(entry, Bytes::new(), Some(Notice::Closed(slot)));
     }
@@ -319,7 +361,8 @@ impl Engine {
                 Step::Rename { from: directory.path, to: doomed.clone() },
                 Step::SyncDir(PathBuf::new()),
             ];
-            self.issue_job(directory.dir, steps, Pending::RemovePartition { token });
+            let dir = directory.dir;
+            self.issue_job(dir, steps, Pending::RemovePartition { dir, token });
             let steps = vec![Step::RemoveDir(doomed), Step::SyncDir(PathBuf::new())];
             self.issue_job(directory.dir, steps, Pending::Cleanup);
         }
@@ -338,6 +381,8 @@ impl Engine {
 
     /// Takes a partition out of the tables.
     pub(super) fn forget(&mut self, slot: Slot) {
+        self.fail_appends(slot, &AppendError::NotOwner);
+        self.checkpoint.forget(slot);
         let Some(partition) = self.partitions.get_mut(slot.0 as usize).and_then(Option::take)
         else {
             return;

@@ -1,4 +1,4 @@
-//! The memory of log tails: a fixed share of the shard, taken back oldest first.
+//! The memory of log tails: a fixed share of the shard, taken back from partitions in turn, oldest first.
 
 use super::{Engine, Slot};
 use crate::limits::{BLOCK_BYTES, CHUNK_BYTES};
@@ -14,34 +14,47 @@ impl Engine {
         if self.tail_bytes + wanted > bound {
             self.evict(self.tail_bytes + wanted - bound);
         }
-        let fits = self.tail_bytes + wanted <= bound;
+        // A batch larger than the bound is taken when nothing else is held.
+        let is_alone = wanted > bound && self.tail_bytes <= bound / 2;
+        let fits = self.tail_bytes + wanted <= bound || is_alone;
         if !fits {
             self.write_behind(slot, BLOCK_BYTES as u64);
         }
         fits
     }
 
-    /// Drops the oldest flushed chunks until `bytes` are free, as far as that is possible now.
+    /// The partition has memory that can be taken back when it is flushed. A last block of 4 KiB is
+    /// left to it: partitions that never hold more need no place in the list.
+    pub(super) fn hold(&mut self, slot: Slot) {
+        let Some(partition) = self.partition_mut(slot) else { return };
+        if partition.tail.memory_bytes() > BLOCK_BYTES
+            && !std::mem::replace(&mut partition.is_held, true)
+        {
+            self.tail_order.push_back(slot);
+        }
+    }
+
+    /// Drops the oldest flushed chunks of each partition until `bytes` are free, as far as that is
+    /// possible now.
     pub(super) fn evict(&mut self, bytes: usize) {
         let mut freed = 0;
-        let mut kept = Vec::new();
-        for _ in 0..self.tail_order.len() {
-            if freed >= bytes {
-                break;
-            }
+        let mut in_vain = 0;
+        while freed < bytes && in_vain < self.tail_order.len() && !self.is_evicted {
             let Some(slot) = self.tail_order.pop_front() else { break };
             let released = self.evict_one(slot);
             freed += released;
             if released == 0 {
                 self.write_behind(slot, BLOCK_BYTES as u64);
-                if self.partition(slot).is_some_and(|partition| partition.tail.memory_bytes() > 0) {
-                    kept.push(slot);
-                }
+                in_vain += 1;
+            } else {
+                in_vain = 0;
             }
+            if let Some(partition) = self.partition_mut(slot) {
+                partition.is_held = false;
+            }
+            self.hold(slot);
         }
-        for slot in kept {
-            self.tail_order.push_back(slot);
-        }
+        self.is_evicted |= freed < bytes;
     }
 
     fn evict_one(&mut self, slot: Slot) -> usize {
@@ -55,7 +68,7 @@ impl Engine {
         if released == 0
             && let Some(segment) = partition.segments.back()
         {
-            let to = segment.flushed;
+            let to = (segment.base, segment.flushed);
             released = partition.tail.shrink(&arena, to);
         }
         self.tail_bytes -= released;

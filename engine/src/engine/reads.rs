@@ -9,27 +9,37 @@ use protocol::Offset;
 
 use super::completion::Pending;
 use super::{Engine, Slot};
+use crate::PartitionId;
 use crate::disk::{DiskClass, DiskOp, DiskOutput, FileSystemError, Step};
 use crate::limits::{
-    BLOCK_BYTES, INDEX_FILE_BYTES_MAX, READ_WINDOW_BYTES, READ_WINDOW_BYTES_MIN,
-    READS_IN_FLIGHT_MAX,
+    BLOCK_BYTES, INDEX_CACHE_BYTES_MAX, INDEX_CACHE_ENTRIES_MAX, INDEX_FILE_BYTES_MAX,
+    READ_BYTES_MAX, READ_WINDOW_BYTES, READ_WINDOW_BYTES_MIN, READS_IN_FLIGHT_MAX,
 };
 use crate::partition::index::{SegmentIndex, segment_path};
 use crate::partition::window::{Found, Search, Target, Window, search};
 use crate::partition::{Partition, PartitionState};
-use crate::request::{EngineEvent, ReadError, ReadRequest, ReadTarget, Records};
+use crate::request::{EngineEvent, ReadError, ReadRequest, ReadTarget, Records, Token};
 
 /// One read on its way.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Read {
     request: ReadRequest,
     slot: Slot,
+    origin: Origin,
     /// Base of the segment that is looked at.
     segment: Offset,
     /// Where in it: a batch boundary; `None` until the index was asked.
     from: Option<u64>,
     /// The next window holds at least this much.
     bytes_min: usize,
+}
+
+/// Who hears of the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Broker,
+    /// The scan that rebuilds what is known of producers.
+    Rebuild,
 }
 
 /// A disk read in flight: for a read, or ahead of one.
@@ -56,6 +66,8 @@ struct Ahead {
     /// `None` while it is being read.
     window: Option<Window>,
     waiting: Vec<Read>,
+    /// A tick passed and nobody asked for it.
+    is_idle: bool,
 }
 
 /// Reads that wait, and what was read ahead.
@@ -67,6 +79,8 @@ pub(super) struct Reads {
     ahead: BTreeMap<Slot, Ahead>,
     /// Where the last read from disk of a partition ended.
     last_end: BTreeMap<Slot, (Offset, u64)>,
+    /// Finished segments with their index in memory, in the order in which they came.
+    indexes: VecDeque<(Slot, Offset)>,
 }
 
 /// Windows kept ahead at most, for each shard: 32 of 2 MiB.
@@ -75,15 +89,31 @@ const AHEAD_MAX: usize = 32;
 impl Engine {
     /// Reads record batches; the answer comes as an event, at once if memory has them.
     pub fn read(&mut self, request: ReadRequest) {
-        match self.admit_read(request) {
+        self.read_for(request, Origin::Broker);
+    }
+
+    /// Reads for the scan that rebuilds what is known of producers.
+    pub(super) fn read_for_rebuild(&mut self, partition: PartitionId, from: Offset) {
+        let target = ReadTarget::Offset(from);
+        let bytes_max = READ_WINDOW_BYTES;
+        self.read_for(
+            ReadRequest { token: Token(0), partition, target, bytes_max },
+            Origin::Rebuild,
+        );
+    }
+
+    fn read_for(&mut self, mut request: ReadRequest, origin: Origin) {
+        // More than a window is not read at once, whatever is asked for.
+        request.bytes_max = request.bytes_max.min(READ_BYTES_MAX);
+        match self.admit_read(request, origin) {
             Ok(Some(read)) => self.step(read),
-            Ok(None) => self.answer_read(&request, Ok(empty(request.target))),
-            Err(error) => self.answer_read(&request, Err(error)),
+            Ok(None) => self.answer_read(origin, &request, Ok(empty(request.target))),
+            Err(error) => self.answer_read(origin, &request, Err(error)),
         }
     }
 
     /// `None`: nothing to read now.
-    fn admit_read(&self, request: ReadRequest) -> Result<Option<Read>, ReadError> {
+    fn admit_read(&self, request: ReadRequest, origin: Origin) -> Result<Option<Read>, ReadError> {
         let slot = self.slot(request.partition).ok_or(ReadError::NotOwner)?;
         let partition = self.partition(slot).ok_or(ReadError::NotOwner)?;
         match partition.state {
@@ -103,11 +133,11 @@ impl Engine {
             return Ok(None);
         }
         let Some(segment) = partition.segment_of(at) else { return Ok(None) };
-        Ok(Some(Read { request, slot, segment: segment.base, from: None, bytes_min: 0 }))
+        Ok(Some(Read { request, slot, origin, segment: segment.base, from: None, bytes_min: 0 }))
     }
 
     /// Bytes that a fetch from `offset` would find now, not looking further than `bytes_max`.
-    pub fn readable_bytes(&self, id: crate::PartitionId, offset: Offset, bytes_max: u64) -> u64 {
+    pub fn readable_bytes(&self, id: PartitionId, offset: Offset, bytes_max: u64) -> u64 {
         let Some(partition) = self.get(id) else { return 0 };
         if offset >= partition.high_watermark().offset {
             return 0;
@@ -128,15 +158,27 @@ impl Engine {
         bytes.max(1)
     }
 
-    fn answer_read(&mut self, request: &ReadRequest, result: Result<Records, ReadError>) {
-        self.events.push_back(EngineEvent::ReadDone { token: request.token, result });
+    fn answer_read(
+        &mut self,
+        origin: Origin,
+        request: &ReadRequest,
+        result: Result<Records, ReadError>,
+    ) {
+        match origin {
+            Origin::Broker => {
+                self.events.push_back(EngineEvent::ReadDone { token: request.token, result });
+            }
+            Origin::Rebuild => self.on_rebuild_read(request.partition, result),
+        }
     }
 
     /// Goes on with a read as far as memory allows.
     fn step(&mut self, mut read: Read) {
         loop {
             match self.look(&mut read) {
-                Look::Answer(result) => return self.answer_read(&read.request, result),
+                Look::Answer(result) => {
+                    return self.answer_read(read.origin, &read.request, result);
+                }
                 Look::Again => {}
                 Look::Elsewhere => return,
             }
@@ -215,7 +257,9 @@ impl Engine {
         };
         let target = match request.target {
             ReadTarget::Offset(offset) => Target::Offset(offset),
-            ReadTarget::Timestamp(timestamp) => Target::Timestamp(timestamp),
+            ReadTarget::Timestamp(at_least) => {
+                Target::Timestamp { at_least, log_start: partition.log_start }
+            }
         };
         let wanted = Search {
             base: read.segment,
@@ -227,8 +271,9 @@ impl Engine {
             index_interval_bytes,
         };
         let segment = partition.segment_mut(read.segment).expect("it was just looked at");
-        let index = segment.index.get_or_insert_default();
-        match search(window, &wanted, index) {
+        // An index that was dropped meanwhile is not begun anew: it would seem to be all there is.
+        let mut unused = SegmentIndex::default();
+        match search(window, &wanted, segment.index.as_mut().unwrap_or(&mut unused)) {
             Found::Batches { range, first, next } => {
                 let records = Records {
                     parts: window.slices(range.clone()),
@@ -243,6 +288,13 @@ impl Engine {
                 Look::Answer(Ok(records))
             }
             Found::GoOn { from, bytes } => {
+                // Twice the same place with what it asked for: the file is shorter than the log. And a
+                // batch that memory could never hold is none.
+                let is_stuck = read.from == Some(from) && read.bytes_min >= bytes;
+                if from_disk && (is_stuck || bytes > self.arena.capacity() / 2) {
+                    self.metrics.corrupt_reads += 1;
+                    return Look::Answer(Err(ReadError::Unavailable));
+                }
                 read.from = Some(from);
                 read.bytes_min = bytes;
                 Look::Again
@@ -268,8 +320,7 @@ impl Engine {
 
     /// Reads the window at `from` for `read`; false if there is no memory for it now.
     fn issue_read(&mut self, read: Read, from: u64) -> bool {
-        let wanted = (read.request.bytes_max + READ_WINDOW_BYTES_MIN).min(2 * READ_WINDOW_BYTES);
-        let bytes = wanted.max(read.bytes_min + BLOCK_BYTES);
+        let bytes = window_bytes(&read).max(read.bytes_min + BLOCK_BYTES);
         self.issue_window(read.slot, read.segment, from, bytes, Purpose::Serve(read)).is_some()
     }
 
@@ -341,12 +392,19 @@ impl Engine {
 
     fn go_on(&mut self, mut read: Read, window: Option<Window>) {
         let Some(window) = window else {
+            let is_there = self
+                .partition(read.slot)
+                .is_some_and(|partition| partition.segment(read.segment).is_some());
+            if !is_there {
+                // Retention took the file, or the partition went.
+                return self.step(read);
+            }
             self.metrics.corrupt_reads += 1;
-            return self.answer_read(&read.request, Err(ReadError::Unavailable));
+            return self.answer_read(read.origin, &read.request, Err(ReadError::Unavailable));
         };
         let window = self.with_tail(&read, window);
         match self.search_window(&mut read, &window, true) {
-            Look::Answer(result) => self.answer_read(&read.request, result),
+            Look::Answer(result) => self.answer_read(read.origin, &read.request, result),
             Look::Again => self.step(read),
             Look::Elsewhere => {}
         }
@@ -383,11 +441,17 @@ impl Engine {
         {
             return;
         }
-        let bytes = (read.request.bytes_max + READ_WINDOW_BYTES_MIN).min(2 * READ_WINDOW_BYTES);
+        let bytes = window_bytes(read);
         if let Some(end) = self.issue_window(slot, read.segment, to, bytes, Purpose::Ahead) {
             let start = to - to % BLOCK_BYTES as u64;
-            let ahead =
-                Ahead { segment: read.segment, start, end, window: None, waiting: Vec::new() };
+            let ahead = Ahead {
+                segment: read.segment,
+                start,
+                end,
+                window: None,
+                waiting: Vec::new(),
+                is_idle: false,
+            };
             self.reads.ahead.insert(slot, ahead);
         }
     }
@@ -398,10 +462,27 @@ impl Engine {
             let Some(read) = self.reads.queue.pop_front() else { break };
             self.step(read);
         }
-        if self.reads.queue.len() > READS_IN_FLIGHT_MAX {
+        if self.reads.queue.len() > READS_IN_FLIGHT_MAX || self.reads_are_stuck() {
             // Windows read ahead are a luxury while reads wait for memory.
-            self.reads.ahead.retain(|_, ahead| ahead.window.is_none());
+            self.drop_read_ahead();
         }
+    }
+
+    /// Reads wait for memory, and no completion will try them again.
+    pub(super) fn reads_are_stuck(&self) -> bool {
+        !self.reads.queue.is_empty() && self.reads.in_flight == 0
+    }
+
+    pub(super) fn drop_read_ahead(&mut self) {
+        self.reads.ahead.retain(|_, ahead| ahead.window.is_none());
+    }
+
+    /// Windows that nobody asked for since the last tick are not worth their memory.
+    pub(super) fn drop_idle_read_ahead(&mut self) {
+        self.reads.ahead.retain(|_, ahead| {
+            let is_idle = std::mem::replace(&mut ahead.is_idle, true);
+            !is_idle || ahead.window.is_none()
+        });
     }
 
     fn load_index(&mut self, slot: Slot, base: Offset) {
@@ -450,6 +531,7 @@ impl Engine {
             .unwrap_or_default();
             segment.max_timestamp = segment.max_timestamp.max(index.max_timestamp());
             segment.index = Some(index);
+            self.note_index(slot, base);
         }
         let all = std::mem::take(&mut self.reads.awaiting_index);
         let (mine, others): (Vec<Read>, Vec<Read>) =
@@ -461,6 +543,36 @@ impl Engine {
         self.end_operation(slot);
     }
 
+    /// The index of a finished segment came into memory; those that came first go when it is too much.
+    pub(super) fn note_index(&mut self, slot: Slot, base: Offset) {
+        let mut indexes = std::mem::take(&mut self.reads.indexes);
+        indexes.retain(|(slot, base)| self.finished_index_bytes(*slot, *base) > 0);
+        indexes.push_back((slot, base));
+        let bytes = |(slot, base): &(Slot, Offset)| self.finished_index_bytes(*slot, *base);
+        let mut total: usize = indexes.iter().map(bytes).sum();
+        while indexes.len() > 1
+            && (total > INDEX_CACHE_BYTES_MAX || indexes.len() > INDEX_CACHE_ENTRIES_MAX)
+        {
+            let Some((slot, base)) = indexes.pop_front() else { break };
+            total -= self.finished_index_bytes(slot, base);
+            if let Some(segment) =
+                self.partition_mut(slot).and_then(|partition| partition.segment_mut(base))
+                && segment.is_finished()
+            {
+                segment.index = None;
+            }
+        }
+        self.reads.indexes = indexes;
+    }
+
+    fn finished_index_bytes(&self, slot: Slot, base: Offset) -> usize {
+        self.partition(slot)
+            .and_then(|partition| partition.segment(base))
+            .filter(|segment| segment.is_finished())
+            .and_then(|segment| segment.index.as_ref())
+            .map_or(0, |index| index.memory_bytes() + size_of::<SegmentIndex>())
+    }
+
     /// Forgets what was read ahead of a partition that goes away.
     pub(super) fn forget_reads(&mut self, slot: Slot) {
         self.reads.last_end.remove(&slot);
@@ -468,6 +580,12 @@ impl Engine {
             self.reads.ahead.remove(&slot);
         }
     }
+}
+
+/// What is read at once for a read: what it asks for and a batch or an index interval before it, and no
+/// more than fits, from the middle of a block, into a block of two windows.
+fn window_bytes(read: &Read) -> usize {
+    (read.request.bytes_max + READ_WINDOW_BYTES_MIN).min(2 * READ_WINDOW_BYTES - 2 * BLOCK_BYTES)
 }
 
 /// Where a read goes on.

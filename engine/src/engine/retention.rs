@@ -5,6 +5,7 @@ use protocol::Offset;
 use super::completion::Pending;
 use super::{Engine, Slot};
 use crate::disk::Step;
+use crate::limits::INDEX_LOADS_A_TICK;
 use crate::partition::index::segment_path;
 use crate::partition::segment::SegmentState;
 use crate::partition::{Partition, PartitionState};
@@ -13,6 +14,7 @@ impl Engine {
     /// Looks at every partition; segments that are due go once the new log start is durable.
     pub(super) fn apply_retention(&mut self) {
         let slots: Vec<Slot> = self.by_id.values().copied().collect();
+        let mut loads = INDEX_LOADS_A_TICK;
         let expire_before = self.now.wall.0 - self.config.producer_expiration_ms;
         for slot in slots {
             let Some(partition) = self.partition_mut(slot) else { continue };
@@ -20,7 +22,9 @@ impl Engine {
                 continue;
             }
             partition.producers.expire(expire_before);
-            self.load_oldest_timestamp(slot);
+            if loads > 0 && self.load_oldest_timestamp(slot) {
+                loads -= 1;
+            }
             self.apply_retention_to(slot);
             self.advance_segments(slot);
         }
@@ -42,24 +46,35 @@ impl Engine {
         self.log_start_to(slot, target);
     }
 
-    /// The timestamps of segments found on disk are read when retention needs them, one at a time.
-    fn load_oldest_timestamp(&mut self, slot: Slot) {
-        let Some(partition) = self.partition(slot) else { return };
+    /// The timestamps of segments found on disk are read when retention needs them, one at a time; true
+    /// if one is on its way.
+    fn load_oldest_timestamp(&mut self, slot: Slot) -> bool {
+        let Some(partition) = self.partition(slot) else { return false };
         if partition.config.retention_ms.is_none() || !partition.config.cleanup_delete {
-            return;
+            return false;
         }
         let unknown = partition.segments.iter().take(1).find(|segment| {
             segment.is_finished() && segment.max_timestamp.is_none() && segment.index.is_none()
         });
-        if let Some(base) = unknown.map(|segment| segment.base) {
-            self.issue_index_load(slot, base);
-        }
+        let Some(base) = unknown.map(|segment| segment.base) else { return false };
+        self.issue_index_load(slot, base);
+        true
     }
 
     /// The moved log start is durable: segments wholly below it go.
-    pub(super) fn on_log_start_durable(&mut self, slot: Slot) {
+    pub(super) fn on_log_start_durable(&mut self, slot: Slot, offset: Offset) {
         let Some(partition) = self.partition_mut(slot) else { return };
-        let log_start = partition.log_start;
+        partition.log_start_durable = partition.log_start_durable.max(offset);
+        self.remove_deleted_segments(slot);
+    }
+
+    /// Segments wholly below the durable log start go, as soon as nothing writes to them any more.
+    pub(super) fn remove_deleted_segments(&mut self, slot: Slot) {
+        let Some(partition) = self.partition_mut(slot) else { return };
+        if matches!(partition.state, PartitionState::Offline | PartitionState::Suspect) {
+            return;
+        }
+        let log_start = partition.log_start_durable;
         let mut doomed = Vec::new();
         let mut files = Vec::new();
         while partition.segments.len() > 1

@@ -15,10 +15,10 @@ use crate::limits::{
     BLOCK_BYTES, FREE_BYTES_RESERVED, WRITE_BEHIND_BYTES_MAX, WRITE_BEHIND_BYTES_MIN,
     WRITE_BEHIND_IN_FLIGHT_MAX,
 };
-use crate::partition::Partition;
 use crate::partition::index::segment_path;
 use crate::partition::position::LogPosition;
 use crate::partition::segment::{Segment, SegmentState};
+use crate::partition::{Partition, PartitionState};
 
 impl Engine {
     /// True if the active segment has room for `bytes` more; otherwise room is on its way.
@@ -46,7 +46,8 @@ impl Engine {
         }
         let end = segment.length + bytes;
         let fits = end <= segment.allocated;
-        if !segment.extending && (!fits || segment.is_nearly_full()) {
+        let may_grow = segment.allocated < partition.config.segment_bytes;
+        if !segment.extending && (!fits || (may_grow && segment.is_nearly_full())) {
             self.extend(slot, end);
         }
         fits
@@ -94,7 +95,9 @@ impl Engine {
         let directory = partition.directory.clone();
         let segment = partition.segments.back_mut().expect("the active segment is extended");
         let (base, from) = (segment.base, segment.allocated);
-        let to = segment.grown(end.max(from + 1));
+        // Not beyond what the segment may become, or the room would be of no use to anybody.
+        let full = partition.config.segment_bytes.max(end).next_multiple_of(BLOCK_BYTES as u64);
+        let to = segment.grown(end.max(from + 1)).min(full);
         segment.extending = true;
         partition.operations += 1;
         let path = segment_path(&directory.path, base, "log");
@@ -128,6 +131,9 @@ impl Engine {
 
     /// Starts write-behind operations of `slot` where at least `bytes_min` wait (sealed segments: any).
     pub(super) fn write_behind(&mut self, slot: Slot, bytes_min: u64) {
+        if self.partition(slot).is_none_or(|partition| partition.state == PartitionState::Offline) {
+            return;
+        }
         while self.write_behind_in_flight < WRITE_BEHIND_IN_FLIGHT_MAX {
             let Some((base, range, parts)) =
                 self.partition(slot).and_then(|partition| next_write(partition, bytes_min))
@@ -155,6 +161,9 @@ impl Engine {
     /// Segments that are sealed and written but for their last block get cut, indexed and synced.
     fn finish_sealed(&mut self, slot: Slot) {
         let Some(partition) = self.partition(slot) else { return };
+        if partition.state == PartitionState::Offline {
+            return;
+        }
         let due: Vec<Offset> = partition
             .segments
             .iter()

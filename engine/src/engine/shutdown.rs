@@ -12,7 +12,7 @@ use crate::journal::entry::{Entry, EntryKind};
 use crate::limits::BLOCK_BYTES;
 use crate::partition::PartitionState;
 use crate::recovery::state_file;
-use crate::request::{AppendError, EngineEvent, Token};
+use crate::request::{AppendError, LifecycleError, Token};
 
 /// Where the orderly end stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,15 +44,13 @@ impl Engine {
     }
 
     pub(super) fn drive_shutdown(&mut self) {
-        if let Shutdown::Draining(token) = self.shutdown {
-            if self.journal.has_failed() {
-                self.shutdown = Shutdown::Stating;
-                self.events.push_back(EngineEvent::Done { token, result: Ok(()) });
-                return;
-            }
-            if self.is_drained() {
-                self.shutdown = Shutdown::Completing(token);
-            }
+        if self.journal.has_failed() {
+            return self.give_up_shutdown();
+        }
+        if let Shutdown::Draining(token) = self.shutdown
+            && self.is_drained()
+        {
+            self.shutdown = Shutdown::Completing(token);
         }
         if let Shutdown::Completing(token) = self.shutdown
             && self.complete_all()
@@ -61,6 +59,24 @@ impl Engine {
             let state = state_file::encode(self.iter(), self.departed.values());
             let steps = state_file::replace_steps(self.config.shard, state);
             self.issue_job(self.config.journal_dir, steps, Pending::Shutdown);
+        }
+    }
+
+    /// The journal or its directory failed: there will be something to recover.
+    pub(super) fn give_up_shutdown(&mut self) {
+        if let Shutdown::Draining(token)
+        | Shutdown::Completing(token)
+        | Shutdown::WritingState(token) = self.shutdown
+        {
+            self.shutdown = Shutdown::Stating;
+            self.done(token, Err(LifecycleError::Unavailable));
+        }
+    }
+
+    /// The partition's files cannot be completed, for lack of space: the journal keeps what they miss.
+    pub(super) fn shutdown_without(&mut self, slot: Slot) {
+        if matches!(self.shutdown, Shutdown::Completing(_)) {
+            self.incomplete.insert(slot);
         }
     }
 
@@ -85,7 +101,7 @@ impl Engine {
 
     fn complete(&mut self, slot: Slot) -> bool {
         let Some(partition) = self.partition(slot) else { return true };
-        if partition.state != PartitionState::Closing {
+        if partition.state != PartitionState::Closing || self.incomplete.contains(&slot) {
             return true;
         }
         let unfinished = partition.segments.iter().find(|segment| !segment.is_finished());

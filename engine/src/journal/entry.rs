@@ -3,12 +3,13 @@
 //! ```text
 //!  0 kind u8 | 1 flags u8 | 2 zero u16 | 4 partition i32 | 8 topic id 16 B | 24 leader epoch i32
 //! 28 body bytes u32 | 32 base offset i64 | 40 next offset i64 | 48 segment base i64
-//! 56 position u64 | 64 run bytes u64 | 72 run crc u32 | 76 head bytes u32 | 80 zero u64      (little endian)
+//! 56 position u64 | 64 run bytes u64 | 72 run crc u32 | 76 head bytes u32 | 80 as of u64     (little endian)
 //! ```
 
 use protocol::{LeaderEpoch, Offset, PartitionIndex, TopicId};
 
 use crate::PartitionId;
+use crate::limits::BLOCK_BYTES;
 
 /// Size of a row of the entry table.
 pub const ENTRY_BYTES: usize = 88;
@@ -26,7 +27,9 @@ pub enum EntryKind {
     /// that is not full yet and therefore not in the segment.
     Fragment,
     /// The partition's segments are durable below (`segment`, `position`); `base` is the log start
-    /// offset, `next` the log end offset when it was written.
+    /// offset, `next` the acknowledged end when the row was made. Between the position and that end
+    /// stand `run_bytes` bytes that the journal has elsewhere. All groups below `as_of` were acknowledged
+    /// when the row was made.
     Checkpoint,
     /// Leader epoch `leader_epoch` begins at `base`.
     EpochStart,
@@ -87,6 +90,7 @@ pub struct Entry {
     pub run_crc: u32,
     pub head_bytes: u32,
     pub body_bytes: u32,
+    pub as_of: u64,
 }
 
 impl Entry {
@@ -104,6 +108,7 @@ impl Entry {
             run_crc: 0,
             head_bytes: 0,
             body_bytes: 0,
+            as_of: 0,
         }
     }
 
@@ -122,6 +127,7 @@ impl Entry {
         row[64..72].copy_from_slice(&self.run_bytes.to_le_bytes());
         row[72..76].copy_from_slice(&self.run_crc.to_le_bytes());
         row[76..80].copy_from_slice(&self.head_bytes.to_le_bytes());
+        row[80..88].copy_from_slice(&self.as_of.to_le_bytes());
     }
 
     /// `None` for a kind this version does not know or fields that contradict each other.
@@ -141,22 +147,27 @@ impl Entry {
             run_bytes: u64::from_le_bytes(field(row, 64)?),
             run_crc: u32::from_le_bytes(field(row, 72)?),
             head_bytes: u32::from_le_bytes(field(row, 76)?),
+            as_of: u64::from_le_bytes(field(row, 80)?),
         };
         entry.is_consistent().then_some(entry)
     }
 
     fn is_consistent(&self) -> bool {
         let bytes = u64::from(self.body_bytes);
-        let end_fits = self.position.checked_add(self.run_bytes.max(bytes)).is_some();
+        let Some(end) = self.position.checked_add(self.run_bytes.max(bytes)) else { return false };
+        if self.base.0 < 0 || self.next.0 < 0 || self.segment.0 < 0 {
+            return false;
+        }
+        let block = BLOCK_BYTES as u64;
         match self.kind {
-            EntryKind::Append => self.base < self.next && bytes > 0 && end_fits,
+            EntryKind::Append => self.base < self.next && bytes > 0 && bytes == self.run_bytes,
             EntryKind::Pointer => {
                 self.base < self.next
-                    && end_fits
-                    && self.head_bytes <= self.body_bytes
-                    && bytes <= self.run_bytes
+                    && self.position / block < end / block
+                    && u64::from(self.head_bytes) + end % block == bytes
             }
-            _ => end_fits,
+            EntryKind::Fragment => bytes > 0,
+            _ => true,
         }
     }
 }

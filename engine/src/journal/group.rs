@@ -173,8 +173,12 @@ pub fn peek(data: &[u8], salt: JournalSalt, shard: u32) -> Option<(GroupHeader, 
         previous_crc: u32::from_le_bytes(field(head, 68)?),
     };
     let bytes = u32::from_le_bytes(field(head, 56)?) as usize;
-    let is_sound =
-        bytes <= JOURNAL_GROUP_BYTES_MAX && bytes.is_multiple_of(BLOCK_BYTES) && bytes > 0;
+    let is_sound = bytes <= JOURNAL_GROUP_BYTES_MAX
+        && bytes.is_multiple_of(BLOCK_BYTES)
+        && bytes > 0
+        && header.live_start <= header.acknowledged_end
+        && header.acknowledged_end <= header.sequence
+        && header.sequence < u64::MAX;
     is_sound.then_some((header, crc, bytes))
 }
 

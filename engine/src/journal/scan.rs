@@ -5,7 +5,7 @@
 //! | sound | counts | counts if all before it do |
 //! | missing or damaged header | corruption: nobody knows whom it hurt | the journal ends here |
 //! | damaged table | corruption: nobody knows whom it hurt | the journal ends here |
-//! | damaged body | corruption of the partitions in its table | the journal ends here |
+//! | damaged body | corruption of the partitions with a body in it | the journal ends here |
 //!
 //! With several groups in flight a power cut can leave valid groups behind a missing one; they were
 //! never acknowledged and are cut off with it. An incarnation counts only once its opening (a
@@ -71,17 +71,15 @@ pub fn scan(files: &[Bytes], salt: JournalSalt, shard: u32) -> Scan {
     Scan { incarnation_max, ..Scan::default() }
 }
 
-/// Finds every sound header: group after group, and block by block where none begins.
+/// Finds every sound header, block by block: a stale group may reach over the beginning of a new one
+/// when the one between them never got to the disk.
 fn collect(data: &Bytes, salt: JournalSalt, shard: u32, groups: &mut BTreeMap<(u64, u64), Group>) {
     let mut at = 0;
     while at < data.len() {
-        match group::decode(&data.slice(at..), salt, shard) {
-            Some(group) => {
-                at += group.total_bytes;
-                groups.insert((group.header.incarnation, group.header.sequence), group);
-            }
-            None => at += BLOCK_BYTES,
+        if let Some(group) = group::decode(&data.slice(at..), salt, shard) {
+            groups.insert((group.header.incarnation, group.header.sequence), group);
         }
+        at += BLOCK_BYTES;
     }
 }
 
@@ -112,6 +110,11 @@ fn evaluate(groups: &[&Group], shard: u32, incarnation: u64) -> Option<Scan> {
         apply(group, damage, &mut scan.steps);
         previous = group;
         sequence += 1;
+        if group.is_none() {
+            // One statement for all that is missing up to the next group.
+            let found = by_sequence.peek().map_or(acknowledged_end, |(at, _)| *at);
+            sequence = sequence.max(found.min(acknowledged_end));
+        }
     }
     scan.cut = sequence;
     (sequence >= opening_end || acknowledged_end >= opening_end).then_some(scan)
@@ -124,7 +127,10 @@ fn apply(group: Option<&Group>, damage: Damage, steps: &mut Vec<ScanStep>) {
             steps.extend(entries.map(|(entry, body)| ScanStep::Apply(entry, body)));
         }
         Some(GroupContent::BodyDamaged(entries)) => {
-            steps.extend(entries.iter().map(|entry| ScanStep::Damaged(entry.partition, damage)));
+            steps.extend(entries.iter().map(|entry| match entry.body_bytes {
+                0 => ScanStep::Apply(*entry, Bytes::new()),
+                _ => ScanStep::Damaged(entry.partition, damage),
+            }));
         }
         Some(GroupContent::TableDamaged) | None => steps.push(ScanStep::AllDamaged(damage)),
     }

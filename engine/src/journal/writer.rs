@@ -112,6 +112,8 @@ pub struct Journal<N> {
     acknowledged_end: u64,
     /// `acknowledged_end` as the newest submitted header states it.
     stated_end: u64,
+    /// Behind the last group that holds anything: empty groups need no statement about themselves.
+    content_end: u64,
     live_start: u64,
     opening_end: u64,
     previous_crc: u32,
@@ -137,6 +139,7 @@ impl<N> Journal<N> {
             next_sequence: opening.next_sequence,
             acknowledged_end: opening.next_sequence,
             stated_end: 0,
+            content_end: opening.next_sequence,
             live_start: 0,
             opening_end: opening.next_sequence,
             previous_crc: opening.previous_crc,
@@ -192,8 +195,12 @@ impl<N> Journal<N> {
 
     /// Bytes that a group in the active file may have at most.
     pub fn room(&self) -> usize {
-        let left = self.active().bytes - self.write_position;
-        usize::try_from(left).unwrap_or(usize::MAX).min(JOURNAL_GROUP_BYTES_MAX)
+        usize::try_from(self.left()).unwrap_or(usize::MAX).min(JOURNAL_GROUP_BYTES_MAX)
+    }
+
+    /// Bytes of the active file that are not written yet.
+    pub fn left(&self) -> u64 {
+        self.active().bytes - self.write_position
     }
 
     /// Goes on in the next free file; false if there is none (the caller counts a stall and waits).
@@ -259,6 +266,9 @@ impl<N> Journal<N> {
         self.previous_crc = crc;
         self.stated_end = self.acknowledged_end;
         self.next_sequence += 1;
+        if !entries.is_empty() {
+            self.content_end = self.next_sequence;
+        }
         self.write_position += length as u64;
         self.metrics.groups += 1;
         self.metrics.entries += entries.len() as u64;
@@ -295,9 +305,11 @@ impl<N> Journal<N> {
         self.quiet_since = now_ms;
     }
 
-    /// A write of the journal failed: nothing more is acknowledged, nothing more is written.
-    pub fn fail(&mut self) {
+    /// A write of the journal failed: nothing more is acknowledged, nothing more is written. Gives what
+    /// the owner would have heard of the groups in flight, now in vain.
+    pub fn fail(&mut self) -> Vec<N> {
         self.failed = true;
+        self.in_flight.drain(..).flat_map(|group| group.notices).collect()
     }
 
     pub fn has_failed(&self) -> bool {
@@ -313,7 +325,7 @@ impl<N> Journal<N> {
 
     /// Whether a header with the newest `live_start` or acknowledged end is still owed to the disk.
     fn owes_statement(&self) -> bool {
-        self.stated_end < self.acknowledged_end
+        self.stated_end < self.content_end
             || self
                 .files
                 .iter()
@@ -324,6 +336,11 @@ impl<N> Journal<N> {
     pub fn statement_deadline(&self) -> Option<u64> {
         let owed = self.in_flight.is_empty() && !self.failed && self.owes_statement();
         owed.then_some(self.quiet_since + JOURNAL_IDLE_MS)
+    }
+
+    /// An empty group could not be written now: it is tried again as if the last group were new.
+    pub fn put_off_statement(&mut self, now_ms: u64) {
+        self.quiet_since = now_ms;
     }
 
     /// A prewritten file joins the rotation.

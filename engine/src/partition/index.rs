@@ -46,7 +46,7 @@ impl SegmentIndex {
         self.offsets.len() * 8 + self.times.len() * 16
     }
 
-    /// Largest timestamp of the batches seen.
+    /// Largest timestamp of the batches seen, of those that have one.
     pub fn max_timestamp(&self) -> Option<i64> {
         self.max_timestamp.map(|entry| entry.0)
     }
@@ -69,7 +69,7 @@ impl SegmentIndex {
         let bytes = header.total_bytes() as u64;
         let relative = relative_offset(header.last_offset(), base);
         if let Some(relative) = relative
-            && self.max_timestamp.is_none_or(|(largest, _)| header.max_timestamp > largest)
+            && header.max_timestamp > self.max_timestamp.map_or(-1, |(largest, _)| largest)
         {
             self.max_timestamp = Some((header.max_timestamp, relative));
         }

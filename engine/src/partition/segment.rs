@@ -57,7 +57,7 @@ pub struct Segment {
     /// A write-behind operation is in flight up to here.
     pub flushing_to: Option<u64>,
     direct: VecDeque<DirectRange>,
-    /// `None`: not loaded.
+    /// `None`: not loaded. Of finished segments only some are kept in memory.
     pub index: Option<SegmentIndex>,
     pub max_timestamp: Option<i64>,
     /// The file is cut, indexed and durable as of this length: completing it again is free.
@@ -107,7 +107,7 @@ impl Segment {
         Self {
             state: SegmentState::Active,
             length,
-            allocated: allocated.max(whole),
+            allocated: (allocated - allocated % BLOCK_BYTES as u64).max(whole),
             flushed: whole,
             durable: whole,
             max_timestamp: index.max_timestamp(),
@@ -137,9 +137,14 @@ impl Segment {
         size
     }
 
+    /// An extension found no space: the next one asks for as little as possible.
+    pub fn reset_step(&mut self) {
+        self.step = SEGMENT_STEP_BYTES_MIN;
+    }
+
     /// Whether it is time to extend before an append has to wait for it.
     pub fn is_nearly_full(&self) -> bool {
-        self.allocated - self.length < self.step / 4
+        self.allocated.saturating_sub(self.length) < self.step / 4
     }
 
     /// A run's blocks go straight to the file from now on.

@@ -189,11 +189,17 @@ impl Tail {
     }
 
     /// Moves an unfinished last block out of a large chunk into a small one, so that a partition that
-    /// went quiet holds 4 KiB. Everything below that block must be flushed.
-    pub fn shrink(&mut self, arena: &Arena, flushed: u64) -> usize {
+    /// went quiet holds 4 KiB. Everything below that block must be flushed: `flushed` says how far (of
+    /// which segment).
+    pub fn shrink(&mut self, arena: &Arena, flushed: (Offset, u64)) -> usize {
+        let (flushed_segment, flushed) = flushed;
         let Some(last) = self.chunks.back() else { return 0 };
         let block_start = last.end() - last.end() % BLOCK_BYTES as u64;
-        if self.chunks.len() != 1 || last.chunk.capacity() <= BLOCK_BYTES || flushed < block_start {
+        if self.chunks.len() != 1
+            || last.segment != flushed_segment
+            || last.chunk.capacity() <= BLOCK_BYTES
+            || flushed < block_start
+        {
             return 0;
         }
         let (segment, end, before) = (last.segment, last.end(), last.chunk.capacity());

@@ -97,15 +97,17 @@ pub struct Search {
 #[derive(Clone, Copy, Debug)]
 pub enum Target {
     Offset(Offset),
-    /// The first batch with a timestamp at or above it.
-    Timestamp(i64),
+    /// The first batch with a timestamp at or above it that does not end before the log start.
+    Timestamp { at_least: i64, log_start: Offset },
 }
 
 impl Target {
     fn is_at_or_before(self, header: &BatchHeader) -> bool {
         match self {
             Self::Offset(offset) => header.last_offset() >= offset,
-            Self::Timestamp(timestamp) => header.max_timestamp >= timestamp,
+            Self::Timestamp { at_least, log_start } => {
+                header.max_timestamp >= at_least && header.last_offset() >= log_start
+            }
         }
     }
 }

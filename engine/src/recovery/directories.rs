@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use protocol::Offset;
 
 use super::identity;
@@ -20,7 +21,7 @@ use crate::partition::PartitionDirectory;
 
 /// One log directory of the node.
 pub struct LogDirectories<'a> {
-    pub dirs: Vec<(DirId, &'a (dyn FileSystem + Sync))>,
+    pub dirs: Vec<(DirId, &'a dyn FileSystem)>,
     pub salt: JournalSalt,
 }
 
@@ -82,7 +83,7 @@ fn read_journals(
         recovery.journal_bytes += bytes;
         recovery.incarnation_max = recovery.incarnation_max.max(scan.incarnation_max);
         replay::merge(replays, replay::replay(scan, shard));
-        if let Some(file) = read_file(fs, &state_file::path(shard), state_file::FILE_BYTES_MAX)? {
+        if let Some(file) = read_state(fs, shard)? {
             for (id, state) in state_file::decode(file) {
                 if saved.get(&id).is_none_or(|known| known.as_of <= state.as_of) {
                     saved.insert(id, state);
@@ -91,6 +92,17 @@ fn read_journals(
         }
     }
     Ok(())
+}
+
+/// The state file; one that is too large to be ours is as good as none.
+fn read_state(fs: &dyn FileSystem, shard: u32) -> Result<Option<Bytes>, FileSystemError> {
+    let path = state_file::path(shard);
+    match fs.length(&path) {
+        Ok(length) if length > state_file::FILE_BYTES_MAX => Ok(None),
+        Ok(_) => read_file(fs, &path, state_file::FILE_BYTES_MAX),
+        Err(FileSystemError::NotFound) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn list_journal_files(

@@ -86,14 +86,17 @@ impl<'a> Builder<'a> {
         replay: Option<&'a Replay>,
         saved: Option<&SavedState>,
     ) -> Self {
-        let first = files.segments.first().map_or(Offset(0), |segment| segment.0);
-        let (segment, position) = replay.and_then(|replay| replay.checkpoint).unwrap_or((first, 0));
+        let (segment, position) = begin(files, replay);
         let older = files.segments.iter().filter(|(base, _)| *base < segment).copied().collect();
         let next = match replay {
-            // Until pieces tell more, the log ends where the checkpoint stands.
-            Some(replay) if replay.pieces.is_empty() => replay.next.max(segment),
+            // Until pieces tell more, the log ends where the checkpoint stands, unless that one expects
+            // bytes in the journal: then they are missing.
+            Some(replay) if replay.pieces.is_empty() && replay.unflushed == 0 => {
+                replay.next.max(segment)
+            }
             _ => segment,
         };
+        let known = saved.filter(|saved| saved.producers_known);
         // Where the journal still has the log from its first byte on, it tells of every producer.
         let is_whole = (segment, position) == (Offset(0), 0);
         Self {
@@ -108,9 +111,9 @@ impl<'a> Builder<'a> {
             written: false,
             finished: older,
             epochs: saved.map(|saved| saved.epochs.clone()).unwrap_or_default(),
-            producers: saved.map(|saved| saved.producers.clone()).unwrap_or_default(),
-            producers_from: saved.map_or(Offset(0), |saved| saved.as_of),
-            producers_known: saved.is_some() || is_whole,
+            producers: known.map(|saved| saved.producers.clone()).unwrap_or_default(),
+            producers_from: known.map_or(Offset(0), |saved| saved.as_of),
+            producers_known: known.is_some() || is_whole,
             suspicion: None,
         }
     }
@@ -118,14 +121,15 @@ impl<'a> Builder<'a> {
     fn apply_all(&mut self, replay: &Replay) -> Result<(), FileSystemError> {
         let mut pieces: Vec<&Piece> = replay.pieces.iter().collect();
         pieces.sort_by_key(|piece| (piece.entry.segment, piece.entry.position));
-        self.load_partial_block()?;
+        self.load_partial_block(&pieces)?;
         for piece in pieces {
             if !self.apply(piece)? {
                 break;
             }
         }
         for (epoch, start) in &replay.epochs {
-            self.epochs.begin(*epoch, *start);
+            // It began at a log end that was not acknowledged and did not survive.
+            self.epochs.begin(*epoch, (*start).min(self.next));
         }
         if let Some(damage) = replay.damage {
             self.suspicion.get_or_insert(Suspicion::Journal(damage));
@@ -137,8 +141,19 @@ impl<'a> Builder<'a> {
     }
 
     /// The checkpoint may stand inside a block (after an orderly end): its bytes come from the file.
-    fn load_partial_block(&mut self) -> Result<(), FileSystemError> {
+    fn load_partial_block(&mut self, pieces: &[&Piece]) -> Result<(), FileSystemError> {
         let bytes = index(self.position - self.buffer_start);
+        let is_journaled = |piece: &&Piece| {
+            piece.entry.segment == self.segment
+                && piece.entry.kind != EntryKind::Pointer
+                && piece.entry.position <= self.buffer_start
+                && piece.end() >= self.position
+        };
+        if pieces.iter().any(is_journaled) {
+            // The file's block may be torn: it was about to be written again.
+            self.position = self.buffer_start;
+            return Ok(());
+        }
         if bytes > 0 {
             let mut block = vec![0u8; BLOCK_BYTES];
             let path = self.log_path();
@@ -215,8 +230,16 @@ impl<'a> Builder<'a> {
     /// Whether the run's blocks match its CRC, and all bytes of the run.
     fn read_run(&self, piece: &Piece) -> Result<(bool, Vec<u8>), FileSystemError> {
         let blocks = run_blocks(piece);
-        let mut bytes = vec![0u8; index(blocks.end - blocks.start)];
         let path = segment_path(&self.files.directory.path, piece.entry.segment, "log");
+        let length = match self.fs.length(&path) {
+            Ok(length) => length,
+            Err(FileSystemError::NotFound) => 0,
+            Err(error) => return Err(error),
+        };
+        if length < blocks.end {
+            return Ok((false, Vec::new()));
+        }
+        let mut bytes = vec![0u8; index(blocks.end - blocks.start)];
         let read = match self.fs.read(&path, blocks.start, &mut bytes) {
             Ok(read) => read,
             Err(FileSystemError::NotFound) => 0,
@@ -330,12 +353,15 @@ impl<'a> Builder<'a> {
         self.epochs.trim_below(log_start);
         let end = LogPosition { offset: self.next, segment: self.segment, position: self.position };
         let leader_epoch = self.epochs.latest().unwrap_or_default();
+        if let Some(replay) = self.replay.filter(|replay| replay.leader_epoch > leader_epoch) {
+            // A row knew of the epoch before its own entry was written.
+            self.epochs.begin(replay.leader_epoch, self.next);
+        }
         Ok(RecoveredPartition {
             id,
             directory: self.files.directory.clone(),
             config: LogConfig::default(),
-            leader_epoch: leader_epoch
-                .max(self.replay.map_or(leader_epoch, |replay| replay.leader_epoch)),
+            leader_epoch: self.epochs.latest().unwrap_or_default(),
             epochs: self.epochs,
             log_start: log_start.min(self.next),
             end,
@@ -415,10 +441,10 @@ impl<'a> Builder<'a> {
         Ok(index_of)
     }
 
-    /// Segments without a journal that speaks of them: the data may be anything.
+    /// Segments without a journal that speaks of them: a partition gets its first segment only after
+    /// its first row.
     fn check_unknown(&mut self) {
-        let holds_data = self.files.segments.len() > 1
-            || self.files.segments.first().is_some_and(|(base, _)| *base != Offset(0));
+        let holds_data = self.files.segments.iter().any(|(_, length)| *length > 0);
         if self.replay.is_none() && holds_data {
             self.suspicion.get_or_insert(Suspicion::Unknown);
         }
@@ -459,6 +485,26 @@ impl<'a> Builder<'a> {
     fn log_path(&self) -> std::path::PathBuf {
         segment_path(&self.files.directory.path, self.segment, "log")
     }
+}
+
+/// Where the journal's bytes begin: at the checkpoint, or in a later segment when the log start has
+/// passed the checkpointed one, whose file may be gone then.
+fn begin(files: &PartitionFiles, replay: Option<&Replay>) -> (Offset, u64) {
+    let first = files.segments.first().map_or(Offset(0), |segment| segment.0);
+    let Some(replay) = replay else { return (first, 0) };
+    let (segment, position) = replay.checkpoint.unwrap_or((first, 0));
+    let in_files = files.segments.iter().map(|segment| segment.0);
+    let in_pieces = replay.pieces.iter().map(|piece| piece.entry.segment);
+    let of_log_start = in_files.clone().chain(in_pieces).filter(|base| *base <= replay.log_start);
+    if let Some(later) = of_log_start.max().filter(|base| *base > segment) {
+        return (later, 0);
+    }
+    let is_gone = !in_files.clone().any(|base| base == segment) && replay.log_start > segment;
+    if is_gone && replay.next <= replay.log_start {
+        // Everything was deleted, and its files are.
+        return (replay.next, 0);
+    }
+    (segment, position)
 }
 
 /// The whole blocks of a pointer's run, the first with the bytes before it.

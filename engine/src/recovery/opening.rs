@@ -10,7 +10,7 @@ use runtime::memory::{Arena, Block};
 use super::{OpenedJournal, RecoveredPartition, state_file};
 use crate::PartitionId;
 use crate::disk::{FileSystem, FileSystemError};
-use crate::journal::entry::{Entry, EntryKind};
+use crate::journal::entry::{ENTRY_BYTES, Entry, EntryKind};
 use crate::journal::group::{self, GroupHeader, group_bytes};
 use crate::journal::writer::{JournalFileName, JournalIdentity, JournalOpening};
 use crate::limits::{
@@ -24,13 +24,27 @@ pub fn open_shard(
     partitions: &[RecoveredPartition],
     number: u64,
 ) -> Result<OpenedJournal, FileSystemError> {
+    open_shard_with(fs, identity, partitions, number, JOURNAL_FIRST_FILE_BYTES)
+}
+
+/// The same with a first file of at least this size; the simulation's are small, so that they are
+/// recycled all the time.
+pub fn open_shard_with(
+    fs: &dyn FileSystem,
+    identity: JournalIdentity,
+    partitions: &[RecoveredPartition],
+    number: u64,
+    first_file_bytes: u64,
+) -> Result<OpenedJournal, FileSystemError> {
     let groups = opening_groups(partitions);
     let needed: usize = groups.iter().map(bytes_of).sum();
     let name = JournalFileName { shard: identity.shard, number };
     let path = name.path();
     let directory = JournalFileName::directory(identity.shard);
-    let file_bytes = (needed as u64 + 2 * JOURNAL_GROUP_BYTES_MAX as u64)
-        .max(JOURNAL_FIRST_FILE_BYTES)
+    // Room for what a checkpoint may log, until the next file is ready.
+    let reserved = (partitions.len() * (BLOCK_BYTES + 2 * ENTRY_BYTES)) as u64;
+    let file_bytes = (needed as u64 + reserved + first_file_bytes / 4 * 3)
+        .max(first_file_bytes)
         .next_multiple_of(BLOCK_BYTES as u64);
     fs.create_dir(Path::new("journal"))?;
     fs.create_dir(&directory)?;
@@ -88,6 +102,9 @@ fn row(partition: &RecoveredPartition) -> Entry {
         next: partition.end.offset,
         segment: partition.end.segment,
         position,
+        run_bytes: partition.end.position - position,
+        // Nothing was in flight when it was made.
+        as_of: u64::MAX,
         ..Entry::new(EntryKind::Checkpoint, partition.id)
     }
 }
@@ -115,13 +132,13 @@ fn write_state(
 ) -> Result<(), FileSystemError> {
     let sections: Vec<Bytes> = partitions
         .iter()
-        .filter(|partition| partition.producers_known)
         .map(|partition| {
             let state = state_file::SavedState {
                 as_of: partition.end.offset,
                 leader_epoch: partition.leader_epoch,
                 epochs: partition.epochs.clone(),
                 producers: partition.producers.clone(),
+                producers_known: partition.producers_known,
             };
             state_file::encode_section(partition.id, &state)
         })

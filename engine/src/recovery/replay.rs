@@ -1,7 +1,8 @@
 //! Journal entries that count become, for each partition, what its journal says of it.
 //!
 //! Where a group is missing that was acknowledged, nobody knows whom it hurt; a partition is cleared
-//! again by a later entry that begins exactly where its known log ended.
+//! again by a later entry that begins exactly where its known log ended, and by a row that was made when
+//! the missing group was acknowledged.
 
 use std::collections::BTreeMap;
 
@@ -40,6 +41,8 @@ pub struct Replay {
     pub epochs: Vec<(LeaderEpoch, Offset)>,
     /// Segments are durable below (base, position).
     pub checkpoint: Option<(Offset, u64)>,
+    /// Acknowledged bytes behind it that the newest row expects in the journal.
+    pub unflushed: u64,
     /// The log reached at least this far, acknowledged.
     pub acknowledged: Offset,
     /// End of the log as far as entries tell.
@@ -61,6 +64,7 @@ impl Replay {
             leader_epoch: LeaderEpoch(0),
             epochs: Vec::new(),
             checkpoint: None,
+            unflushed: 0,
             acknowledged: Offset(0),
             next: Offset(0),
             pieces: Vec::new(),
@@ -85,20 +89,20 @@ impl Replay {
     }
 
     fn apply_run(&mut self, entry: Entry, body: Bytes) {
-        if let Some(doubt) = self.doubt.take()
-            && entry.base != self.next
-        {
-            self.damage = Some(doubt);
-            return;
+        if entry.base == self.next {
+            self.doubt = None;
         }
         self.next = self.next.max(entry.next);
         self.pieces.push(Piece { entry, body });
     }
 
     fn apply_checkpoint(&mut self, entry: &Entry) {
-        if entry.next <= self.next || self.pieces.is_empty() {
+        // What the row knows of was acknowledged with everything before it: pieces that are missing
+        // show as a gap before the end that it states.
+        if self.doubt.is_some_and(|doubt| doubt.sequence < entry.as_of) {
             self.doubt = None;
         }
+        self.unflushed = entry.run_bytes;
         self.is_closed = entry.kind == EntryKind::Close;
         self.log_start = self.log_start.max(entry.base);
         self.acknowledged = self.acknowledged.max(entry.next);
@@ -111,6 +115,7 @@ impl Replay {
 pub fn replay(scan: Scan, shard: u32) -> BTreeMap<PartitionId, Replay> {
     let mut replays: BTreeMap<PartitionId, Replay> = BTreeMap::new();
     let Some(incarnation) = scan.incarnation else { return replays };
+    let mut doubt = None;
     for step in scan.steps {
         match step {
             ScanStep::Apply(entry, body) => {
@@ -119,7 +124,7 @@ pub fn replay(scan: Scan, shard: u32) -> BTreeMap<PartitionId, Replay> {
                 }
                 let replay = replays
                     .entry(entry.partition)
-                    .or_insert_with(|| Replay::new(incarnation, shard));
+                    .or_insert_with(|| Replay { doubt, ..Replay::new(incarnation, shard) });
                 if replay.damage.is_none() {
                     replay.apply(entry, body);
                 }
@@ -129,8 +134,9 @@ pub fn replay(scan: Scan, shard: u32) -> BTreeMap<PartitionId, Replay> {
                 replay.damage.get_or_insert(damage);
             }
             ScanStep::AllDamaged(damage) => {
+                doubt = Some(damage);
                 for replay in replays.values_mut() {
-                    replay.doubt.get_or_insert(damage);
+                    replay.doubt = doubt;
                 }
             }
         }

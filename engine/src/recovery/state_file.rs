@@ -9,7 +9,8 @@
 //!          | (first seq i32, last seq i32, base i64, next i64, timestamp i64) …
 //! ```
 //!
-//! Each section has its own CRC: damage costs one partition its producers, not all of them.
+//! Each section has its own CRC: damage costs one partition its producers, not all of them. Where
+//! producers are not known the count is 2^32 - 1, and none follows.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -27,6 +28,8 @@ use crate::partition::producers::{Producer, ProducerBatch, ProducerTable};
 
 const MAGIC: &[u8; 4] = b"CLST";
 const VERSION: u16 = 1;
+/// In place of the number of producers.
+const UNKNOWN: u32 = u32::MAX;
 /// 8,192 partitions with 64 producers each are about 100 MiB.
 pub const FILE_BYTES_MAX: u64 = 512 << 20;
 
@@ -37,6 +40,8 @@ pub struct SavedState {
     pub leader_epoch: LeaderEpoch,
     pub epochs: EpochHistory,
     pub producers: ProducerTable,
+    /// False: they were not known when this was saved.
+    pub producers_known: bool,
 }
 
 /// Path of a shard's state file.
@@ -88,6 +93,7 @@ pub fn section(partition: &Partition) -> Bytes {
             leader_epoch: partition.leader_epoch,
             epochs: partition.epochs.clone(),
             producers: partition.producers.clone(),
+            producers_known: partition.producers_known,
         },
     )
 }
@@ -104,8 +110,9 @@ pub fn encode_section(id: PartitionId, state: &SavedState) -> Bytes {
         body.put_i32_le(epoch.0);
         body.put_i64_le(start.0);
     }
-    body.put_u32_le(count(state.producers.len()));
-    for (id, producer) in state.producers.iter() {
+    let known = state.producers_known.then_some(&state.producers);
+    body.put_u32_le(known.map_or(UNKNOWN, |producers| count(producers.len())));
+    for (id, producer) in known.into_iter().flat_map(ProducerTable::iter) {
         body.put_i64_le(id.0);
         body.put_i16_le(producer.epoch.0);
         body.put_i64_le(producer.last_append_ms);
@@ -176,14 +183,25 @@ fn decode_section(mut body: Bytes) -> Option<(PartitionId, SavedState)> {
     for _ in 0..epoch_count {
         pairs.push((LeaderEpoch(body.try_get_i32_le().ok()?), Offset(body.try_get_i64_le().ok()?)));
     }
-    let mut producers = ProducerTable::default();
-    for _ in 0..body.try_get_u32_le().ok()? {
-        let (id, producer) = decode_producer(&mut body)?;
-        producers.insert(id, producer);
-    }
+    let known = decode_producers(&mut body)?;
+    let (producers_known, producers) = (known.is_some(), known.unwrap_or_default());
     let epochs = EpochHistory::from_pairs(pairs)?;
     let id = PartitionId { topic_id, partition };
-    Some((id, SavedState { as_of, leader_epoch, epochs, producers }))
+    Some((id, SavedState { as_of, leader_epoch, epochs, producers, producers_known }))
+}
+
+#[expect(clippy::option_option, reason = "a damaged section and unknown producers differ")]
+fn decode_producers(body: &mut Bytes) -> Option<Option<ProducerTable>> {
+    let count = body.try_get_u32_le().ok()?;
+    if count == UNKNOWN {
+        return Some(None);
+    }
+    let mut producers = ProducerTable::default();
+    for _ in 0..count {
+        let (id, producer) = decode_producer(body)?;
+        producers.insert(id, producer);
+    }
+    Some(Some(producers))
 }
 
 fn decode_producer(body: &mut Bytes) -> Option<(ProducerId, Producer)> {

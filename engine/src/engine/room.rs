@@ -1,0 +1,33 @@
+//! Whether the journal can take what an append would bring: what is accepted must always fit, because a
+//! checkpoint, the only thing that frees journal files, waits for everything accepted before it began.
+
+use super::Engine;
+use crate::journal::entry::ENTRY_BYTES;
+use crate::limits::{BLOCK_BYTES, JOURNAL_GROUP_BYTES_MAX};
+
+/// Journal bytes that a byte of batches may cost: the rows of 61-byte batches, each in a run of its own.
+const OVERHEAD: u64 = 3;
+
+impl Engine {
+    /// True if the journal has room for `bytes` more beside all that it owes.
+    pub(super) fn journal_has_room(&self, bytes: u64) -> bool {
+        let reserved = self.reserved_journal_bytes();
+        let file_bytes = self.config.journal_file_bytes;
+        let bound = (file_bytes.saturating_sub(reserved) / 4).max(file_bytes / 16);
+        if self.unjournaled_bytes > bound {
+            return false;
+        }
+        // Another file is ready: half of it at least is for what is accepted.
+        self.journal.free_files() > 0
+            || self.journal.left()
+                >= reserved + OVERHEAD * (self.unjournaled_bytes + bytes.min(bound))
+    }
+
+    /// What a checkpoint run may log when no other file is free: a row and a last block for each
+    /// partition, and a little for control entries.
+    fn reserved_journal_bytes(&self) -> u64 {
+        let each = (BLOCK_BYTES + 2 * ENTRY_BYTES) as u64;
+        let others = (self.config.journal_file_bytes / 16).min(JOURNAL_GROUP_BYTES_MAX as u64);
+        self.by_id.len() as u64 * each + others
+    }
+}

@@ -7,8 +7,9 @@
 //!
 //! | module | what is there |
 //! |---|---|
-//! | [`admin`] | health, metrics and placement of partitions over HTTP |
+//! | `admin` | health, metrics and placement of partitions over HTTP |
 //! | [`config`] | flags, environment and file to one checked configuration |
+//! | `cli` | the command line (a module of the binary, which nothing here uses) |
 //! | `error_code` | domain errors to Kafka's codes: the only place |
 //! | `handlers` | one file per API: a request to mail, answers to a response |
 //! | [`limits`] | every bound with its arithmetic |
@@ -16,7 +17,11 @@
 //! | [`shard`] | one core's state machine: events in, effects out |
 //! | `shell` | the production loop around a shard |
 
+mod admin;
+pub mod config;
 mod error_code;
 mod handlers;
 pub mod limits;
+pub mod node;
 pub mod shard;
+mod shell;

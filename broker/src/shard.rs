@@ -20,7 +20,7 @@
 //! * `reconcile`: this shard's partitions follow the metadata
 //! * `controller`: the metadata machine and its log; `metadata_log`: the bytes of that log
 //! * `sessions`: fetch sessions; `producer_ids`: ids for idempotent producers
-//! * `log_config`, `metrics`, `random`, `start`: what their names say
+//! * `log_config`, `metrics`, `placement`, `random`, `start`: what their names say
 
 pub mod command;
 mod controller;
@@ -34,6 +34,7 @@ pub mod metadata_log;
 pub mod metrics;
 mod outbox;
 mod owner;
+pub mod placement;
 mod producer_ids;
 mod random;
 mod reconcile;
@@ -462,10 +463,15 @@ impl Shard {
                 let snapshot = Box::new(self.snapshot());
                 self.outbox.post(from, Mail::Snapshot(snapshot));
             }
+            Mail::ListPartitions => {
+                let partitions = self.placed_partitions();
+                self.outbox.post(from, Mail::Partitions(partitions));
+            }
             Mail::Drain => self.drain(),
             Mail::ShutDown => self.shut_down(),
             Mail::Ready
             | Mail::Snapshot(_)
+            | Mail::Partitions(_)
             | Mail::Drained
             | Mail::Stopped
             | Mail::DirectoryFailed { .. } => {

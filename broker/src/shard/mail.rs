@@ -7,16 +7,17 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use coordinator::metadata::{self, MetadataRecord};
+use coordinator::metadata::MetadataRecord;
 use engine::PartitionId;
 use engine::recovery::RecoveredPartition;
 use engine::request::{
     AppendError, Appended, LifecycleError, PartitionOffsets, ReadError, Records,
 };
-use protocol::{LeaderEpoch, Offset, PartitionIndex, ProducerId};
+use protocol::{LeaderEpoch, Offset, ProducerId};
 
 use super::command::{Command, CommandReply};
 use super::metrics::ShardSnapshot;
+use super::placement::PlacedPartition;
 use super::requests::RequestId;
 
 /// A mailbox: data shards by number, then the controller shard, then the node's main thread.
@@ -123,6 +124,8 @@ pub enum Mail {
     Storage(Arc<Vec<DirectorySpace>>),
     TakeSnapshot,
     Snapshot(Box<ShardSnapshot>),
+    ListPartitions,
+    Partitions(Vec<PlacedPartition>),
     Drain,
     Drained,
     ShutDown,
@@ -274,12 +277,4 @@ pub struct PartitionSize {
     pub partition: PartitionId,
     pub dir: u16,
     pub bytes: u64,
-}
-
-/// A partition that the controller is to move, by its place.
-#[derive(Clone, Debug, PartialEq)]
-pub struct MoveAsk {
-    pub topic: metadata::TopicSelector,
-    pub partition: PartitionIndex,
-    pub shard: metadata::ShardId,
 }

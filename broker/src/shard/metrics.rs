@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 
 use engine::engine::EngineMetrics;
 use engine::journal::writer::JournalMetrics;
+use net::driver::{AcceptMetrics, DriverMetrics};
 use protocol::ApiKey;
 use runtime::clock::Monotonic;
+use runtime::ring::RingCounters;
 
 use super::Shard;
 use super::mail::ShardIndex;
@@ -71,6 +73,19 @@ pub struct ShardSnapshot {
     pub tail_bytes: usize,
     pub request_bytes: usize,
     pub response_bytes: usize,
+    /// Filled in by the shard's shell.
+    pub shell: Option<ShellSnapshot>,
+}
+
+/// Numbers of the loop around a shard.
+#[derive(Clone, Debug)]
+pub struct ShellSnapshot {
+    pub ring: RingCounters,
+    pub operations_in_flight: usize,
+    pub sockets: DriverMetrics,
+    pub accept: Option<AcceptMetrics>,
+    pub disk_operations: usize,
+    pub buffers_registered: bool,
 }
 
 impl Shard {
@@ -91,6 +106,7 @@ impl Shard {
             tail_bytes: self.owner.engine.tail_bytes(),
             request_bytes: self.front.connections.request_bytes_held(),
             response_bytes: self.front.connections.response_bytes_pinned(),
+            shell: None,
         }
     }
 }

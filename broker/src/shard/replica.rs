@@ -34,10 +34,6 @@ impl Replica {
         Self { broker, metadata, next, unusable: BTreeSet::new() }
     }
 
-    pub(crate) fn broker(&self) -> BrokerId {
-        self.broker
-    }
-
     pub(crate) fn metadata(&self) -> &Metadata {
         &self.metadata
     }

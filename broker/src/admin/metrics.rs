@@ -1,0 +1,249 @@
+//! All numbers of a node as Prometheus text.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use net::CloseReason;
+use protocol::{ApiKey, ErrorCode};
+
+use crate::shard::mail::DirectorySpace;
+use crate::shard::metrics::ShardSnapshot;
+use crate::shard::start::NodeFacts;
+
+/// What stands beside the shards' snapshots.
+pub(crate) struct NodeNumbers<'a> {
+    pub(crate) facts: &'a NodeFacts,
+    pub(crate) space: &'a [DirectorySpace],
+    /// From the start of the process to the end of recovery, and to being ready.
+    pub(crate) recovery: Duration,
+    pub(crate) ready_after: Duration,
+    pub(crate) uptime: Duration,
+    pub(crate) directories_failed: usize,
+}
+
+/// One metric's rows: labels and value of each.
+struct Family<'a> {
+    name: &'a str,
+    kind: &'a str,
+    help: &'a str,
+}
+
+const fn counter<'a>(name: &'a str, help: &'a str) -> Family<'a> {
+    Family { name, kind: "counter", help }
+}
+
+const fn gauge<'a>(name: &'a str, help: &'a str) -> Family<'a> {
+    Family { name, kind: "gauge", help }
+}
+
+impl Family<'_> {
+    fn rows<V: std::fmt::Display>(
+        &self,
+        out: &mut String,
+        rows: impl IntoIterator<Item = (String, V)>,
+    ) {
+        let Self { name, kind, help } = self;
+        let _ = writeln!(out, "# HELP corelane_{name} {help}\n# TYPE corelane_{name} {kind}");
+        for (labels, value) in rows {
+            let _ = writeln!(out, "corelane_{name}{labels} {value}");
+        }
+    }
+}
+
+fn shard_label(snapshot: &ShardSnapshot) -> String {
+    match snapshot.is_controller {
+        true => "{shard=\"controller\"}".to_owned(),
+        false => format!("{{shard=\"{}\"}}", snapshot.shard.0),
+    }
+}
+
+fn with(snapshot: &ShardSnapshot, name: &str, value: &str) -> String {
+    let shard = match snapshot.is_controller {
+        true => "controller".to_owned(),
+        false => snapshot.shard.0.to_string(),
+    };
+    format!("{{shard=\"{shard}\",{name}=\"{value}\"}}")
+}
+
+/// The text for these snapshots.
+pub(crate) fn text(node: &NodeNumbers<'_>, snapshots: &[ShardSnapshot]) -> String {
+    let mut out = String::with_capacity(32 << 10);
+    node_rows(&mut out, node);
+    request_rows(&mut out, snapshots);
+    connection_rows(&mut out, snapshots);
+    engine_rows(&mut out, snapshots);
+    memory_rows(&mut out, snapshots);
+    shell_rows(&mut out, snapshots);
+    out
+}
+
+fn node_rows(out: &mut String, node: &NodeNumbers<'_>) {
+    let version = env!("CARGO_PKG_VERSION");
+    let labels = format!("{{version=\"{version}\",node=\"{}\"}}", node.facts.broker);
+    gauge("build_info", "The node's version and id.").rows(out, [(labels, 1)]);
+    let seconds = |duration: Duration| [(String::new(), duration.as_secs_f64())];
+    gauge("recovery_seconds", "From the process's start to the end of recovery.")
+        .rows(out, seconds(node.recovery));
+    gauge("start_seconds", "From the process's start to being ready for clients.")
+        .rows(out, seconds(node.ready_after));
+    gauge("uptime_seconds", "Since the process's start.").rows(out, seconds(node.uptime));
+    gauge("log_directories_failed", "Log directories that failed since the start.")
+        .rows(out, [(String::new(), node.directories_failed)]);
+    let labels = |at: usize| format!("{{directory=\"{}\"}}", node.facts.directories[at].path);
+    let space = || node.space.iter().enumerate();
+    gauge("storage_free_bytes", "Free space of a log directory.")
+        .rows(out, space().map(|(at, space)| (labels(at), space.usable_bytes)));
+    gauge("storage_total_bytes", "Size of a log directory's file system.")
+        .rows(out, space().map(|(at, space)| (labels(at), space.total_bytes)));
+}
+
+fn request_rows(out: &mut String, snapshots: &[ShardSnapshot]) {
+    let apis = || {
+        snapshots.iter().flat_map(|snapshot| {
+            let apis = snapshot.shard_metrics.apis.iter();
+            apis.map(move |(api, numbers): (&ApiKey, _)| {
+                (with(snapshot, "api", api.name()), *numbers)
+            })
+        })
+    };
+    counter("requests_total", "Requests by API.")
+        .rows(out, apis().map(|(labels, api)| (labels, api.requests)));
+    counter("answers_total", "Answered requests by API.")
+        .rows(out, apis().map(|(labels, api)| (labels, api.answers)));
+    let seconds = |nanos: u64| Duration::from_nanos(nanos).as_secs_f64();
+    counter("request_seconds_total", "Time from a request's last byte to its answer, by API.")
+        .rows(out, apis().map(|(labels, api)| (labels, seconds(api.total_ns))));
+    counter("request_queued_seconds_total", "Of that, the time before the handler began.")
+        .rows(out, apis().map(|(labels, api)| (labels, seconds(api.queued_ns))));
+    let errors = snapshots.iter().flat_map(|snapshot| {
+        snapshot.shard_metrics.errors.iter().map(move |(code, count)| {
+            let name = ErrorCode::from_code(*code).map_or("UNKNOWN", ErrorCode::name);
+            (with(snapshot, "code", name), *count)
+        })
+    });
+    counter("errors_total", "Error codes in answers.").rows(out, errors);
+    let rows = |value: fn(&ShardSnapshot) -> u64| {
+        snapshots.iter().map(move |snapshot| (shard_label(snapshot), value(snapshot)))
+    };
+    counter("malformed_requests_total", "Frames that are no request that is served here.")
+        .rows(out, rows(|one| one.shard_metrics.malformed));
+    counter("fetches_parked_total", "Long polls that owners parked, each count they told.")
+        .rows(out, rows(|one| one.shard_metrics.fetches_parked));
+    gauge("requests_in_progress", "Requests that wait for an answer.")
+        .rows(out, rows(|one| one.requests_in_progress as u64));
+    gauge("frames_waiting", "Requests that wait for a place.")
+        .rows(out, rows(|one| one.frames_waiting as u64));
+    gauge("fetch_sessions", "Fetch sessions.").rows(out, rows(|one| one.sessions as u64));
+    gauge("fetch_session_partitions", "Partitions in fetch sessions.")
+        .rows(out, rows(|one| one.session_partitions as u64));
+}
+
+fn connection_rows(out: &mut String, snapshots: &[ShardSnapshot]) {
+    let rows = |value: fn(&net::Metrics) -> u64| {
+        snapshots.iter().map(move |snapshot| (shard_label(snapshot), value(&snapshot.net)))
+    };
+    gauge("connections", "Open connections.").rows(out, rows(|net| net.connections_now));
+    counter("connections_opened_total", "Connections accepted.")
+        .rows(out, rows(|net| net.connections_opened));
+    let closed = snapshots.iter().flat_map(|snapshot| {
+        let counts = CloseReason::LABELS.iter().zip(snapshot.net.connections_closed);
+        counts.map(move |(reason, count)| (with(snapshot, "reason", reason), count))
+    });
+    counter("connections_closed_total", "Closed connections by reason.").rows(out, closed);
+    counter("received_bytes_total", "Bytes received from clients.")
+        .rows(out, rows(|net| net.bytes_received));
+    counter("sent_bytes_total", "Bytes sent to clients.").rows(out, rows(|net| net.bytes_sent));
+    counter("sends_total", "Vectored sends.").rows(out, rows(|net| net.sends));
+    counter("sends_zero_copy_total", "Of these, without a copy by the kernel.")
+        .rows(out, rows(|net| net.sends_zero_copy));
+    counter("request_memory_waits_total", "Times a request had to wait for memory.")
+        .rows(out, rows(|net| net.memory_waits));
+    counter(
+        "record_bytes_copied_total",
+        "Record bytes copied in user space between the log and a plaintext socket: stays 0.",
+    )
+    .rows(out, rows(|net| net.record_bytes_copied));
+}
+
+fn engine_rows(out: &mut String, snapshots: &[ShardSnapshot]) {
+    let rows = |value: fn(&ShardSnapshot) -> u64| {
+        snapshots.iter().map(move |snapshot| (shard_label(snapshot), value(snapshot)))
+    };
+    gauge("partitions", "Partitions of a shard.").rows(out, rows(|one| one.partitions as u64));
+    counter("appends_total", "Record batches appended.").rows(out, rows(|one| one.engine.appends));
+    counter("append_bytes_total", "Bytes of record batches appended.")
+        .rows(out, rows(|one| one.engine.append_bytes));
+    counter("append_duplicates_total", "Idempotent batches that were there already.")
+        .rows(out, rows(|one| one.engine.duplicates));
+    counter("append_waits_total", "Appends that had to wait for room.")
+        .rows(out, rows(|one| one.engine.append_waits));
+    counter("journal_groups_total", "Journal groups written.")
+        .rows(out, rows(|one| one.journal.groups));
+    counter("journal_bytes_total", "Bytes of journal groups.")
+        .rows(out, rows(|one| one.journal.bytes));
+    counter("journal_entries_total", "Entries of journal groups.")
+        .rows(out, rows(|one| one.journal.entries));
+    counter("journal_rotations_total", "Journal files begun.")
+        .rows(out, rows(|one| one.journal.rotations));
+    counter("journal_stalls_total", "Times appends waited because no journal file was free.")
+        .rows(out, rows(|one| one.journal.stalls));
+    counter("direct_runs_total", "Large runs written straight to their segment.")
+        .rows(out, rows(|one| one.engine.direct_runs));
+    counter("direct_bytes_total", "Bytes of these runs.")
+        .rows(out, rows(|one| one.engine.direct_bytes));
+    counter("write_behind_bytes_total", "Bytes written to segments behind the journal.")
+        .rows(out, rows(|one| one.engine.write_behind_bytes));
+    counter("checkpoints_total", "Checkpoints.").rows(out, rows(|one| one.engine.checkpoints));
+    counter("segments_created_total", "Segments begun.")
+        .rows(out, rows(|one| one.engine.segments_created));
+    counter("segments_deleted_total", "Segments deleted.")
+        .rows(out, rows(|one| one.engine.segments_deleted));
+    counter("tail_reads_total", "Reads served from memory.")
+        .rows(out, rows(|one| one.engine.tail_reads));
+    counter("tail_read_bytes_total", "Bytes served from memory.")
+        .rows(out, rows(|one| one.engine.tail_read_bytes));
+    counter("disk_reads_total", "Reads from segments.")
+        .rows(out, rows(|one| one.engine.disk_reads));
+    counter("disk_read_bytes_total", "Bytes served from segments.")
+        .rows(out, rows(|one| one.engine.disk_read_bytes));
+    counter("corrupt_reads_total", "Reads of bytes that turned out to be damaged.")
+        .rows(out, rows(|one| one.engine.corrupt_reads));
+}
+
+fn memory_rows(out: &mut String, snapshots: &[ShardSnapshot]) {
+    let rows = |value: fn(&ShardSnapshot) -> usize| {
+        snapshots.iter().map(move |snapshot| (shard_label(snapshot), value(snapshot)))
+    };
+    gauge("tail_bytes", "Memory of log tails.").rows(out, rows(|one| one.tail_bytes));
+    gauge("request_bytes", "Memory that requests hold.").rows(out, rows(|one| one.request_bytes));
+    gauge("response_bytes", "Response bytes that clients have not taken yet.")
+        .rows(out, rows(|one| one.response_bytes));
+    gauge("fetches_parked", "Long polls parked at their owners.")
+        .rows(out, rows(|one| one.fetches_parked));
+}
+
+fn shell_rows(out: &mut String, snapshots: &[ShardSnapshot]) {
+    let shells = || {
+        snapshots.iter().filter_map(|snapshot| {
+            snapshot.shell.as_ref().map(|shell| (shard_label(snapshot), shell))
+        })
+    };
+    counter("ring_enters_total", "System calls of a shard's ring.")
+        .rows(out, shells().map(|(labels, shell)| (labels, shell.ring.enters)));
+    counter("ring_completions_total", "Completions of a shard's ring.")
+        .rows(out, shells().map(|(labels, shell)| (labels, shell.ring.completions)));
+    counter("ring_receives_starved_total", "Receives that had to wait for a buffer.")
+        .rows(out, shells().map(|(labels, shell)| (labels, shell.ring.receives_starved)));
+    gauge("ring_operations", "Operations of a shard's ring in flight.")
+        .rows(out, shells().map(|(labels, shell)| (labels, shell.operations_in_flight)));
+    gauge("disk_operations", "Disk operations that have not completed.")
+        .rows(out, shells().map(|(labels, shell)| (labels, shell.disk_operations)));
+    gauge("ring_buffers_registered", "1: the shard's memory is registered with the kernel.")
+        .rows(out, shells().map(|(labels, shell)| (labels, u8::from(shell.buffers_registered))));
+    let accepts =
+        || shells().filter_map(|(labels, shell)| shell.accept.as_ref().map(|one| (labels, one)));
+    counter("accepted_total", "Connections accepted for the whole node.")
+        .rows(out, accepts().map(|(labels, accept)| (labels, accept.accepted)));
+    counter("accept_back_offs_total", "Times accepting paused: most often no descriptor was left.")
+        .rows(out, accepts().map(|(labels, accept)| (labels, accept.back_offs)));
+}

@@ -1,0 +1,165 @@
+//! Flags, environment and file to one checked configuration.
+//!
+//! A flag comes before the environment, the environment before the file; the command line has merged the
+//! first two when they arrive here as [`Settings`]. Whatever is not known in the file is refused by name.
+//!
+//! ```toml
+//! data-dir = ["/mnt/a", "/mnt/b"]
+//! listen = ["0.0.0.0:9092"]
+//! advertise = ["broker1.example.com:9092"]
+//! memory = "16GiB"
+//!
+//! [kafka]                       # Kafka's broker properties, with Kafka's names
+//! log.retention.hours = 72
+//! auto.create.topics.enable = false
+//! ```
+
+mod addresses;
+mod file;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use coordinator::topic_config::{ConfigError as PropertyError, StaticBrokerConfig};
+use engine::config::Durability;
+use protocol::Str;
+use tuning::ByteCount;
+
+pub use addresses::{AddressError, Advertised};
+pub use file::FileError;
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// What flags and environment say; what they leave open comes from the file, then from the defaults.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    pub config_file: Option<PathBuf>,
+    pub data_dirs: Vec<PathBuf>,
+    pub listen: Vec<String>,
+    pub advertise: Vec<String>,
+    pub admin: Option<String>,
+    pub shards: Option<u16>,
+    pub memory: Option<ByteCount>,
+    pub node_id: Option<i32>,
+    pub durability: Option<Durability>,
+    pub log_format: Option<LogFormat>,
+}
+
+/// A socket to listen on, and where clients are told to find it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    pub name: String,
+    pub address: SocketAddr,
+    pub advertised: Advertised,
+    /// One of the defaults: done without where the machine lacks its address family.
+    pub is_optional: bool,
+}
+
+/// A checked configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub data_dirs: Vec<PathBuf>,
+    pub listen: Vec<Listen>,
+    /// `None`: no admin address.
+    pub admin: Option<SocketAddr>,
+    pub shards: Option<u16>,
+    pub memory: Option<ByteCount>,
+    /// `None`: that of the data directory, or 1 where it is new.
+    pub node_id: Option<i32>,
+    pub durability: Durability,
+    pub log_format: LogFormat,
+    /// Kafka's broker properties of the file.
+    pub properties: StaticBrokerConfig,
+    /// Sentences that the operator should see.
+    pub warnings: Vec<String>,
+}
+
+/// Why there is no configuration; each names what to change.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ConfigError {
+    File(FileError),
+    Address(AddressError),
+    Property(PropertyError),
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(error) => error.fmt(f),
+            Self::Address(error) => error.fmt(f),
+            Self::Property(error) => write!(f, "in [kafka] of the configuration file: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+const DATA_DIR: &str = "./corelane-data";
+const ADMIN: &str = "127.0.0.1:9644";
+
+impl Config {
+    pub fn load(settings: Settings) -> Result<Self, ConfigError> {
+        let file = match &settings.config_file {
+            Some(path) => file::read(path).map_err(ConfigError::File)?,
+            None => file::File::default(),
+        };
+        Self::merge(settings, file)
+    }
+
+    fn merge(settings: Settings, file: file::File) -> Result<Self, ConfigError> {
+        let or = |given: Vec<String>, of_file: Vec<String>| {
+            if given.is_empty() { of_file } else { given }
+        };
+        let data_dirs =
+            if settings.data_dirs.is_empty() { file.data_dirs } else { settings.data_dirs };
+        let data_dirs =
+            if data_dirs.is_empty() { vec![PathBuf::from(DATA_DIR)] } else { data_dirs };
+        let listen = or(settings.listen, file.listen);
+        let advertise = or(settings.advertise, file.advertise);
+        let mut warnings = Vec::new();
+        let listen = addresses::listeners(&listen, &advertise, &mut warnings)
+            .map_err(ConfigError::Address)?;
+        let admin = settings.admin.or(file.admin).unwrap_or_else(|| ADMIN.to_owned());
+        let admin = match admin.as_str() {
+            "none" | "off" => None,
+            admin => Some(addresses::admin(admin).map_err(ConfigError::Address)?),
+        };
+        let durability = settings.durability.or(file.durability).unwrap_or_default();
+        let properties = properties(file.kafka, durability).map_err(ConfigError::Property)?;
+        Ok(Self {
+            data_dirs,
+            listen,
+            admin,
+            shards: settings.shards.or(file.shards),
+            memory: settings.memory.or(file.memory),
+            node_id: settings.node_id.or(file.node_id),
+            durability,
+            log_format: settings.log_format.or(file.log_format).unwrap_or_default(),
+            properties,
+            warnings,
+        })
+    }
+}
+
+/// Kafka's properties of the file, and the node's durability as the default of all topics.
+fn properties(
+    mut kafka: Vec<(String, String)>,
+    durability: Durability,
+) -> Result<StaticBrokerConfig, PropertyError> {
+    const DURABILITY: &str = "corelane.durability";
+    if durability == Durability::Memory && kafka.iter().all(|entry| entry.0 != DURABILITY) {
+        kafka.push((DURABILITY.to_owned(), "memory".to_owned()));
+    }
+    let entries = kafka.into_iter();
+    StaticBrokerConfig::new(entries.map(|(name, value)| (Str::from(name), Str::from(value))))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,71 @@
+//! What is accepted, what is refused and with which words.
+
+use std::path::Path;
+
+use engine::config::Durability;
+
+use super::{AddressError, Config, ConfigError, Settings, file};
+
+fn merged(settings: Settings, text: &str) -> Result<Config, ConfigError> {
+    let file = file::parse(Path::new("corelane.toml"), text).map_err(ConfigError::File)?;
+    Config::merge(settings, file)
+}
+
+fn listening(listen: &[&str], advertise: &[&str]) -> Result<Config, ConfigError> {
+    let texts = |given: &[&str]| given.iter().map(|text| (*text).to_owned()).collect();
+    merged(
+        Settings { listen: texts(listen), advertise: texts(advertise), ..Settings::default() },
+        "",
+    )
+}
+
+#[test]
+fn without_settings_a_node_listens_on_loopback_of_both_families() {
+    let config = listening(&[], &[]).unwrap();
+    let addresses: Vec<String> =
+        config.listen.iter().map(|listen| listen.address.to_string()).collect();
+    assert_eq!(addresses, ["127.0.0.1:9092", "[::1]:9092"]);
+    assert!(config.listen.iter().all(|one| one.advertised.to_string() == "127.0.0.1:9092"));
+    assert_eq!(config.data_dirs, [Path::new("./corelane-data")]);
+    assert_eq!(config.admin.unwrap().to_string(), "127.0.0.1:9644");
+    assert!(config.warnings.is_empty());
+}
+
+#[test]
+fn a_wildcard_needs_an_address_to_tell_clients() {
+    let error = listening(&["0.0.0.0:9092"], &[]).unwrap_err();
+    let given = "0.0.0.0:9092".to_owned();
+    assert!(error.to_string().contains("--advertise broker1.example.com:9092"));
+    let wildcard = ConfigError::Address(AddressError::WildcardWithoutAdvertise { given });
+    assert_eq!(error, wildcard);
+    let config = listening(&["0.0.0.0:9092"], &["broker1:9093"]).unwrap();
+    assert_eq!(config.listen[0].advertised.to_string(), "broker1:9093");
+    assert_eq!(config.warnings.len(), 1);
+    assert!(listening(&["0.0.0.0:9092"], &["0.0.0.0:9092"]).is_err());
+    assert!(listening(&["127.0.0.1:9092"], &["a:1", "b:2"]).is_err());
+    assert!(listening(&["nonsense"], &[]).is_err());
+}
+
+#[test]
+fn settings_come_before_the_file_and_the_file_before_defaults() {
+    let text = "data-dir = \"/a\"\nshards = 3\nmemory = \"1GiB\"\ndurability = \"memory\"\n\
+                [kafka]\nlog.retention.hours = 72\nauto.create.topics.enable = false\n";
+    let config = merged(Settings { shards: Some(2), ..Settings::default() }, text).unwrap();
+    assert_eq!((config.shards, config.data_dirs.len()), (Some(2), 1));
+    assert_eq!(config.durability, Durability::Memory);
+    assert_eq!(config.memory.unwrap().to_string(), "1 GiB");
+}
+
+#[test]
+fn unknown_keys_are_refused_by_name() {
+    for (text, named) in [
+        ("datadir = \"/a\"", "datadir"),
+        ("[kafka]\nlog.retention.moons = 1", "log.retention.moons"),
+        ("[kafka]\nnum.partitions = \"many\"", "num.partitions"),
+        ("durability = \"maybe\"", "maybe"),
+        ("memory = \"much\"", "much"),
+    ] {
+        let error = merged(Settings::default(), text).unwrap_err().to_string();
+        assert!(error.contains(named), "{error}");
+    }
+}

@@ -1,0 +1,193 @@
+//! The data directories: created, locked, tried, and who they belong to.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use engine::disk::real::{DataAccess, DirectoryLock, RealFileSystem, SlowCalls};
+use engine::disk::{DirId, FileSystem};
+use engine::journal::group::JournalSalt;
+use engine::limits::SLOW_CALLS_IN_FLIGHT_MAX;
+use engine::recovery::meta::{FILE_NAME, FORMAT_VERSION, MetaError, MetaProperties};
+use protocol::TopicId;
+use tuning::{DirectoryFacts, DurabilityWanted, HostRoot, directory_checks, probe_directory};
+
+use super::NodeError;
+use super::log::Log;
+use crate::shard::mail::DirectorySpace;
+
+/// One `--data-dir`. Its `DirId` is its place.
+pub(super) struct DataDirectory {
+    pub(super) path: PathBuf,
+    pub(super) fs: Arc<RealFileSystem>,
+    pub(super) id: TopicId,
+    space: DirectorySpace,
+    /// Held as long as the node runs.
+    _lock: DirectoryLock,
+}
+
+/// All data directories of a node, and the node's identity in them.
+pub(super) struct DataDirectories {
+    pub(super) all: Vec<DataDirectory>,
+    pub(super) cluster_id: String,
+    pub(super) node_id: i32,
+    pub(super) incarnation: u64,
+    pub(super) salt: JournalSalt,
+}
+
+const NODE_ID: i32 = 1;
+
+impl DataDirectories {
+    pub(super) fn open(
+        paths: &[PathBuf],
+        durability: DurabilityWanted,
+        node_id: Option<i32>,
+        log: &Log,
+    ) -> Result<Self, NodeError> {
+        let slow_calls = SlowCalls::new(SLOW_CALLS_IN_FLIGHT_MAX).map_err(NodeError::Mailboxes)?;
+        let slow_calls = Arc::new(slow_calls);
+        let mut opened = Vec::with_capacity(paths.len());
+        for path in paths {
+            opened.push(open_one(path, durability, &slow_calls, log)?);
+        }
+        let known = opened.iter().find_map(|one| one.meta.as_ref());
+        let cluster_id = match known {
+            Some(meta) => meta.cluster_id.clone(),
+            None => TopicId(random_bytes()?).to_string(),
+        };
+        let salt = match known {
+            Some(meta) => meta.salt,
+            None => JournalSalt(u64::from_ne_bytes(random_bytes()?)),
+        };
+        let found = known.map(|meta| meta.node_id);
+        let node_id = node_id.or(found).unwrap_or(NODE_ID);
+        let incarnations = opened.iter().filter_map(|one| one.meta.as_ref());
+        let incarnation = 1 + incarnations.map(|meta| meta.incarnation).max().unwrap_or(0);
+        let mut all = Vec::with_capacity(opened.len());
+        for one in opened {
+            let meta = match one.meta {
+                Some(meta) => check(&one.path, meta, &cluster_id, node_id)?,
+                None => MetaProperties {
+                    cluster_id: cluster_id.clone(),
+                    node_id,
+                    directory_id: TopicId(random_bytes()?).to_string(),
+                    format: FORMAT_VERSION,
+                    incarnation,
+                    salt,
+                },
+            };
+            let id = TopicId::parse(&meta.directory_id).ok_or_else(|| NodeError::MetaDamaged {
+                path: one.path.join(FILE_NAME),
+                key: "directory.id",
+            })?;
+            let disk = |error| NodeError::Disk { path: one.path.clone(), error };
+            MetaProperties { incarnation, ..meta }.write(&*one.fs).map_err(disk)?;
+            let space = one.space;
+            all.push(DataDirectory { path: one.path, fs: one.fs, id, space, _lock: one.lock });
+        }
+        Ok(Self { all, cluster_id, node_id, incarnation, salt })
+    }
+
+    pub(super) fn with_ids(&self) -> impl Iterator<Item = (DirId, &DataDirectory)> {
+        (0..).map(DirId).zip(&self.all)
+    }
+
+    pub(super) fn get(&self, dir: DirId) -> &DataDirectory {
+        &self.all[usize::from(dir.0)]
+    }
+
+    pub(super) fn free_bytes_min(&self) -> u64 {
+        let free = self.all.iter().map(|directory| directory.space.usable_bytes);
+        free.min().expect("a node has a data directory")
+    }
+
+    /// Space as it is now.
+    pub(super) fn spaces(&self) -> Vec<DirectorySpace> {
+        self.all.iter().map(|directory| space_of(&directory.path, directory.space)).collect()
+    }
+}
+
+struct Opened {
+    path: PathBuf,
+    fs: Arc<RealFileSystem>,
+    meta: Option<MetaProperties>,
+    space: DirectorySpace,
+    lock: DirectoryLock,
+}
+
+fn open_one(
+    path: &Path,
+    durability: DurabilityWanted,
+    slow_calls: &Arc<SlowCalls>,
+    log: &Log,
+) -> Result<Opened, NodeError> {
+    let failed = |error| NodeError::CreateDirectory { path: path.into(), error };
+    fs::create_dir_all(path).map_err(failed)?;
+    let lock = DirectoryLock::take(path).map_err(NodeError::Lock)?;
+    let facts = DirectoryFacts::read(&HostRoot::live(), path);
+    let facts = facts.map_err(|error| NodeError::Directory(error.to_string()))?;
+    let checks = directory_checks(&facts, &probe_directory(path), durability);
+    if let Some(fatal) = checks.iter().find(|check| check.is_fatal()) {
+        return Err(NodeError::Directory(format!("{}: {}", path.display(), fatal.sentence())));
+    }
+    let probed = engine::disk::real::probe(path);
+    let probed = probed.map_err(|error| NodeError::Directory(format!("{error:?}")))?;
+    log.info(&format!(
+        "{}: {} on {}, direct I/O {}, durable writes {}",
+        path.display(),
+        probed.file_system,
+        probed.device,
+        probed.direct_io_bytes.map_or("unknown".to_owned(), |bytes| format!("of {bytes} B")),
+        if probed.is_durable() { "yes" } else { "no" },
+    ));
+    let access = match probed.direct_io_bytes {
+        Some(_) => DataAccess::Direct,
+        None => DataAccess::Buffered,
+    };
+    let disk = |error| NodeError::Disk { path: path.into(), error };
+    let fs = RealFileSystem::open(path, access).map_err(disk)?;
+    let fs = Arc::new(fs.bounded_by(Arc::clone(slow_calls)));
+    let meta = MetaProperties::read(&*fs as &dyn FileSystem).map_err(|error| match error {
+        MetaError::FileSystem(error) => disk(error),
+        MetaError::NewerFormat { found } => NodeError::NewerFormat { path: path.into(), found },
+        MetaError::Damaged { key } => NodeError::MetaDamaged { path: path.join(FILE_NAME), key },
+    })?;
+    let unknown = DirectorySpace { total_bytes: 0, usable_bytes: facts.free.get() };
+    let space = space_of(path, unknown);
+    Ok(Opened { path: path.into(), fs, meta, space, lock })
+}
+
+fn check(
+    path: &Path,
+    meta: MetaProperties,
+    cluster_id: &str,
+    node_id: i32,
+) -> Result<MetaProperties, NodeError> {
+    if meta.cluster_id != cluster_id {
+        let (expected, found) = (cluster_id.to_owned(), meta.cluster_id);
+        return Err(NodeError::OtherCluster { path: path.into(), expected, found });
+    }
+    if meta.node_id != node_id {
+        let (given, found) = (node_id, meta.node_id);
+        return Err(NodeError::OtherNode { path: path.into(), given, found });
+    }
+    Ok(meta)
+}
+
+fn space_of(path: &Path, unknown: DirectorySpace) -> DirectorySpace {
+    let Ok(status) = rustix::fs::statvfs(path) else { return unknown };
+    DirectorySpace {
+        total_bytes: status.f_blocks.saturating_mul(status.f_frsize),
+        usable_bytes: status.f_bavail.saturating_mul(status.f_frsize),
+    }
+}
+
+/// From the kernel: identities and seeds.
+pub(super) fn random_bytes<const N: usize>() -> Result<[u8; N], NodeError> {
+    let mut bytes = [0; N];
+    let read =
+        |bytes: &mut [u8]| -> io::Result<()> { fs::File::open("/dev/urandom")?.read_exact(bytes) };
+    read(&mut bytes).map_err(NodeError::Seed)?;
+    Ok(bytes)
+}

@@ -1,0 +1,178 @@
+//! Why a node does not start, or ends: one sentence each, with what to do next.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use engine::disk::FileSystemError;
+use engine::disk::real::LockError;
+use runtime::OsError;
+use runtime::probe::Refusal;
+use runtime::shard::StartError;
+use tuning::ShardPlanError;
+
+use crate::shard::metadata_log::MetadataLogError;
+
+#[derive(Debug)]
+pub enum NodeError {
+    Machine(Refusal),
+    Plan(ShardPlanError),
+    Signals(OsError),
+    Listen {
+        address: SocketAddr,
+        error: io::Error,
+    },
+    CreateDirectory {
+        path: PathBuf,
+        error: io::Error,
+    },
+    Lock(LockError),
+    /// What keeps this directory from being used, with what mends it.
+    Directory(String),
+    MetaDamaged {
+        path: PathBuf,
+        key: &'static str,
+    },
+    NewerFormat {
+        path: PathBuf,
+        found: u32,
+    },
+    OtherCluster {
+        path: PathBuf,
+        expected: String,
+        found: String,
+    },
+    OtherNode {
+        path: PathBuf,
+        given: i32,
+        found: i32,
+    },
+    Disk {
+        path: PathBuf,
+        error: FileSystemError,
+    },
+    MetadataSuspect {
+        path: PathBuf,
+        why: String,
+    },
+    MetadataLog(MetadataLogError),
+    /// The controller's machine refuses this start.
+    Metadata(String),
+    Mailboxes(io::Error),
+    Helper(io::Error),
+    Shard(StartError),
+    /// The controller shard could not open what was free a moment ago.
+    Listening(String),
+    Seed(io::Error),
+    /// Every log directory failed while the node ran.
+    StorageFailed {
+        path: String,
+        error: String,
+    },
+}
+
+impl fmt::Display for NodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Machine(refusal) => refusal.fmt(f),
+            Self::Plan(error) => error.fmt(f),
+            Self::Signals(error) => write!(f, "signals cannot be received: {error}"),
+            Self::Listen { address, error } => listen_error(f, *address, error),
+            Self::CreateDirectory { path, error } => write!(
+                f,
+                "{} cannot be created ({error}): run `sudo install -d -o \"$(id -un)\" '{}'`, or give \
+                 another --data-dir",
+                path.display(),
+                path.display()
+            ),
+            Self::Lock(error) => error.fmt(f),
+            Self::Directory(sentence) | Self::Metadata(sentence) | Self::Listening(sentence) => {
+                f.write_str(sentence)
+            }
+            Self::MetaDamaged { path, key } => write!(
+                f,
+                "{} is damaged at {key}: bring back the file from a backup, or give another --data-dir",
+                path.display()
+            ),
+            Self::NewerFormat { path, found } => write!(
+                f,
+                "{} has format {found}, written by a newer version of corelane: start that version",
+                path.display()
+            ),
+            Self::OtherCluster { path, expected, found } => write!(
+                f,
+                "{} belongs to cluster {found}, the other data directories to {expected}: give only \
+                 directories of one node",
+                path.display()
+            ),
+            Self::OtherNode { path, given, found } => write!(
+                f,
+                "{} belongs to node {found}, not to {given}: leave out --node-id, or give another \
+                 --data-dir",
+                path.display()
+            ),
+            Self::Disk { path, error } => disk_error(f, path, error),
+            Self::MetadataSuspect { path, why } => write!(
+                f,
+                "the metadata log in {} is damaged where it was acknowledged ({why}): run `corelane \
+                 verify {}` to see what is lost",
+                path.display(),
+                path.display()
+            ),
+            Self::MetadataLog(error) => error.fmt(f),
+            Self::Mailboxes(error) => write!(f, "mailboxes cannot be made: {error}"),
+            Self::Helper(error) => write!(f, "a helper thread cannot be started: {error}"),
+            Self::Shard(error) => error.fmt(f),
+            Self::Seed(error) => write!(f, "/dev/urandom cannot be read: {error}"),
+            Self::StorageFailed { path, error } => write!(
+                f,
+                "the log directory {path} failed ({error}): see `dmesg`, mend or replace the device, and \
+                 start again"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for NodeError {}
+
+fn listen_error(f: &mut fmt::Formatter<'_>, address: SocketAddr, error: &io::Error) -> fmt::Result {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => write!(
+            f,
+            "{address} is in use by another program: `ss -ltnp 'sport = :{}'` names it; stop it, or give \
+             another address",
+            address.port()
+        ),
+        io::ErrorKind::PermissionDenied => {
+            write!(f, "{address} may not be listened on ({error}): give a port of 1024 or above")
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            write!(f, "{address} is no address of this machine: `ip -brief address` lists them")
+        }
+        _ => write!(f, "{address} cannot be listened on ({error}): give another address"),
+    }
+}
+
+fn disk_error(
+    f: &mut fmt::Formatter<'_>,
+    path: &std::path::Path,
+    error: &FileSystemError,
+) -> fmt::Result {
+    match error {
+        FileSystemError::NoSpace => write!(
+            f,
+            "{} is full: free some space (see `df -h '{}'`) and start again",
+            path.display(),
+            path.display()
+        ),
+        FileSystemError::NotFound => {
+            write!(f, "a file below {} is missing: run `corelane verify`", path.display())
+        }
+        FileSystemError::Failed { errno, call } => {
+            let reason = io::Error::from_raw_os_error(*errno);
+            write!(f, "{call} failed below {} ({reason}): see `dmesg`", path.display())
+        }
+        FileSystemError::Stopped => f.write_str("the node was stopped while it started"),
+    }
+}

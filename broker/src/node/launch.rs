@@ -1,0 +1,166 @@
+//! Starts the shards' threads, waits until this start is committed, then lets clients in.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use engine::disk::driver::DiskDriver;
+use net::ListenerId;
+use runtime::clock::Now;
+use runtime::mailbox::{Mailbox, mesh};
+use runtime::shard::{Placement, ShardConfig, ShardHandle, start};
+use tuning::{CpuId, ShardPlan};
+
+use super::NodeError;
+use super::data_directories::DataDirectories;
+use super::log::Log;
+use super::memory_plan::{MemoryPlan, ShardLimits};
+use super::recovery::Recovered;
+use crate::limits::MAILBOX_SLOTS;
+use crate::shard::Shard;
+use crate::shard::mail::{Mail, ShardIndex};
+use crate::shard::start::{NodeFacts, ShardStart};
+use crate::shell::{DISK_TAG, Parcel, Shell, ShellParts};
+
+/// What is shown of a node.
+#[derive(Clone, Debug)]
+pub(super) struct Summary {
+    pub(super) listen: Vec<SocketAddr>,
+    pub(super) advertised: Vec<String>,
+    pub(super) recovery_time: Duration,
+    pub(super) begun: Instant,
+    /// By data shard.
+    pub(super) cpus: Vec<u32>,
+}
+
+/// A running node, as its main thread holds it.
+pub(super) struct RunningNode {
+    pub(super) facts: NodeFacts,
+    pub(super) mailbox: Mailbox<Parcel>,
+    pub(super) shards: Vec<ShardHandle>,
+    pub(super) summary: Summary,
+}
+
+pub(super) fn launch(
+    recovered: Recovered,
+    plan: &ShardPlan,
+    memory: &MemoryPlan,
+    directories: &DataDirectories,
+    summary: Summary,
+    log: &Log,
+) -> Result<RunningNode, NodeError> {
+    let facts = recovered.starts[0].node.clone();
+    let endpoints = usize::from(facts.endpoints());
+    let mut mailboxes = mesh(endpoints, MAILBOX_SLOTS).map_err(NodeError::Mailboxes)?;
+    let mailbox = mailboxes.pop().expect("the last mailbox is the main thread's");
+    let mut shards = Vec::with_capacity(recovered.starts.len());
+    for (shard_start, mailbox) in recovered.starts.into_iter().zip(mailboxes) {
+        let is_controller = shard_start.node.me == facts.controller();
+        let (limits, cpu) = match is_controller {
+            true => (&memory.controller, plan.control_cpu),
+            false => (&memory.data, plan.data_shards[usize::from(shard_start.node.me.0)].cpu),
+        };
+        let connections = memory.data.net.connections_max * usize::from(facts.data_shards);
+        let connections_max = is_controller.then_some(connections);
+        let launched =
+            launch_shard(shard_start, mailbox, limits, cpu, connections_max, directories)?;
+        shards.push(launched);
+    }
+    let facts = NodeFacts { me: facts.main(), ..facts };
+    let mut node = RunningNode { facts, mailbox, shards, summary };
+    node.await_ready(log)?;
+    node.listen()?;
+    Ok(node)
+}
+
+fn launch_shard(
+    shard_start: ShardStart,
+    mailbox: Mailbox<Parcel>,
+    limits: &ShardLimits,
+    cpu: CpuId,
+    connections_max: Option<usize>,
+    directories: &DataDirectories,
+) -> Result<ShardHandle, NodeError> {
+    let name = match connections_max {
+        Some(_) => "controller".to_owned(),
+        None => format!("shard-{}", shard_start.node.me.0),
+    };
+    let bell = Arc::clone(mailbox.bell());
+    let dirs = directories.with_ids().map(|(id, directory)| (id, Arc::clone(&directory.fs)));
+    let disk = DiskDriver::start(&format!("{name}-disk"), dirs, DISK_TAG, Arc::clone(&bell))
+        .map_err(NodeError::Helper)?;
+    let mut config = ShardConfig::new(name, limits.arena_bytes);
+    config.placement = Placement::Fixed(cpu.0 as usize);
+    config.ring = limits.ring.clone();
+    let sockets = limits.sockets.clone();
+    start(config, bell, move |setup| {
+        let shard = Shard::new(shard_start, setup.arena.clone(), Now::read());
+        Shell::new(ShellParts { shard, mailbox, disk, sockets, connections_max })
+    })
+    .map_err(NodeError::Shard)
+}
+
+impl RunningNode {
+    /// Posts mail; the main thread may wait for a slot.
+    pub(super) fn post(&mut self, to: ShardIndex, parcel: Parcel) {
+        let to = usize::from(to.0);
+        while self.mailbox.free_slots(to) == 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.mailbox.post(to, parcel);
+    }
+
+    pub(super) fn post_mail(&mut self, to: ShardIndex, mail: Mail) {
+        self.post(to, Parcel::Mail(vec![mail]));
+    }
+
+    /// Takes all parcels that are there.
+    pub(super) fn take_parcels(&mut self) -> Vec<(ShardIndex, Parcel)> {
+        let mut parcels = Vec::new();
+        self.mailbox.drain(|from, parcel| {
+            let from = ShardIndex(u16::try_from(from).expect("mailboxes are bounded"));
+            parcels.push((from, parcel));
+        });
+        parcels
+    }
+
+    fn await_ready(&mut self, log: &Log) -> Result<(), NodeError> {
+        let mut ready = 0;
+        while ready < self.shards.len() {
+            self.mailbox.wait(None);
+            for (_, parcel) in self.take_parcels() {
+                let Parcel::Mail(mail) = parcel else { continue };
+                for mail in mail {
+                    match mail {
+                        Mail::Ready => ready += 1,
+                        Mail::DirectoryFailed { path, error } => {
+                            log.error(&format!("{path}: {error}"));
+                            return Err(NodeError::StorageFailed { path, error });
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn listen(&mut self) -> Result<(), NodeError> {
+        let addresses = self.summary.listen.iter().copied();
+        let addresses = (0..).map(ListenerId).zip(addresses).collect();
+        self.post(self.facts.controller(), Parcel::Listen(addresses));
+        loop {
+            self.mailbox.wait(None);
+            for (_, parcel) in self.take_parcels() {
+                match parcel {
+                    Parcel::Listening(Ok(addresses)) => {
+                        self.summary.listen = addresses;
+                        return Ok(());
+                    }
+                    Parcel::Listening(Err(why)) => return Err(NodeError::Listening(why)),
+                    _ => {}
+                }
+            }
+        }
+    }
+}

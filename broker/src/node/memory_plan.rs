@@ -1,0 +1,153 @@
+//! The limits of each shard, from the memory and the disk that it has.
+//!
+//! ```text
+//!   memory of a shard = arena + small requests (1/16) + receive buffers + operations and connections
+//!   arena             = log tails (1/2) + responses (1/4) + large requests (1/8) + disk operations (1/8)
+//! ```
+
+use std::fmt;
+
+use engine::limits::{
+    BLOCK_BYTES, JOURNAL_FILE_BYTES, JOURNAL_FILE_BYTES_DEDICATED, JOURNAL_FILES, OPEN_FILES_MAX,
+};
+use net::driver::DriverConfig;
+use runtime::ring::RingConfig;
+use tuning::{ByteCount, ShardPlan};
+
+/// The ring's operation, the driver's socket, the core's connection and a request in progress.
+const CONNECTION_BYTES: u64 = 4 << 10;
+/// One connection for each so much memory, within bounds.
+const MEMORY_PER_CONNECTION: u64 = 16 << 10;
+const CONNECTIONS_MIN: u64 = 256;
+const CONNECTIONS_MAX: u64 = 10_000;
+const RECEIVE_BUFFER_BYTES: u64 = 16 << 10;
+/// Operations of the ring for the disk, the listeners, the timer.
+const DISK_OPERATIONS: usize = 512;
+const SENDS_MAX: usize = 2_048;
+/// A twentieth of the free space, for all journals together.
+const JOURNAL_SPACE_DIVISOR: u64 = 20;
+/// A group of 1 MiB and room to turn round.
+const JOURNAL_FILE_BYTES_MIN: u64 = 8 << 20;
+
+/// The limits of one kind of shard.
+#[derive(Clone, Debug)]
+pub(super) struct ShardLimits {
+    pub(super) arena_bytes: usize,
+    pub(super) tail_bytes_max: usize,
+    pub(super) journal_file_bytes: u64,
+    pub(super) net: net::Limits,
+    pub(super) sockets: DriverConfig,
+    pub(super) ring: RingConfig,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct MemoryPlan {
+    pub(super) data: ShardLimits,
+    pub(super) controller: ShardLimits,
+    shards: usize,
+    memory: ByteCount,
+}
+
+impl MemoryPlan {
+    /// `free_bytes` is what the fullest data directory has.
+    pub(super) fn new(plan: &ShardPlan, free_bytes: u64) -> Self {
+        let shards = plan.data_shards.len();
+        let files = (shards as u64 + 1) * JOURNAL_FILES as u64;
+        let affordable = free_bytes / JOURNAL_SPACE_DIVISOR / files;
+        let journal = |wanted: u64| {
+            let bytes = wanted.min(affordable).max(JOURNAL_FILE_BYTES_MIN);
+            bytes - bytes % BLOCK_BYTES as u64
+        };
+        Self {
+            data: data_limits(plan.data_shard_memory, journal(JOURNAL_FILE_BYTES)),
+            controller: controller_limits(
+                plan.dedicated_shard_memory,
+                journal(JOURNAL_FILE_BYTES_DEDICATED),
+            ),
+            shards,
+            memory: plan.memory,
+        }
+    }
+}
+
+fn data_limits(memory: ByteCount, journal_file_bytes: u64) -> ShardLimits {
+    let memory = memory.get();
+    let connections = (memory / MEMORY_PER_CONNECTION).clamp(CONNECTIONS_MIN, CONNECTIONS_MAX);
+    let receive_buffers = (memory / (256 << 10)).clamp(64, 256).next_power_of_two().min(256);
+    let small = (memory / 16).min(16 << 20);
+    let beside = small + receive_buffers * RECEIVE_BUFFER_BYTES + connections * CONNECTION_BYTES;
+    let arena = aligned(memory.saturating_sub(beside).max(memory / 2));
+    let connections = usize::try_from(connections).expect("bounded");
+    let sockets = DriverConfig {
+        connections_max: connections,
+        sends_max: SENDS_MAX.min(connections),
+        receive_buffers_low: 16,
+    };
+    let ring = RingConfig {
+        operations_max: sockets.operations_max() + DISK_OPERATIONS,
+        descriptors_max: connections + OPEN_FILES_MAX + 64,
+        receive_buffers: usize::try_from(receive_buffers).expect("bounded"),
+        ..RingConfig::default()
+    };
+    let net = net::Limits {
+        request_small_bytes_max: usize::try_from(small).expect("bounded"),
+        request_large_bytes_max: arena / 8,
+        connections_max: connections,
+        ..net::Limits::default()
+    };
+    ShardLimits {
+        arena_bytes: arena,
+        tail_bytes_max: arena / 2,
+        journal_file_bytes,
+        net,
+        sockets,
+        ring,
+    }
+}
+
+/// The controller shard has listeners and no connections.
+fn controller_limits(memory: ByteCount, journal_file_bytes: u64) -> ShardLimits {
+    let arena = aligned(memory.get() / 8 * 7);
+    let sockets = DriverConfig { connections_max: 16, sends_max: 16, receive_buffers_low: 1 };
+    ShardLimits {
+        arena_bytes: arena,
+        tail_bytes_max: arena / 2,
+        journal_file_bytes,
+        net: net::Limits { connections_max: 16, ..net::Limits::default() },
+        sockets,
+        ring: RingConfig {
+            operations_max: 1_024,
+            descriptors_max: OPEN_FILES_MAX + 1_024,
+            receive_buffers: 16,
+            ..RingConfig::default()
+        },
+    }
+}
+
+fn aligned(bytes: u64) -> usize {
+    let bytes = bytes - bytes % (2 << 20);
+    usize::try_from(bytes).expect("memory is addressable")
+}
+
+impl fmt::Display for MemoryPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = |bytes: usize| ByteCount(bytes as u64);
+        let data = &self.data;
+        write!(
+            f,
+            "memory {}: {} data shards with {} each (log tails {}, responses {}, large requests {}, small \
+             requests {}, {} connections), controller {}; journals of {} × {} a shard",
+            self.memory,
+            self.shards,
+            size(data.arena_bytes),
+            size(data.tail_bytes_max),
+            size(data.arena_bytes / crate::limits::RESPONSES_MEMORY_DIVISOR),
+            size(data.net.request_large_bytes_max),
+            size(data.net.request_small_bytes_max),
+            data.net.connections_max,
+            size(self.controller.arena_bytes),
+            JOURNAL_FILES,
+            ByteCount(data.journal_file_bytes),
+        )
+    }
+}

@@ -1,0 +1,326 @@
+//! The main thread while the node serves: signals, the admin address, free space, failed directories, and
+//! the orderly end.
+
+use std::collections::BTreeSet;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use coordinator::metadata::{MovePartition, ShardId, TopicSelector};
+use protocol::{PartitionIndex, Str};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::data_directories::DataDirectories;
+use super::launch::RunningNode;
+use super::log::Log;
+use super::signals::Signals;
+use super::{NodeError, Started};
+use crate::admin::http::{self, Answer, Method, Request};
+use crate::admin::metrics::{self, NodeNumbers};
+use crate::admin::{Admin, partitions};
+use crate::limits::{ADMIN_ANSWER_MS_MAX, DRAIN_MS_MAX, FREE_BYTES_INTERVAL_MS};
+use crate::shard::RequestNumber;
+use crate::shard::command::{Command, CommandReply};
+use crate::shard::mail::{Mail, ShardIndex};
+use crate::shard::metrics::ShardSnapshot;
+use crate::shard::placement::PlacedPartition;
+use crate::shell::Parcel;
+
+/// How long a partition may take to move: it is flushed first.
+const MOVE_WAIT: Duration = Duration::from_secs(60);
+/// How long an orderly end may take to make everything durable.
+const SHUT_DOWN_WAIT: Duration = Duration::from_secs(120);
+
+/// Serves until a signal comes or all storage has failed.
+pub(super) fn serve(
+    node: RunningNode,
+    directories: DataDirectories,
+    admin: Option<Admin>,
+    signals: &Signals,
+    log: &Log,
+    started: impl FnOnce(&Started),
+) -> Result<(), NodeError> {
+    let ready_after = node.summary.begun.elapsed();
+    started(&Started {
+        listen: node.summary.listen.clone(),
+        advertised: node.summary.advertised.clone(),
+        admin: admin.as_ref().map(Admin::address),
+        data_dirs: directories.all.iter().map(|directory| directory.path.clone()).collect(),
+        shards: usize::from(node.facts.data_shards),
+    });
+    let mut serving = Serving {
+        node,
+        directories,
+        admin,
+        log: *log,
+        ready_after,
+        failed: BTreeSet::new(),
+        space_due: Instant::now(),
+        next_request: 0,
+        heard: Heard::default(),
+        is_ready: true,
+    };
+    let failure = serving.until_stopped(signals);
+    serving.stop(signals);
+    match failure {
+        Some((path, error)) => Err(NodeError::StorageFailed { path, error }),
+        None => Ok(()),
+    }
+}
+
+/// What shards have sent and nobody has taken yet.
+#[derive(Default)]
+struct Heard {
+    snapshots: Vec<ShardSnapshot>,
+    partitions: Vec<(ShardIndex, Vec<PlacedPartition>)>,
+    replies: Vec<(RequestNumber, CommandReply)>,
+    drained: BTreeSet<ShardIndex>,
+    stopped: BTreeSet<ShardIndex>,
+}
+
+struct Serving {
+    node: RunningNode,
+    directories: DataDirectories,
+    admin: Option<Admin>,
+    log: Log,
+    ready_after: Duration,
+    /// Log directories that failed.
+    failed: BTreeSet<String>,
+    space_due: Instant,
+    next_request: u64,
+    heard: Heard,
+    is_ready: bool,
+}
+
+impl Serving {
+    /// Gives the failure that ends the node, or none where a signal does.
+    fn until_stopped(&mut self, signals: &Signals) -> Option<(String, String)> {
+        loop {
+            self.wait(signals);
+            if let Some(failure) = self.take_mail() {
+                return Some(failure);
+            }
+            if signals.take() > 0 {
+                return None;
+            }
+            if self.space_due <= Instant::now() {
+                self.look_at_space();
+            }
+            while let Some(stream) = self.admin.as_ref().and_then(Admin::accept) {
+                self.answer(stream);
+            }
+        }
+    }
+
+    /// Sleeps until there is mail, a signal, an admin request, or something due.
+    fn wait(&mut self, signals: &Signals) {
+        let bell = Arc::clone(self.node.mailbox.bell());
+        bell.announce_park();
+        if self.node.mailbox.is_empty() {
+            let mut fds =
+                vec![PollFd::new(&*bell, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
+            if let Some(admin) = &self.admin {
+                fds.push(PollFd::new(admin, PollFlags::IN));
+            }
+            let left = self.space_due.saturating_duration_since(Instant::now());
+            let timeout = Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or(1),
+                tv_nsec: i64::from(left.subsec_nanos()),
+            };
+            // Interrupted or not: whoever calls looks at everything.
+            let _ = poll(&mut fds, Some(&timeout));
+        }
+        bell.announce_awake();
+        bell.wait(Some(Duration::ZERO));
+    }
+
+    /// Takes what shards have sent; the failure of the last log directory ends the node.
+    fn take_mail(&mut self) -> Option<(String, String)> {
+        let mut failure = None;
+        for (from, parcel) in self.node.take_parcels() {
+            let Parcel::Mail(mail) = parcel else { continue };
+            for mail in mail {
+                match mail {
+                    Mail::Snapshot(snapshot) => self.heard.snapshots.push(*snapshot),
+                    Mail::Partitions(placed) => self.heard.partitions.push((from, placed)),
+                    Mail::CommandDone { request, reply } => {
+                        self.heard.replies.push((request, *reply));
+                    }
+                    Mail::Drained => {
+                        self.heard.drained.insert(from);
+                    }
+                    Mail::Stopped => {
+                        self.heard.stopped.insert(from);
+                    }
+                    Mail::DirectoryFailed { path, error } => {
+                        self.log.error(&format!("the log directory {path} failed: {error}"));
+                        self.failed.insert(path.clone());
+                        if self.failed.len() >= self.directories.all.len() {
+                            self.is_ready = false;
+                            failure = Some((path, error));
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        failure
+    }
+
+    fn look_at_space(&mut self) {
+        self.space_due = Instant::now() + Duration::from_millis(FREE_BYTES_INTERVAL_MS);
+        let space = Arc::new(self.directories.spaces());
+        self.node.facts.space = Arc::clone(&space);
+        for shard in self.node.facts.shards() {
+            self.node.post_mail(shard, Mail::Storage(Arc::clone(&space)));
+        }
+    }
+
+    fn answer(&mut self, mut stream: TcpStream) {
+        let answer = match http::read(&mut stream) {
+            Some(request) => self.answer_to(&request),
+            None => Answer::refusal(400, "no HTTP request that is understood here"),
+        };
+        // A client that does not take its answer has lost it.
+        let _ = answer.write(&mut stream);
+    }
+
+    fn answer_to(&mut self, request: &Request) -> Answer {
+        let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
+        match (request.method, path.as_slice()) {
+            (Method::Get, ["livez"]) => Answer::text(200, "alive\n"),
+            (Method::Get, ["readyz"]) if self.is_ready && self.failed.is_empty() => {
+                Answer::text(200, "ready\n")
+            }
+            (Method::Get, ["readyz"]) => {
+                let failed: Vec<&str> = self.failed.iter().map(String::as_str).collect();
+                Answer::text(503, format!("not ready: {} failed\n", failed.join(", ")))
+            }
+            (Method::Get, ["metrics"]) => self.metrics(),
+            (Method::Get, ["v1", "partitions"]) => self.partitions(request.value("topic")),
+            (Method::Post, ["v1", "partitions", topic, partition, "move"]) => {
+                self.move_partition(topic, partition, request)
+            }
+            (Method::Post, ["livez" | "readyz" | "metrics"] | ["v1", "partitions"]) => {
+                Answer::refusal(405, "ask for this with GET")
+            }
+            _ => {
+                Answer::refusal(404, "there are /livez, /readyz, /metrics and /v1/partitions here")
+            }
+        }
+    }
+
+    /// Waits until `is_there` or the time is up; mail is taken meanwhile.
+    fn await_heard(&mut self, within: Duration, is_there: impl Fn(&Heard) -> bool) -> bool {
+        let end = Instant::now() + within;
+        while !is_there(&self.heard) {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            self.node.mailbox.wait(Some(left));
+            self.take_mail();
+        }
+        true
+    }
+
+    fn metrics(&mut self) -> Answer {
+        self.heard.snapshots.clear();
+        let shards: Vec<ShardIndex> = self.node.facts.shards().collect();
+        for shard in &shards {
+            self.node.post_mail(*shard, Mail::TakeSnapshot);
+        }
+        let within = Duration::from_millis(ADMIN_ANSWER_MS_MAX);
+        self.await_heard(within, |heard| heard.snapshots.len() == shards.len());
+        self.heard.snapshots.sort_by_key(|snapshot| snapshot.shard);
+        let numbers = NodeNumbers {
+            facts: &self.node.facts,
+            space: &self.node.facts.space,
+            recovery: self.node.summary.recovery_time,
+            ready_after: self.ready_after,
+            uptime: self.node.summary.begun.elapsed(),
+            directories_failed: self.failed.len(),
+        };
+        Answer::metrics(metrics::text(&numbers, &self.heard.snapshots))
+    }
+
+    fn partitions(&mut self, topic: Option<&str>) -> Answer {
+        self.heard.partitions.clear();
+        let shards: Vec<ShardIndex> = (0..self.node.facts.data_shards).map(ShardIndex).collect();
+        for shard in &shards {
+            self.node.post_mail(*shard, Mail::ListPartitions);
+        }
+        let within = Duration::from_millis(ADMIN_ANSWER_MS_MAX);
+        if !self.await_heard(within, |heard| heard.partitions.len() == shards.len()) {
+            return Answer::refusal(503, "a shard does not answer: see the node's log");
+        }
+        let placed = std::mem::take(&mut self.heard.partitions);
+        let placed: Vec<PlacedPartition> = placed.into_iter().flat_map(|one| one.1).collect();
+        partitions::list(&self.node.facts, &self.node.summary.cpus, &placed, topic)
+    }
+
+    fn move_partition(&mut self, topic: &str, partition: &str, request: &Request) -> Answer {
+        let number = partition.parse::<i32>().ok().filter(|number| *number >= 0);
+        let shard = request.value("shard").and_then(|shard| shard.parse::<u16>().ok());
+        let (Some(number), Some(shard)) = (number, shard) else {
+            return Answer::refusal(400, "say POST /v1/partitions/TOPIC/NUMBER/move?shard=N");
+        };
+        let directory = request.value("dir").map(|wanted| {
+            let directories = self.node.facts.directories.iter();
+            directories.clone().find(|known| known.path == wanted).map(|known| known.id)
+        });
+        let directory = match directory {
+            Some(None) => return Answer::refusal(400, "--dir is no log directory of this node"),
+            Some(found) => found,
+            None => None,
+        };
+        let command = MovePartition {
+            topic: TopicSelector::Name(Str::from(topic)),
+            partition: PartitionIndex(number),
+            broker: self.node.facts.broker,
+            shard: Some(ShardId(shard)),
+            directory,
+        };
+        self.next_request += 1;
+        let id = RequestNumber::external(self.next_request);
+        let command = Box::new(Command::MovePartition(command));
+        let mail = Mail::Command { shard: self.node.facts.main(), request: id, command };
+        self.node.post_mail(self.node.facts.controller(), mail);
+        let is_there = |heard: &Heard| heard.replies.iter().any(|reply| reply.0 == id);
+        if !self.await_heard(MOVE_WAIT, is_there) {
+            return Answer::refusal(503, "the partition is still being moved");
+        }
+        let at = self.heard.replies.iter().position(|reply| reply.0 == id);
+        let (_, reply) = self.heard.replies.swap_remove(at.expect("it is there"));
+        partitions::moved(&self.node.facts, topic, number, &reply)
+    }
+
+    /// Stops accepting, lets connections have their answers, makes everything durable.
+    fn stop(&mut self, signals: &Signals) {
+        self.is_ready = false;
+        self.log.info("stopping: connections are drained, then everything is made durable");
+        let data: Vec<ShardIndex> = (0..self.node.facts.data_shards).map(ShardIndex).collect();
+        let controller = self.node.facts.controller();
+        self.node.post(controller, Parcel::StopListening);
+        for shard in &data {
+            self.node.post_mail(*shard, Mail::Drain);
+        }
+        let drain = Duration::from_millis(DRAIN_MS_MAX);
+        if !self.await_heard(drain, |heard| heard.drained.len() == data.len()) {
+            self.log.warn("some connections were not drained in time: they are closed");
+        }
+        for shard in &data {
+            self.node.post_mail(*shard, Mail::ShutDown);
+        }
+        let mut is_over =
+            self.await_heard(SHUT_DOWN_WAIT, |heard| heard.stopped.len() == data.len());
+        self.node.post_mail(controller, Mail::ShutDown);
+        is_over &= self.await_heard(SHUT_DOWN_WAIT, |heard| heard.stopped.contains(&controller));
+        if is_over && signals.take() == 0 {
+            self.node.shards.drain(..).for_each(runtime::shard::ShardHandle::join);
+            self.log.info("stopped: nothing is left to recover");
+        } else {
+            self.log.warn("stopped early: the next start recovers what was acknowledged");
+        }
+    }
+}

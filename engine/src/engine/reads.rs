@@ -227,7 +227,7 @@ impl Engine {
         if let Some(ahead) = self.reads.ahead.get_mut(&read.slot)
             && ahead.segment == read.segment
             && ahead.start <= from
-            && from < ahead.end
+            && from + (read.bytes_min as u64).max(1) <= ahead.end
         {
             let Some(window) = ahead.window.take() else {
                 ahead.waiting.push(*read);

@@ -98,7 +98,10 @@ pub struct Search {
 pub enum Target {
     Offset(Offset),
     /// The first batch with a timestamp at or above it that does not end before the log start.
-    Timestamp { at_least: i64, log_start: Offset },
+    Timestamp {
+        at_least: i64,
+        log_start: Offset,
+    },
 }
 
 impl Target {

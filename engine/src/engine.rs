@@ -69,6 +69,13 @@ pub(crate) struct Control {
     notice: Option<Notice>,
 }
 
+/// What this shard knew of a partition it handed over, for its journal and its state file.
+#[derive(Clone, Debug)]
+pub(crate) struct Departed {
+    close: Entry,
+    state: Bytes,
+}
+
 /// Counters of one engine.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EngineMetrics {
@@ -127,8 +134,7 @@ pub struct Engine {
     incomplete: BTreeSet<Slot>,
     /// Partitions that are being handed over.
     releasing: Vec<Slot>,
-    /// What this shard knew of partitions it handed over, for its state file.
-    departed: BTreeMap<PartitionId, Bytes>,
+    departed: BTreeMap<PartitionId, Departed>,
     /// Adoptions that wait for the next checkpoint run.
     adoptions: Vec<(PartitionId, Token)>,
     rebuild: ProducerRebuild,

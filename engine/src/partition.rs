@@ -141,6 +141,8 @@ pub struct Partition {
     pub partial_since: u64,
     /// Set while it is on its way out.
     pub closing: Option<Closing>,
+    /// A hand-over waits for this run of the checkpoint: it saves what the journal does not hold.
+    pub released_by: Option<u64>,
 }
 
 /// What happens to a partition when its last operation is done.
@@ -202,8 +204,13 @@ impl Partition {
     }
 
     /// What a checkpoint may state: the first segment that is not finished, and how far it is durable.
+    /// A file that is complete is durable to its last byte: of a partition that was just taken over,
+    /// no fragment stands in this shard's journal yet.
     pub fn checkpointed(&self) -> (Offset, u64) {
         match self.segments.iter().find(|segment| !segment.is_finished()) {
+            Some(segment) if segment.complete_at == Some(segment.length) => {
+                (segment.base, segment.length)
+            }
             Some(segment) => (segment.base, segment.durable),
             None => match self.segments.back() {
                 Some(last) => (last.base, last.length),
@@ -216,7 +223,7 @@ impl Partition {
     pub fn unflushed_bytes(&self) -> u64 {
         self.segments
             .iter()
-            .filter(|segment| !segment.is_finished())
+            .filter(|segment| !segment.is_finished() && segment.complete_at != Some(segment.length))
             .map(|segment| self.acknowledged_in(segment).saturating_sub(segment.durable))
             .sum()
     }

@@ -180,6 +180,7 @@ impl RecoveredPartition {
             is_dirty: false,
             partial_since: 0,
             closing: None,
+            released_by: None,
         };
         (partition, self.last_block)
     }

@@ -77,6 +77,11 @@ pub(super) struct Checkpoint {
     retry_ms: Option<u64>,
     /// Adoptions that this run makes durable.
     adoptions: Vec<(PartitionId, Token)>,
+    /// Runs that began and runs that ended; the newest run has the number of those that began.
+    begun: u64,
+    ended: u64,
+    /// Somebody waits for a run with this number.
+    wanted: u64,
 }
 
 impl Checkpoint {
@@ -90,6 +95,17 @@ impl Checkpoint {
 
     pub(super) fn retry_ms(&self) -> Option<u64> {
         self.retry_ms
+    }
+
+    /// Asks for a run that begins from now on; gives its number.
+    pub(super) fn want_run(&mut self) -> u64 {
+        self.wanted = self.begun + 1;
+        self.wanted
+    }
+
+    /// Whether the run with this number, or a later one, is durable.
+    pub(super) fn has_ended(&self, run: u64) -> bool {
+        self.ended >= run
     }
 
     /// The partition in `slot` is gone (or offline); another may get the slot.
@@ -138,13 +154,14 @@ impl Engine {
                 targets.push_back(Target { slot, end: partition.end });
             }
         }
-        let state = state_file::encode(self.iter(), self.departed.values());
+        let state = self.encode_state();
         let adoptions = std::mem::take(&mut self.adoptions);
         self.checkpoint.adoptions.extend(adoptions);
         self.checkpoint.stage = Stage::Flushing { targets, flushed: Vec::new(), state };
         self.checkpoint.release_below = active_start;
         self.checkpoint.direct_bytes = 0;
         self.checkpoint.begun_ms = self.now_ms();
+        self.checkpoint.begun += 1;
         self.metrics.checkpoints += 1;
     }
 
@@ -186,6 +203,7 @@ impl Engine {
         let is_old = now >= self.checkpoint.begun_ms + CHECKPOINT_INTERVAL_MS;
         let is_due = self.journal.full_files() > 0
             || !self.adoptions.is_empty()
+            || self.checkpoint.wanted > self.checkpoint.begun
             || self.checkpoint.direct_bytes >= CHECKPOINT_BYPASS_BYTES
             || (is_old && self.is_any_dirty());
         if is_due {
@@ -195,6 +213,12 @@ impl Engine {
             self.checkpoint.begun_ms = now;
         }
         is_due
+    }
+
+    /// The state file as of now.
+    pub(super) fn encode_state(&self) -> Bytes {
+        let departed = self.departed.values().map(|departed| &departed.state);
+        state_file::encode(self.iter(), departed)
     }
 
     fn is_any_dirty(&self) -> bool {
@@ -333,6 +357,7 @@ impl Engine {
     /// All rows of the run are durable: the files before the one that was active are free.
     pub(super) fn on_checkpoint_logged(&mut self) {
         self.checkpoint.stage = Stage::Idle;
+        self.checkpoint.ended = self.checkpoint.begun;
         self.journal.release_below(self.checkpoint.release_below);
         if self.journal.free_files() == 0 {
             // The next header frees files; appends may be waiting for just that.
@@ -357,6 +382,8 @@ impl Engine {
         }
         self.adoptions.append(&mut self.checkpoint.adoptions);
         self.checkpoint.retry_ms = Some(self.now_ms() + 1_000);
+        // The run that failed is run again under the same number.
+        self.checkpoint.begun -= 1;
     }
 
     /// A run is under way or due.

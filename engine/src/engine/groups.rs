@@ -278,6 +278,12 @@ impl Engine {
                 self.control.push_front(Control { entry, body: Bytes::new(), notice: None });
             }
         }
+        // The files that say that a partition left may be recycled before its new owner has a word of
+        // it in its own journal.
+        for departed in self.departed.values() {
+            let entry = departed.close;
+            self.control.push_front(Control { entry, body: Bytes::new(), notice: None });
+        }
         self.recycle_small_file();
         self.start_checkpoint();
         true

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use protocol::{LeaderEpoch, Offset};
 
 use super::completion::Pending;
-use super::{Engine, Notice, Slot};
+use super::{Departed, Engine, Notice, Slot};
 use crate::PartitionId;
 use crate::config::LogConfig;
 use crate::disk::Step;
@@ -85,6 +85,7 @@ impl Engine {
             is_dirty: true,
             partial_since: 0,
             closing: None,
+            released_by: None,
         });
         self.issue_job(dir, steps, Pending::CreatePartition { slot, token });
     }
@@ -196,15 +197,18 @@ impl Engine {
             }
             return false;
         }
-        let (segment, position) = partition.checkpointed();
-        let entry = Entry {
-            leader_epoch: partition.leader_epoch,
-            base: partition.log_start,
-            next: partition.end.offset,
-            segment,
-            position,
-            ..Entry::new(EntryKind::Close, partition.id)
+        // Ownership changes only after a checkpoint: epochs and producers are saved by then.
+        let Some(run) = partition.released_by else {
+            let run = self.checkpoint.want_run();
+            if let Some(partition) = self.partition_mut(slot) {
+                partition.released_by = Some(run);
+            }
+            return false;
         };
+        if !self.checkpoint.has_ended(run) {
+            return false;
+        }
+        let entry = close_entry(partition);
         if let Some(partition) = self.partition_mut(slot) {
             partition.operations += 1;
             partition.is_leaving = true;
@@ -370,11 +374,13 @@ impl Engine {
 
     fn hand_over(&mut self, slot: Slot, token: Token) {
         let Some(partition) = self.partition(slot) else { return };
-        // Until this shard's next incarnation its state file keeps what it knew of the partition: the
-        // new owner may not have written its own yet when the power goes.
-        let (id, section) = (partition.id, state_file::section(partition));
+        // Until this shard's next incarnation its journal and its state file keep what it knew of the
+        // partition: the new owner may not have written its own yet when the power goes.
+        let id = partition.id;
+        let departed =
+            Departed { close: close_entry(partition), state: state_file::section(partition) };
         let recovered = RecoveredPartition::of(partition);
-        self.departed.insert(id, section);
+        self.departed.insert(id, departed);
         self.forget(slot);
         self.events.push_back(EngineEvent::Released { token, partition: Box::new(recovered) });
     }
@@ -398,5 +404,18 @@ impl Engine {
                 self.unbind(file);
             }
         }
+    }
+}
+
+/// The journal's word that a partition with complete files left this shard.
+fn close_entry(partition: &Partition) -> Entry {
+    let (segment, position) = partition.checkpointed();
+    Entry {
+        leader_epoch: partition.leader_epoch,
+        base: partition.log_start,
+        next: partition.end.offset,
+        segment,
+        position,
+        ..Entry::new(EntryKind::Close, partition.id)
     }
 }

@@ -56,7 +56,7 @@ impl Engine {
             && self.complete_all()
         {
             self.shutdown = Shutdown::WritingState(token);
-            let state = state_file::encode(self.iter(), self.departed.values());
+            let state = self.encode_state();
             let steps = state_file::replace_steps(self.config.shard, state);
             self.issue_job(self.config.journal_dir, steps, Pending::Shutdown);
         }

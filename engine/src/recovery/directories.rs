@@ -85,7 +85,8 @@ fn read_journals(
         replay::merge(replays, replay::replay(scan, shard));
         if let Some(file) = read_state(fs, shard)? {
             for (id, state) in state_file::decode(file) {
-                if saved.get(&id).is_none_or(|known| known.as_of <= state.as_of) {
+                let rank = |state: &SavedState| (state.as_of, state.leader_epoch);
+                if saved.get(&id).is_none_or(|known| rank(known) <= rank(&state)) {
                     saved.insert(id, state);
                 }
             }

@@ -150,10 +150,13 @@ pub fn replay(scan: Scan, shard: u32) -> BTreeMap<PartitionId, Replay> {
 }
 
 /// Adds one shard's replays to those of the others: the newer incarnation knows better; within one, the
-/// shard that did not let the partition go, then the one that reaches further.
+/// shard that did not let the partition go, then the one that knows more: offsets and epochs only grow.
 pub fn merge(all: &mut BTreeMap<PartitionId, Replay>, of_shard: BTreeMap<PartitionId, Replay>) {
     for (id, replay) in of_shard {
-        let rank = |replay: &Replay| (replay.incarnation, !replay.is_closed, replay.next);
+        let rank = |replay: &Replay| {
+            let known = (replay.next, replay.log_start, replay.leader_epoch);
+            (replay.incarnation, !replay.is_closed, known)
+        };
         let known = all.get(&id);
         if known.is_none_or(|known| rank(known) < rank(&replay)) {
             all.insert(id, replay);

@@ -250,9 +250,10 @@ impl Engine {
         let is_waiting =
             !self.waiting.is_empty() || self.is_short_of_memory || self.reads_are_stuck();
         let memory = is_waiting.then(|| self.now_ms() + 1);
-        let scan = self.producer_rebuild_is_due().then(|| self.now_ms());
+        let is_due = self.producer_rebuild_is_due() || self.checkpoint.is_wanted();
+        let due = is_due.then(|| self.now_ms());
         let statement = self.journal.statement_deadline();
-        [retention, statement, self.checkpoint.retry_ms(), memory, scan].into_iter().flatten().min()
+        [retention, statement, self.checkpoint.retry_ms(), memory, due].into_iter().flatten().min()
     }
 
     /// Work that is due by the clock alone.

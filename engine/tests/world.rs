@@ -2,7 +2,15 @@
 //!
 //! `crash` drops the engine with everything in memory, as SIGKILL does, and recovers from the files.
 
-#![allow(unreachable_pub, clippy::unwrap_used, reason = "a module of a test is no public API")]
+#![allow(
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    reason = "a module of tests is no public API, and no test uses all of it"
+)]
+
+#[path = "world/faults.rs"]
+mod faults;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -10,17 +18,20 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use engine::config::{EngineConfig, LogConfig};
 use engine::disk::real::{DataAccess, RealFileSystem};
-use engine::disk::{DirId, DiskEffect, DiskEvent, DiskOp, DiskOutput, FileId, FileSystem, execute};
+use engine::disk::{
+    DirId, DiskEffect, DiskEvent, DiskOp, DiskOutput, FileId, FileSystem, FileSystemError, execute,
+};
 use engine::engine::lifecycle::PartitionSpec;
 use engine::journal::group::JournalSalt;
 use engine::journal::writer::JournalIdentity;
 use engine::partition::PartitionDirectory;
 use engine::recovery::{LogDirectories, RecoveredPartition, open_shard, recover};
 use engine::request::{
-    AppendError, AppendRequest, Appended, EngineEvent, PartitionOffsets, ReadRequest, ReadTarget,
-    Records, Token,
+    AppendError, AppendRequest, Appended, EngineEvent, LifecycleError, PartitionOffsets, ReadError,
+    ReadRequest, ReadTarget, Records, Token,
 };
 use engine::{Engine, EngineStart, PartitionId};
+use faults::FaultyFileSystem;
 use protocol::record_batch::{BatchBuilder, BatchHeader, BatchOptions, Producer};
 use protocol::{LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, TopicId};
 use runtime::clock::{Monotonic, Now, WallMillis};
@@ -65,12 +76,22 @@ impl Batch {
 }
 
 pub struct World {
-    directory: tempfile::TempDir,
-    fs: RealFileSystem,
+    directories: Vec<tempfile::TempDir>,
+    pub disks: Vec<FaultyFileSystem>,
     engines: Vec<Engine>,
     owner: BTreeMap<PartitionId, usize>,
     names: BTreeMap<PartitionId, String>,
-    files: BTreeMap<(usize, FileId), PathBuf>,
+    files: BTreeMap<(usize, FileId), (usize, PathBuf)>,
+    /// Effects that match wait until they are let go.
+    pub hold: fn(&DiskEffect) -> bool,
+    held: Vec<(usize, DiskEffect)>,
+    /// Recovery may find damage.
+    pub may_be_suspect: bool,
+    /// Every answer to an append or a request, by its token.
+    pub appended: BTreeMap<Token, Vec<Result<Appended, AppendError>>>,
+    pub done: BTreeMap<Token, Vec<Result<(), LifecycleError>>>,
+    pub failed_directories: Vec<DirId>,
+    pub tail_bytes_max: usize,
     now: Now,
     next_token: u64,
     next_topic: u8,
@@ -87,12 +108,28 @@ impl Default for World {
 
 impl World {
     pub fn new() -> Self {
+        Self::with_directories(1)
+    }
+
+    /// The journal is in the first of them.
+    pub fn with_directories(count: usize) -> Self {
         let base = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let directory = tempfile::tempdir_in(base).unwrap();
-        let fs = RealFileSystem::open(directory.path(), DataAccess::Direct).unwrap();
+        let directories: Vec<_> = (0..count).map(|_| tempfile::tempdir_in(base).unwrap()).collect();
+        let disks = directories
+            .iter()
+            .map(|directory| RealFileSystem::open(directory.path(), DataAccess::Direct).unwrap())
+            .map(FaultyFileSystem::new)
+            .collect();
         let mut world = Self {
-            directory,
-            fs,
+            directories,
+            disks,
+            hold: |_| false,
+            held: Vec::new(),
+            may_be_suspect: false,
+            appended: BTreeMap::new(),
+            done: BTreeMap::new(),
+            failed_directories: Vec::new(),
+            tail_bytes_max: 32 << 20,
             engines: Vec::new(),
             owner: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -109,7 +146,11 @@ impl World {
     }
 
     pub fn root(&self) -> &Path {
-        self.directory.path()
+        self.directories[0].path()
+    }
+
+    pub fn engine_mut(&mut self) -> &mut Engine {
+        &mut self.engines[0]
     }
 
     pub fn engine(&self) -> &Engine {
@@ -118,10 +159,11 @@ impl World {
 
     fn start(&mut self) {
         self.incarnation += 1;
-        let dir = DirId(0);
-        let directories = LogDirectories { dirs: vec![(dir, &self.fs)], salt: SALT };
+        self.held.clear();
+        let dirs = (0u16..).map(DirId).zip(self.disks.iter().map(|disk| disk as &dyn FileSystem));
+        let directories = LogDirectories { dirs: dirs.collect(), salt: SALT };
         let recovery = recover(&directories).unwrap();
-        for partition in recovery.partitions.values() {
+        for partition in recovery.partitions.values().filter(|_| !self.may_be_suspect) {
             assert_eq!(partition.suspicion, None, "a crash alone makes nothing suspect");
         }
         let number = recovery.journal_files.iter().map(|file| file.1.number + 1).max().unwrap_or(0);
@@ -141,12 +183,12 @@ impl World {
 
     fn open_engine(&mut self, shard: u32, number: u64, partitions: Vec<RecoveredPartition>) {
         let identity = JournalIdentity { shard, incarnation: self.incarnation, salt: SALT };
-        let journal = open_shard(&self.fs, identity, &partitions, number).unwrap();
+        let journal = open_shard(&self.disks[0], identity, &partitions, number).unwrap();
         let config = EngineConfig {
             journal_dir: DirId(0),
             shard,
             journal_file_bytes: 16 << 20,
-            tail_bytes_max: 32 << 20,
+            tail_bytes_max: self.tail_bytes_max,
             producer_expiration_ms: 86_400_000,
         };
         let start = EngineStart { config, journal, partitions };
@@ -169,6 +211,18 @@ impl World {
     }
 
     pub fn create(&mut self, name: &str) -> PartitionId {
+        let (id, token) = self.submit_create(name, DirId(0));
+        self.finish(token);
+        id
+    }
+
+    pub fn create_in(&mut self, name: &str, dir: DirId) -> PartitionId {
+        let (id, token) = self.submit_create(name, dir);
+        self.finish(token);
+        id
+    }
+
+    pub fn submit_create(&mut self, name: &str, dir: DirId) -> (PartitionId, Token) {
         self.next_topic += 1;
         let topic_id = TopicId([self.next_topic; 16]);
         let partition = name.rsplit_once('-').unwrap().1.parse().unwrap();
@@ -178,15 +232,14 @@ impl World {
             token,
             PartitionSpec {
                 id,
-                directory: PartitionDirectory { dir: DirId(0), path: PathBuf::from(name) },
+                directory: PartitionDirectory { dir, path: PathBuf::from(name) },
                 config: self.config.clone(),
                 leader_epoch: LeaderEpoch(0),
             },
         );
         self.owner.insert(id, 0);
         self.names.insert(id, name.to_owned());
-        self.finish(token);
-        id
+        (id, token)
     }
 
     pub fn append(&mut self, id: PartitionId, batch: &Batch) -> Appended {
@@ -194,15 +247,76 @@ impl World {
     }
 
     pub fn try_append(&mut self, id: PartitionId, batch: &Batch) -> Result<Appended, AppendError> {
+        let token = self.submit(id, batch);
+        self.until(|event| match event {
+            EngineEvent::Appended { token: done, result } if *done == token => Some(result.clone()),
+            _ => None,
+        })
+    }
+
+    /// An append without waiting for its answer.
+    pub fn submit(&mut self, id: PartitionId, batch: &Batch) -> Token {
         let token = self.token();
         let batch = batch.encode(self.now.wall.0);
         let request = AppendRequest { token, partition: id, batch, zstd_allowed: true };
         let owner = self.owner[&id];
         self.engines[owner].append(request);
-        self.until(|event| match event {
-            EngineEvent::Appended { token: done, result } if *done == token => Some(result.clone()),
-            _ => None,
-        })
+        token
+    }
+
+    /// The one answer to an append.
+    pub fn answer(&self, token: Token) -> Option<Result<Appended, AppendError>> {
+        let answers = self.appended.get(&token)?;
+        assert_eq!(answers.len(), 1, "every append is answered once");
+        Some(answers[0].clone())
+    }
+
+    /// The one answer to another request.
+    pub fn answer_of(&self, token: Token) -> Option<Result<(), LifecycleError>> {
+        let answers = self.done.get(&token)?;
+        assert_eq!(answers.len(), 1, "every request is answered once");
+        Some(answers[0].clone())
+    }
+
+    /// Time passes in steps of 100 ms.
+    pub fn settle(&mut self, steps: usize) {
+        for _ in 0..steps {
+            self.run();
+            self.pass(100);
+        }
+        self.run();
+        self.events.clear();
+    }
+
+    /// What was held goes on, in order; nothing is held any more.
+    pub fn let_go(&mut self) {
+        self.hold = |_| false;
+        self.let_held_go();
+    }
+
+    /// What was held goes on; what it leads to is held again if it matches.
+    pub fn let_held_go(&mut self) {
+        for (at, effect) in std::mem::take(&mut self.held) {
+            if let Some(event) = self.perform(at, effect) {
+                self.engines[at].on_disk(event);
+            }
+        }
+        self.run();
+    }
+
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    fn pass(&mut self, milliseconds: u64) {
+        self.now.monotonic.0 += milliseconds * 1_000_000;
+        self.now.wall.0 += i64::try_from(milliseconds).unwrap();
+        for engine in &mut self.engines {
+            engine.set_now(self.now);
+            if engine.deadline_ms().is_some_and(|due| due <= self.now.monotonic.0 / 1_000_000) {
+                engine.on_deadline();
+            }
+        }
     }
 
     /// All batches from the log start, checked to follow on each other.
@@ -229,6 +343,10 @@ impl World {
     }
 
     pub fn read(&mut self, id: PartitionId, offset: Offset) -> Records {
+        self.try_read(id, offset).unwrap()
+    }
+
+    pub fn try_read(&mut self, id: PartitionId, offset: Offset) -> Result<Records, ReadError> {
         let token = self.token();
         let target = ReadTarget::Offset(offset);
         let request = ReadRequest { token, partition: id, target, bytes_max: 1 << 20 };
@@ -238,7 +356,6 @@ impl World {
             EngineEvent::ReadDone { token: done, result } if *done == token => Some(result.clone()),
             _ => None,
         })
-        .unwrap()
     }
 
     pub fn offsets(&self, id: PartitionId) -> PartitionOffsets {
@@ -285,12 +402,12 @@ impl World {
         self.run();
     }
 
-    fn token(&mut self) -> Token {
+    pub fn token(&mut self) -> Token {
         self.next_token += 1;
         Token(self.next_token)
     }
 
-    fn finish(&mut self, token: Token) {
+    pub fn finish(&mut self, token: Token) {
         self.until(|event| match event {
             EngineEvent::Done { token: done, result } if *done == token => Some(result.clone()),
             _ => None,
@@ -308,17 +425,13 @@ impl World {
                 self.events.clear();
                 return sought(&event).unwrap();
             }
-            self.now.monotonic.0 += 100_000_000;
-            for engine in &mut self.engines {
-                engine.set_now(self.now);
-                engine.on_deadline();
-            }
+            self.pass(100);
         }
         panic!("the event never came: {:?}", self.events);
     }
 
     /// Performs effects until there are none.
-    fn run(&mut self) {
+    pub fn run(&mut self) {
         loop {
             let mut is_quiet = true;
             for at in 0..self.engines.len() {
@@ -326,12 +439,20 @@ impl World {
                 self.engines[at].finish_batch();
                 for effect in self.engines[at].take_effects() {
                     is_quiet = false;
+                    if (self.hold)(&effect) {
+                        self.held.push((at, effect));
+                        continue;
+                    }
                     if let Some(event) = self.perform(at, effect) {
                         self.engines[at].on_disk(event);
                     }
                 }
                 self.engines[at].invariants();
-                self.events.extend(self.engines[at].take_events());
+                let events = self.engines[at].take_events();
+                for event in &events {
+                    self.note(event);
+                }
+                self.events.extend(events);
             }
             if is_quiet {
                 return;
@@ -339,35 +460,60 @@ impl World {
         }
     }
 
+    fn note(&mut self, event: &EngineEvent) {
+        match event {
+            EngineEvent::Appended { token, result } => {
+                self.appended.entry(*token).or_default().push(result.clone());
+            }
+            EngineEvent::Done { token, result } => {
+                self.done.entry(*token).or_default().push(result.clone());
+            }
+            EngineEvent::DirectoryFailed { dir, .. } => self.failed_directories.push(*dir),
+            _ => {}
+        }
+    }
+
     fn perform(&mut self, at: usize, effect: DiskEffect) -> Option<DiskEvent> {
         let op = effect.op;
         let result = match effect.request {
-            DiskOp::Bind { file, path, .. } => {
-                self.files.insert((at, file), path);
+            DiskOp::Bind { file, dir, path } => {
+                self.files.insert((at, file), (usize::from(dir.0), path));
                 return None;
             }
             DiskOp::Unbind { .. } => return None,
             DiskOp::Write { file, position, data, durable, .. } => {
-                let path = self.files[&(at, file)].clone();
-                let mut position = position;
-                for part in data {
-                    assert_eq!(part.as_ptr() as usize % 4096, 0, "direct writes are aligned");
-                    assert_eq!(part.len() % 4096, 0);
-                    self.fs.write(&path, position, &part).unwrap();
-                    position += part.len() as u64;
-                }
-                if durable {
-                    self.fs.sync(&path).unwrap();
-                }
-                Ok(DiskOutput::Written)
+                let (disk, path) = self.files[&(at, file)].clone();
+                self.write(disk, &path, position, &data, durable)
             }
             DiskOp::Read { file, position, mut block, length, .. } => {
-                let path = self.files[&(at, file)].clone();
-                let read = self.fs.read(&path, position, &mut block[..length]).unwrap();
+                let (disk, path) = self.files[&(at, file)].clone();
+                let read = self.disks[disk].read(&path, position, &mut block[..length]).unwrap();
                 Ok(DiskOutput::Read { block, length: read })
             }
-            DiskOp::Job(job) => execute(&self.fs, &job).map(DiskOutput::Done),
+            DiskOp::Job(job) => {
+                execute(&self.disks[usize::from(job.dir.0)], &job).map(DiskOutput::Done)
+            }
         };
         Some(DiskEvent { op, result })
+    }
+
+    fn write(
+        &self,
+        disk: usize,
+        path: &Path,
+        mut position: u64,
+        data: &[Bytes],
+        durable: bool,
+    ) -> Result<DiskOutput, FileSystemError> {
+        for part in data {
+            assert_eq!(part.as_ptr() as usize % 4096, 0, "direct writes are aligned");
+            assert_eq!(part.len() % 4096, 0);
+            self.disks[disk].write(path, position, part)?;
+            position += part.len() as u64;
+        }
+        if durable {
+            self.disks[disk].sync(path)?;
+        }
+        Ok(DiskOutput::Written)
     }
 }

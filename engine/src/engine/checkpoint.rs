@@ -103,6 +103,11 @@ impl Checkpoint {
         self.wanted
     }
 
+    /// Whether somebody waits for a run that has not begun.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.is_idle() && self.retry_ms.is_none() && self.wanted > self.begun
+    }
+
     /// Whether the run with this number, or a later one, is durable.
     pub(super) fn has_ended(&self, run: u64) -> bool {
         self.ended >= run

@@ -1,0 +1,519 @@
+//! Full disks, dead disks, slow disks, and what a review of the engine found: every accepted append is
+//! answered exactly once, and nothing waits for ever.
+
+mod world;
+
+use engine::PartitionId;
+use engine::disk::{DirId, DiskClass, DiskEffect, DiskOp, Step};
+use engine::request::{AppendError, LifecycleError};
+use protocol::{LeaderEpoch, Offset};
+use world::{Batch, World};
+
+fn is_checkpoint_sync(effect: &DiskEffect) -> bool {
+    let DiskOp::Job(job) = &effect.request else { return false };
+    job.steps.iter().any(|step| matches!(step, Step::Rename { to, .. } if to.ends_with("state")))
+}
+
+/// Fills journal files with another partition's batches until `rotations` more happened.
+fn rotate(world: &mut World, filler: PartitionId, rotations: u64) {
+    let until = world.engine().journal_metrics().rotations + rotations;
+    for _ in 0..10_000 {
+        if world.engine().journal_metrics().rotations >= until {
+            return;
+        }
+        world.append(filler, &Batch::sized(60_000));
+    }
+    panic!("the journal does not rotate: {:?}", world.engine().journal_metrics());
+}
+
+#[test]
+fn more_large_batches_than_direct_writes_allowed_are_all_answered() {
+    // The ninth partition's run lost its place in the list of those that wait.
+    let mut world = World::new();
+    let partitions: Vec<_> = (0..20).map(|at| world.create(&format!("bulk-{at}"))).collect();
+    for partition in &partitions {
+        world.append(*partition, &Batch::of(1));
+    }
+    world.settle(2);
+    let tokens: Vec<_> = partitions
+        .iter()
+        .map(|partition| world.submit(*partition, &Batch::sized(400_000)))
+        .collect();
+    world.run();
+    for token in tokens {
+        world.settle(1);
+        assert!(world.answer(token).is_some_and(|answer| answer.is_ok()));
+    }
+}
+
+#[test]
+fn an_idle_shard_writes_one_empty_group_and_then_nothing() {
+    let mut world = World::new();
+    let partition = world.create("idle-0");
+    world.append(partition, &Batch::of(1));
+    world.settle(150);
+    let before = world.engine().journal_metrics().groups;
+    world.settle(300);
+    assert_eq!(world.engine().journal_metrics().groups, before);
+}
+
+#[test]
+fn batches_larger_than_a_chunk_leave_no_memory_behind() {
+    // Each took several chunks and one place in the list of what can be taken back.
+    let mut world = World::new();
+    world.config.batch_bytes_max = 4 << 20;
+    let partition = world.create("large-0");
+    for _ in 0..50 {
+        world.append(partition, &Batch::sized(3_000_000));
+    }
+    assert!(world.engine().tail_bytes() <= world.tail_bytes_max + (4 << 20));
+    assert_eq!(world.read_all(partition).len(), 50);
+}
+
+#[test]
+fn a_full_disk_refuses_appends_serves_reads_and_resumes() {
+    let mut world = World::new();
+    let partition = world.create("full-0");
+    let mut count = 0;
+    for _ in 0..20 {
+        world.append(partition, &Batch::sized(30_000));
+        count += 1;
+    }
+    world.disks[0].is_full.set(true);
+    let mut refused = 0;
+    for _ in 0..200 {
+        match world.try_append(partition, &Batch::sized(30_000)) {
+            Ok(_) => count += 1,
+            Err(error) => {
+                assert_eq!(error, AppendError::NoSpace);
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 100, "{refused}");
+    assert_eq!(world.read_all(partition).len(), count);
+    assert!(world.failed_directories.is_empty(), "a full disk is no broken disk");
+    world.settle(30);
+    world.disks[0].is_full.set(false);
+    for _ in 0..20 {
+        world.append(partition, &Batch::sized(30_000));
+        count += 1;
+    }
+    world.crash();
+    assert_eq!(world.read_all(partition).len(), count);
+}
+
+#[test]
+fn a_roll_on_a_full_disk_is_undone_and_no_checkpoint_waits_for_it() {
+    // The segment that could not be created was the place that a checkpoint waited for.
+    let mut world = World::new();
+    world.config.segment_bytes = 1 << 20;
+    let partition = world.create("roll-0");
+    let other = world.create("other-0");
+    world.append(other, &Batch::of(1));
+    let mut count = 0;
+    while world.engine().get(partition).is_none_or(|found| found.end.position < 900_000) {
+        world.append(partition, &Batch::sized(100_000));
+        count += 1;
+    }
+    world.disks[0].is_full.set(true);
+    world.hold = |effect| {
+        matches!(&effect.request, DiskOp::Job(job)
+            if job.steps.iter().any(|step| matches!(step, Step::Allocate { .. })))
+    };
+    let token = world.submit(partition, &Batch::sized(200_000));
+    world.settle(120);
+    assert!(world.held() > 0 && world.answer(token).is_none());
+    world.let_go();
+    assert_eq!(world.answer(token), Some(Err(AppendError::NoSpace)));
+    world.settle(20);
+    let result = world.try_append(partition, &Batch::sized(200_000));
+    assert_eq!(result.unwrap_err(), AppendError::NoSpace);
+    world.disks[0].is_full.set(false);
+    rotate(&mut world, other, 9);
+    world.append(partition, &Batch::sized(200_000));
+    count += 1;
+    assert_eq!(world.read_all(partition).len(), count);
+    world.crash();
+    assert_eq!(world.read_all(partition).len(), count);
+}
+
+#[test]
+fn journal_files_that_found_no_space_are_made_when_there_is_some() {
+    let mut world = World::new();
+    let partition = world.create("late-0");
+    world.append(partition, &Batch::of(1));
+    world.hold = |effect| {
+        matches!(&effect.request, DiskOp::Job(job)
+            if job.steps.iter().any(|step| matches!(step, Step::Prewrite { .. })))
+    };
+    world.crash();
+    world.disks[0].is_full.set(true);
+    world.let_go();
+    world.settle(5);
+    world.disks[0].is_full.set(false);
+    world.settle(30);
+    rotate(&mut world, partition, 6);
+}
+
+#[test]
+fn a_dead_journal_answers_everybody_once() {
+    let mut world = World::new();
+    let partition = world.create("dead-0");
+    let other = world.create("dead-1");
+    world.append(partition, &Batch::of(1));
+    world.append(other, &Batch::sized(300_000));
+    world.disks[0].is_dead.set(true);
+    let mut tokens: Vec<_> = (0..5).map(|_| world.submit(partition, &Batch::of(1))).collect();
+    tokens.extend((0..3).map(|_| world.submit(other, &Batch::sized(400_000))));
+    let (trim, delete) = (world.token(), world.token());
+    world.engine_mut().delete_records(trim, partition, Offset(1));
+    world.engine_mut().delete(delete, other);
+    world.run();
+    tokens.push(world.submit(partition, &Batch::of(1)));
+    world.settle(20);
+    for token in tokens {
+        let answer = world.answer(token).expect("answered");
+        assert!(matches!(answer, Err(AppendError::Unavailable | AppendError::NotOwner)));
+    }
+    for token in [trim, delete] {
+        assert_eq!(world.answer_of(token), Some(Err(LifecycleError::Unavailable)));
+    }
+    let (_, create) = world.submit_create("new-0", DirId(0));
+    let stop = world.token();
+    world.engine_mut().shut_down(stop);
+    world.settle(5);
+    for token in [create, stop] {
+        assert_eq!(world.answer_of(token), Some(Err(LifecycleError::Unavailable)));
+    }
+    assert_eq!(world.failed_directories, [DirId(0)]);
+}
+
+#[test]
+fn a_dead_directory_leaves_the_others_alone() {
+    let mut world = World::with_directories(2);
+    let lost: Vec<_> = (0..10).map(|at| world.create_in(&format!("lost-{at}"), DirId(1))).collect();
+    let kept = world.create_in("kept-0", DirId(0));
+    for partition in &lost {
+        for _ in 0..4 {
+            world.append(*partition, &Batch::sized(300_000));
+        }
+    }
+    world.append(kept, &Batch::of(1));
+    world.hold = |effect| matches!(&effect.request, DiskOp::Write { class: DiskClass::Bypass, .. });
+    let tokens: Vec<_> =
+        lost.iter().map(|partition| world.submit(*partition, &Batch::sized(300_000))).collect();
+    let delete = world.token();
+    world.run();
+    assert_eq!(world.held(), 8, "direct writes are in flight");
+    world.engine_mut().delete(delete, lost[0]);
+    world.disks[1].is_dead.set(true);
+    world.let_go();
+    world.settle(3);
+    for token in tokens {
+        assert!(world.answer(token).expect("answered").is_err());
+    }
+    assert_eq!(world.answer_of(delete), Some(Err(LifecycleError::Unavailable)));
+    assert_eq!(world.failed_directories, [DirId(1)]);
+    let result = world.try_append(lost[1], &Batch::of(1));
+    assert_eq!(result.unwrap_err(), AppendError::Unavailable);
+    // Direct writes and checkpoints of the other directory go on: no place of theirs was lost.
+    for _ in 0..20 {
+        world.append(kept, &Batch::sized(400_000));
+    }
+    rotate(&mut world, kept, 9);
+    world.append(kept, &Batch::of(1));
+}
+
+#[test]
+fn a_checkpoint_that_fails_in_one_directory_takes_only_that_one_offline() {
+    let mut world = World::with_directories(2);
+    let lost = world.create_in("lost-0", DirId(1));
+    let kept = world.create_in("kept-0", DirId(0));
+    world.append(kept, &Batch::of(1));
+    for _ in 0..10 {
+        world.append(lost, &Batch::sized(50_000));
+    }
+    world.hold = |effect| {
+        matches!(&effect.request, DiskOp::Job(job) if job.dir == DirId(1)
+            && job.steps.iter().all(|step| matches!(step, Step::Sync(_) | Step::SyncFileSystem)))
+    };
+    world.settle(120);
+    assert!(world.held() > 0, "a checkpoint syncs the second directory");
+    world.disks[1].is_dead.set(true);
+    world.let_go();
+    world.settle(2);
+    assert_eq!(world.failed_directories, [DirId(1)]);
+    rotate(&mut world, kept, 9);
+}
+
+#[test]
+fn deleted_records_that_were_written_directly_raise_no_suspicion() {
+    // Their segments were gone while the journal still pointed to runs in them.
+    let mut world = World::new();
+    world.config.segment_bytes = 1 << 20;
+    let partition = world.create("bulk-0");
+    world.append(partition, &Batch::sized(10_000));
+    world.crash();
+    for _ in 0..12 {
+        world.append(partition, &Batch::sized(400_000));
+    }
+    world.delete_records(partition, Offset(12));
+    world.settle(15);
+    world.crash();
+    assert_eq!(world.offsets(partition).log_start, Offset(12));
+    assert_eq!(world.read_all(partition).len(), 1);
+    let directory = world.root().join("bulk-0");
+    let logs = std::fs::read_dir(directory).unwrap().filter(|entry| {
+        entry.as_ref().unwrap().path().extension().is_some_and(|extension| extension == "log")
+    });
+    assert!(logs.count() <= 2, "deleted segments do not come back");
+    world.append(partition, &Batch::of(1));
+    world.crash();
+    assert_eq!(world.read_all(partition).len(), 2);
+}
+
+#[test]
+fn the_last_segment_of_an_idle_partition_is_deleted_in_time() {
+    // The log start was durable before the segment was complete, and nobody came back for it.
+    let mut world = World::new();
+    world.config.retention_ms = Some(5_000);
+    let partition = world.create("old-0");
+    for _ in 0..20 {
+        world.append(partition, &Batch::sized(30_000));
+    }
+    world.hold = |effect| matches!(&effect.request, DiskOp::Job(_));
+    world.settle(70);
+    assert!(world.held() > 0, "the segment is being completed");
+    world.let_go();
+    world.settle(5);
+    assert_eq!(world.offsets(partition).log_start, Offset(20));
+    assert!(!world.root().join("old-0/00000000000000000000.log").exists());
+    world.append(partition, &Batch::of(1));
+    world.crash();
+    assert_eq!(world.offsets(partition).log_start, Offset(20));
+    assert_eq!(world.read_all(partition).len(), 1);
+}
+
+#[test]
+fn a_segment_goes_only_below_a_log_start_that_is_durable() {
+    let mut world = World::new();
+    world.config.segment_bytes = 1 << 20;
+    let partition = world.create("trim-0");
+    for _ in 0..60 {
+        world.append(partition, &Batch::sized(50_000));
+    }
+    world.delete_records(partition, Offset(10));
+    // The second move is not written when the first is acknowledged.
+    let (first, second) = (world.token(), world.token());
+    world.hold = |effect| matches!(&effect.request, DiskOp::Write { durable: true, .. });
+    world.engine_mut().delete_records(first, partition, Offset(25));
+    world.run();
+    world.engine_mut().delete_records(second, partition, Offset(55));
+    world.run();
+    assert_eq!(world.held(), 1);
+    world.let_held_go();
+    assert_eq!(world.held(), 1, "the second move is not written yet");
+    world.hold = |_| false;
+    world.crash();
+    assert_eq!(world.offsets(partition).log_start, Offset(25));
+    assert_eq!(world.read_all(partition).len(), 35);
+}
+
+#[test]
+fn a_slot_that_was_given_away_during_a_checkpoint_belongs_to_the_new_partition() {
+    // The run waited for the new partition to reach the old one's log end.
+    let mut world = World::new();
+    let filler = world.create("filler-0");
+    let old = world.create("old-0");
+    for _ in 0..5 {
+        world.append(old, &Batch::of(1));
+        world.append(filler, &Batch::sized(10_000));
+    }
+    world.hold =
+        |effect| matches!(&effect.request, DiskOp::Write { class: DiskClass::WriteBehind, .. });
+    world.settle(120);
+    assert!(world.held() > 0, "a checkpoint is on its way");
+    world.delete(old);
+    let new = world.create("new-0");
+    world.append(new, &Batch::of(1));
+    world.let_go();
+    rotate(&mut world, filler, 9);
+    world.crash();
+    assert_eq!(world.read_all(new).len(), 1);
+}
+
+#[test]
+fn a_block_that_filled_up_during_a_checkpoint_is_still_logged_again() {
+    // Its first bytes stood in a journal file that was freed, its last ones in a newer file, and the
+    // block itself not on disk.
+    let mut world = World::new();
+    let filler = world.create("filler-0");
+    world.append(filler, &Batch::of(1));
+    let partition = world.create("block-0");
+    world.append(partition, &Batch::sized(2_000));
+    world.hold = is_checkpoint_sync;
+    rotate(&mut world, filler, 1);
+    world.settle(2);
+    assert!(world.held() > 0, "a checkpoint is on its way");
+    world.append(partition, &Batch::sized(3_000));
+    world.let_held_go();
+    world.settle(4);
+    world.hold = |_| false;
+    world.crash();
+    assert_eq!(world.read_all(partition).len(), 2);
+}
+
+#[test]
+fn a_journal_that_is_full_while_its_checkpoint_is_slow_goes_on_afterwards() {
+    // Appends filled the last file, and the checkpoint found no room for the rows that free one.
+    let mut world = World::new();
+    let partitions: Vec<_> = (0..50).map(|at| world.create(&format!("many-{at}"))).collect();
+    for partition in &partitions {
+        world.append(*partition, &Batch::of(1));
+    }
+    world.hold = is_checkpoint_sync;
+    let mut tokens = Vec::new();
+    for round in 0..3_000usize {
+        tokens.push(world.submit(partitions[round % 50], &Batch::sized(50_000)));
+        if round % 10 == 0 {
+            world.run();
+        }
+    }
+    world.settle(3);
+    let waiting = tokens.iter().filter(|token| world.answer(**token).is_none()).count();
+    assert!(waiting > 0, "the journal is full: {:?}", world.engine().journal_metrics());
+    world.let_go();
+    world.settle(100);
+    for token in &tokens {
+        assert!(world.answer(*token).expect("answered").is_ok());
+    }
+    world.crash();
+    let found: usize = partitions.iter().map(|partition| world.read_all(*partition).len()).sum();
+    assert_eq!(found, 3_050);
+}
+
+#[test]
+fn an_epoch_begins_where_the_log_ended_even_if_that_was_not_journaled() {
+    let mut world = World::new();
+    let partition = world.create("epoch-0");
+    world.append(partition, &Batch::of(3));
+    world.hold = |effect| matches!(&effect.request, DiskOp::Write { durable: true, .. });
+    world.submit(partition, &Batch::of(1));
+    world.run();
+    // This one waits behind the group in flight, and its epoch is the old one.
+    world.submit(partition, &Batch::of(2));
+    world.engine_mut().begin_epoch(partition, LeaderEpoch(4));
+    world.submit(partition, &Batch::of(1));
+    world.let_go();
+    let live = world.engine().get(partition).unwrap().epochs.clone();
+    assert_eq!(live.pairs(), [(LeaderEpoch(0), Offset(0)), (LeaderEpoch(4), Offset(6))]);
+    world.crash();
+    let found = world.engine().get(partition).unwrap();
+    assert_eq!(found.epochs, live);
+    assert_eq!(found.leader_epoch, LeaderEpoch(4));
+    assert_eq!(world.read_all(partition).len(), 4);
+}
+
+#[test]
+fn a_delete_during_a_release_answers_both() {
+    let mut world = World::new();
+    let partition = world.create("going-0");
+    world.append(partition, &Batch::sized(10_000));
+    world.hold = |effect| matches!(&effect.request, DiskOp::Job(_));
+    let (release, delete, again) = (world.token(), world.token(), world.token());
+    world.engine_mut().release(release, partition);
+    world.run();
+    world.engine_mut().delete(delete, partition);
+    world.engine_mut().delete(again, partition);
+    world.run();
+    world.let_go();
+    world.settle(3);
+    assert_eq!(world.answer_of(release), Some(Err(LifecycleError::NotOwner)));
+    assert_eq!(world.answer_of(delete), Some(Ok(())));
+    assert_eq!(world.answer_of(again), Some(Err(LifecycleError::NotOwner)));
+    world.stop();
+}
+
+#[test]
+fn a_journal_that_lost_its_opening_makes_its_partitions_suspect_and_empties_none() {
+    let mut world = World::new();
+    let partition = world.create("suspect-0");
+    for _ in 0..3 {
+        world.append(partition, &Batch::sized(5_000));
+    }
+    world.crash();
+    world.settle(5);
+    let journal = world.root().join("journal/0");
+    for entry in std::fs::read_dir(journal).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "journal") {
+            // The header of the first group.
+            let mut bytes = std::fs::read(&path).unwrap();
+            bytes[17] ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+        }
+    }
+    world.may_be_suspect = true;
+    world.crash();
+    let result = world.try_append(partition, &Batch::of(1));
+    assert_eq!(result.unwrap_err(), AppendError::Unavailable);
+    let log = world.root().join("suspect-0/00000000000000000000.log");
+    assert!(std::fs::metadata(log).unwrap().len() >= 15_000, "what is there stays there");
+    world.crash();
+    assert!(world.try_append(partition, &Batch::of(1)).is_err(), "until the loss is accepted");
+}
+
+#[test]
+fn lost_producer_state_is_rebuilt_from_the_log() {
+    let mut world = World::new();
+    world.config.segment_bytes = 1 << 20;
+    let partition = world.create("rebuild-0");
+    let plain = Batch::of(1);
+    let batches: Vec<Batch> =
+        (0..40).map(|at| Batch::sized(60_000).by_producer(7, 2, at)).collect();
+    for batch in &batches {
+        world.append(partition, batch);
+    }
+    world.stop();
+    std::fs::remove_file(world.root().join("journal/0/state")).unwrap();
+    world.hold = |effect| matches!(&effect.request, DiskOp::Read { .. });
+    world.crash();
+    assert_eq!(world.engine().partitions_without_producers(), 1);
+    let refused = world.submit(partition, &batches[39]);
+    let accepted = world.submit(partition, &plain);
+    world.settle(2);
+    assert_eq!(world.answer(refused), Some(Err(AppendError::ProducersUnknown)));
+    assert!(world.answer(accepted).is_some_and(|answer| answer.is_ok()));
+    world.let_go();
+    world.settle(5);
+    assert_eq!(world.engine().partitions_without_producers(), 0);
+    assert_eq!(world.append(partition, &batches[39]).base, Offset(39), "known again");
+    assert!(world.try_append(partition, &batches[10]).is_err(), "out of order");
+    let next = Batch::of(1).by_producer(7, 2, 40);
+    assert_eq!(world.append(partition, &next).base, Offset(41));
+    // And saved: the next start knows at once.
+    world.settle(120);
+    world.crash();
+    assert_eq!(world.engine().partitions_without_producers(), 0);
+    assert_eq!(world.append(partition, &next).base, Offset(41));
+}
+
+#[test]
+fn unknown_producers_stay_unknown_through_checkpoints() {
+    let mut world = World::new();
+    let partition = world.create("unknown-0");
+    let batch = Batch::sized(30_000).by_producer(7, 0, 0);
+    world.append(partition, &batch);
+    world.stop();
+    std::fs::remove_file(world.root().join("journal/0/state")).unwrap();
+    world.hold = |effect| matches!(&effect.request, DiskOp::Read { .. });
+    world.crash();
+    world.append(partition, &Batch::of(1));
+    world.settle(120);
+    world.crash();
+    assert_eq!(world.engine().partitions_without_producers(), 1, "nobody looked at the log yet");
+    world.let_go();
+    world.settle(3);
+    assert_eq!(world.append(partition, &batch).base, Offset(0));
+}

@@ -129,6 +129,8 @@ pub struct Engine {
     checkpoint: Checkpoint,
     reads: Reads,
     retention_due_ms: u64,
+    /// When segments that are due are looked for next.
+    retention_check_due_ms: u64,
     shutdown: Shutdown,
     /// Partitions whose files an orderly end could not complete.
     incomplete: BTreeSet<Slot>,
@@ -184,6 +186,8 @@ impl Engine {
             checkpoint: Checkpoint::default(),
             reads: Reads::default(),
             retention_due_ms: 0,
+            retention_check_due_ms: now.monotonic.0 / 1_000_000
+                + start.config.retention_check_ms.min(crate::limits::RETENTION_FIRST_MS),
             shutdown: Shutdown::default(),
             incomplete: BTreeSet::new(),
             releasing: Vec::new(),
@@ -251,7 +255,7 @@ impl Engine {
             !self.waiting.is_empty() || self.is_short_of_memory || self.reads_are_stuck();
         let memory = is_waiting.then(|| self.now_ms() + 1);
         let is_due = self.producer_rebuild_is_due() || self.checkpoint.is_wanted();
-        let due = is_due.then(|| self.now_ms());
+        let due = (is_due && !self.journal.has_failed()).then(|| self.now_ms());
         let statement = self.journal.statement_deadline();
         [retention, statement, self.checkpoint.retry_ms(), memory, due].into_iter().flatten().min()
     }

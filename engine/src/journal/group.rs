@@ -224,3 +224,6 @@ fn decode_content(data: &Bytes, head: &[u8]) -> Option<GroupContent> {
     });
     Some(GroupContent::Sound(with_bodies.collect()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,3 +63,6 @@ impl EpochHistory {
         after.checked_sub(1).map(|at| self.starts[at].0)
     }
 }
+
+#[cfg(test)]
+mod tests;

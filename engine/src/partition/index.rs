@@ -216,3 +216,6 @@ pub fn build_files(
     }
     fs.sync_dir(directory)
 }
+
+#[cfg(test)]
+mod tests;

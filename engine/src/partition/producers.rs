@@ -142,3 +142,6 @@ impl ProducerTable {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -373,3 +373,6 @@ impl<N> Journal<N> {
             .expect("one file is always active")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -209,3 +209,6 @@ impl Segment {
         self.state == SegmentState::Finished
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -229,3 +229,6 @@ impl Tail {
 fn index(bytes: u64) -> usize {
     usize::try_from(bytes).expect("a chunk is far smaller than the address space")
 }
+
+#[cfg(test)]
+mod tests;

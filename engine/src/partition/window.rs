@@ -192,3 +192,6 @@ pub fn search(window: &Window, search: &Search, index: &mut SegmentIndex) -> Fou
         None => Found::Nothing,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,4 +68,7 @@ pub struct EngineConfig {
     pub tail_bytes_max: usize,
     /// Producers silent this long are forgotten (`producer.id.expiration.ms`).
     pub producer_expiration_ms: i64,
+    /// Segments that are due are looked for this often (`log.retention.check.interval.ms`), first after
+    /// this time or `RETENTION_FIRST_MS`, whichever is less.
+    pub retention_check_ms: u64,
 }

@@ -108,8 +108,12 @@ pub const CHECKPOINT_FILE_SYNCS_MAX: usize = 16;
 /// 8,192 would be a millisecond each time.
 pub const CHECKPOINT_TARGETS_A_BATCH: usize = 64;
 
-/// Retention and rolling by time are looked at this often.
+/// What is due by the clock (producers to forget, index files to load, segments to finish) is looked at
+/// this often.
 pub const RETENTION_INTERVAL_MS: u64 = 1_000;
+/// Retention looks for segments that are due at the latest this long after the start, as Kafka does: a
+/// client that writes records with old timestamps can read them until then.
+pub const RETENTION_FIRST_MS: u64 = 30_000;
 
 /// Index files that retention has read with each tick: more would hold up the helper thread, 8,192
 /// partitions are through in four minutes.

@@ -190,6 +190,7 @@ impl World {
             journal_file_bytes: 16 << 20,
             tail_bytes_max: self.tail_bytes_max,
             producer_expiration_ms: 86_400_000,
+            retention_check_ms: 1_000,
         };
         let start = EngineStart { config, journal, partitions };
         self.engines.push(Engine::new(start, Arena::new(ARENA_BYTES).unwrap(), self.now));

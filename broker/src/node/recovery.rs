@@ -319,15 +319,20 @@ fn shard_plans(
     metadata_partition: Option<RecoveredPartition>,
     start: &Start,
 ) -> Vec<ShardPlanned> {
-    let expiration = start.metadata.broker_config_value("producer.id.expiration.ms");
-    let producer_expiration_ms =
-        expiration.and_then(|value| value.parse().ok()).unwrap_or(86_400_000);
+    let property = |name: &str| start.metadata.broker_config_value(name);
+    let producer_expiration_ms = property("producer.id.expiration.ms")
+        .and_then(|value| value.parse().ok())
+        .unwrap_or(86_400_000);
+    let retention_check_ms = property("log.retention.check.interval.ms")
+        .and_then(|value| value.parse().ok())
+        .unwrap_or(300_000);
     let config = |shard: u32, dir: usize, limits: &ShardLimits| EngineConfig {
         journal_dir: DirId(u16::try_from(dir).expect("log directories are bounded")),
         shard,
         journal_file_bytes: limits.journal_file_bytes,
         tail_bytes_max: limits.tail_bytes_max,
         producer_expiration_ms,
+        retention_check_ms,
     };
     assert!(owned.len() == plan.data_shards.len(), "one list for each data shard");
     let data = (0..).zip(owned).map(|(shard, partitions)| ShardPlanned {

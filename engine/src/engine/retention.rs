@@ -15,6 +15,10 @@ impl Engine {
     pub(super) fn apply_retention(&mut self) {
         let slots: Vec<Slot> = self.by_id.values().copied().collect();
         let mut loads = INDEX_LOADS_A_TICK;
+        let is_due = self.retention_check_due_ms <= self.now_ms();
+        if is_due {
+            self.retention_check_due_ms = self.now_ms() + self.config.retention_check_ms;
+        }
         let expire_before = self.now.wall.0 - self.config.producer_expiration_ms;
         for slot in slots {
             let Some(partition) = self.partition_mut(slot) else { continue };
@@ -25,7 +29,9 @@ impl Engine {
             if loads > 0 && self.load_oldest_timestamp(slot) {
                 loads -= 1;
             }
-            self.apply_retention_to(slot);
+            if is_due {
+                self.apply_retention_to(slot);
+            }
             self.advance_segments(slot);
         }
     }

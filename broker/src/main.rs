@@ -1,2 +1,9 @@
-//! The `corelane` binary.
-fn main() {}
+//! The `corelane` binary: the command line, of which starting a node is one command.
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -30,7 +30,7 @@ const ERROR_CODE_ALLOWED: [(&str, &str); 6] = [
     ("protocol/", "defines them"),
     ("broker/src/error_code.rs", "the one mapping from domain errors"),
     ("broker/src/handlers", "put the mapped code into the response"),
-    ("broker/src/client", "the command line reads codes in answers"),
+    ("broker/src/cli", "the command line reads codes in answers"),
     ("broker/tests/", "tests read codes in answers"),
     ("simulation/", "simulated clients read codes in answers"),
 ];

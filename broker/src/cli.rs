@@ -1,0 +1,223 @@
+//! The command line: `corelane [serve]`, and the tools around a node.
+//!
+//! | module | job |
+//! |---|---|
+//! | `serve` | starts a node and says how to try it |
+//! | `topic`, `partition` | what there is, and changing it |
+//! | `produce`, `consume` | records in, records out |
+//! | `inspect`, `verify` | the files of a data directory |
+//! | `doctor` | the machine and the node: what should be mended |
+//! | `client` | a blocking Kafka client |
+//! | `admin_http` | the admin address of a node |
+//! | `records`, `times` | records and times as people read them |
+//! | `stored_files`, `segment_walk`, `stored_indexes`, `journal_walk` | files of a data directory, read |
+//! | `output`, `progress`, `confirm`, `failure` | what is printed, asked, and how a command ends |
+//! | `limits` | every bound, with its arithmetic |
+
+mod admin_http;
+mod client;
+mod confirm;
+mod consume;
+mod doctor;
+mod failure;
+mod inspect;
+mod journal_walk;
+mod limits;
+mod output;
+mod partition;
+mod produce;
+mod progress;
+mod records;
+mod segment_walk;
+mod serve;
+mod stored_files;
+mod stored_indexes;
+mod times;
+mod topic;
+mod verify;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+use output::{Format, Output};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "corelane",
+    version,
+    about = "An event-streaming broker that speaks Kafka's protocol; what it acknowledges is on stable storage.",
+    max_term_width = 100,
+    override_usage = "corelane [serve] [OPTIONS]\n       corelane <COMMAND> [OPTIONS]",
+    after_help = "Without a command, `corelane` starts a node (`corelane serve`).
+
+First steps:
+  corelane                                        start a node: data in ./corelane-data
+  corelane topic create orders                    in another terminal
+  echo 'hello' | corelane produce --topic orders
+  corelane consume --topic orders
+
+Each command explains itself: corelane help COMMAND"
+)]
+struct CommandLine {
+    /// Print for people, or for programs: one JSON value, or one a line.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    format: Format,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Starts a node (the default).
+    Serve(Box<serve::ServeArgs>),
+    /// Creates, lists, describes, configures and deletes topics.
+    #[command(subcommand)]
+    Topic(topic::TopicCommand),
+    /// Shows and changes which core and disk each partition lives on.
+    #[command(subcommand)]
+    Partition(partition::PartitionCommand),
+    /// Writes records to a topic.
+    Produce(Box<produce::ProduceArgs>),
+    /// Reads records of a topic.
+    Consume(Box<consume::ConsumeArgs>),
+    /// Shows what is in a data directory or one of its files.
+    Inspect(inspect::InspectArgs),
+    /// Checks every file of a stopped node's data directories.
+    Verify(verify::VerifyArgs),
+    /// Checks the machine, the data directory and the node.
+    Doctor(doctor::DoctorArgs),
+}
+
+/// The whole program.
+pub(crate) fn main() -> ExitCode {
+    let arguments = with_default_command(std::env::args_os().collect());
+    // Prints what is wrong, or the help that was asked for, and ends the process with 2 or 0.
+    let line = CommandLine::parse_from(arguments);
+    match run(&line) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(line: &CommandLine) -> Result<(), Failure> {
+    let mut output = Output::new(line.format);
+    let result = match &line.command {
+        Command::Serve(args) => args.run(&mut output),
+        Command::Topic(command) => command.run(&mut output),
+        Command::Partition(command) => command.run(&mut output),
+        Command::Produce(args) => args.run(&mut output),
+        Command::Consume(args) => args.run(&mut output),
+        Command::Inspect(args) => args.run(&mut output),
+        Command::Verify(args) => args.run(&mut output),
+        Command::Doctor(args) => args.run(&mut output),
+    };
+    // What was printed before a failure belongs before its sentence.
+    output.flush().and(result)
+}
+
+/// `corelane` and `corelane --shards 2` mean `corelane serve …`.
+fn with_default_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let mut at = 1;
+    while let Some(argument) = arguments.get(at).and_then(|argument| argument.to_str()) {
+        match argument {
+            "--format" => at += 2,
+            _ if argument.starts_with("--format=") => at += 1,
+            _ => break,
+        }
+    }
+    let next = arguments.get(at).map(|argument| argument.to_string_lossy().into_owned());
+    let is_serve = match next.as_deref() {
+        None => true,
+        Some("-h" | "--help" | "-V" | "--version") => false,
+        Some(argument) => argument.starts_with('-'),
+    };
+    if is_serve {
+        arguments.insert(at.min(arguments.len()), OsString::from("serve"));
+    }
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use clap::{CommandFactory, Parser};
+
+    use super::{Command, CommandLine, Format, with_default_command};
+
+    /// Below target/, on a disk like that of real data; gone when dropped.
+    pub(super) fn directory() -> tempfile::TempDir {
+        let program = std::env::current_exe().expect("tests are a program below target/");
+        tempfile::tempdir_in(program.parent().expect("it is in a directory")).unwrap()
+    }
+
+    fn arguments(line: &str) -> Vec<OsString> {
+        with_default_command(line.split_whitespace().map(OsString::from).collect())
+    }
+
+    fn parsed(line: &str) -> Result<CommandLine, clap::Error> {
+        CommandLine::try_parse_from(arguments(line))
+    }
+
+    #[test]
+    fn the_description_of_the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn a_node_is_started_where_no_command_is_given() {
+        for line in [
+            "corelane",
+            "corelane --shards 2 --data-dir /tmp/a --data-dir /tmp/b",
+            "corelane --format json --shards 2",
+            "corelane serve --listen 0.0.0.0:9092 --advertise host:9092",
+            "corelane --format=json",
+        ] {
+            assert!(matches!(parsed(line).unwrap().command, Command::Serve(_)), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_documented_line_is_understood() {
+        for line in [
+            "corelane topic create orders --partitions 12 --config retention.ms=86400000 --if-not-exists",
+            "corelane --format json topic list",
+            "corelane topic list --format json -b host:1",
+            "corelane topic describe",
+            "corelane topic config orders --set retention.ms=1 --delete segment.ms",
+            "corelane topic delete orders --yes",
+            "corelane partition list orders",
+            "corelane partition move orders 3 --shard 1",
+            "corelane produce --topic t --key k --value v --header a=b --acks 0 --compression lz4",
+            "corelane produce --topic t --key-separator : --timestamp -1h",
+            "corelane consume --topic t --from -1h --count 3 --follow --output key-value",
+            "corelane consume --topic t --partition 1 --partition 2 --from time:2026-01-01T00:00:00Z",
+            "corelane inspect corelane-data",
+            "corelane verify corelane-data --accept-loss --yes",
+            "corelane doctor --data-dir x",
+        ] {
+            parsed(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+        assert_eq!(parsed("corelane --format json topic list").unwrap().format, Format::Json);
+    }
+
+    #[test]
+    fn senseless_lines_are_refused_with_exit_code_2() {
+        for line in [
+            "corelane frobnicate",
+            "corelane --no-such-flag",
+            "corelane topic create",
+            "corelane topic create a --partitions 0",
+            "corelane produce --topic t --acks 2",
+            "corelane consume --topic t --from yesterday",
+            "corelane serve --memory lots",
+            "corelane partition move t -1 --shard 0",
+        ] {
+            assert_eq!(parsed(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+}

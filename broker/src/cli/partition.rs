@@ -1,0 +1,205 @@
+//! `corelane partition`: which core and disk each partition lives on, and why; moving one.
+//!
+//! Kafka's protocol knows no cores: this is asked on the node's admin address.
+
+use clap::{Args, Subcommand};
+use serde::{Deserialize, Serialize};
+use tuning::ByteCount;
+
+use super::admin_http::{AdminArgs, encoded};
+use super::failure::Failure;
+use super::output::{Output, Table};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PartitionCommand {
+    /// Lists partitions with their core, disk and size, and why they live there.
+    List(ListArgs),
+    /// Moves a partition to another shard (core) of the node.
+    Move(MoveArgs),
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  corelane partition list
+  corelane partition list orders")]
+pub(crate) struct ListArgs {
+    /// Only this topic.
+    topic: Option<String>,
+
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  corelane partition move orders 3 --shard 1
+\nClients notice nothing but a short pause: no record is lost or reordered.")]
+pub(crate) struct MoveArgs {
+    /// The partition's topic.
+    topic: String,
+
+    /// The partition's number.
+    #[arg(value_parser = clap::value_parser!(i32).range(0..))]
+    partition: i32,
+
+    /// The shard that shall own it; `corelane partition list` shows them.
+    #[arg(long, value_name = "N")]
+    shard: u16,
+
+    /// The log directory that shall hold it.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<String>,
+
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+/// The answer to `GET /v1/partitions`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Placement {
+    #[serde(default)]
+    pub(crate) node_id: i32,
+    #[serde(default)]
+    pub(crate) data_shards: u16,
+    pub(crate) partitions: Vec<PlacedPartition>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct PlacedPartition {
+    pub(crate) topic: String,
+    pub(crate) partition: i32,
+    pub(crate) shard: u16,
+    #[serde(default)]
+    pub(crate) core: Option<u32>,
+    #[serde(default)]
+    pub(crate) directory: String,
+    #[serde(default)]
+    pub(crate) bytes: u64,
+    #[serde(default)]
+    pub(crate) log_start: Option<i64>,
+    #[serde(default)]
+    pub(crate) high_watermark: Option<i64>,
+    #[serde(default)]
+    pub(crate) log_end: Option<i64>,
+    #[serde(default)]
+    pub(crate) leader_epoch: Option<i32>,
+    #[serde(default)]
+    pub(crate) durability: String,
+    #[serde(default)]
+    pub(crate) state: String,
+    #[serde(default)]
+    pub(crate) why: String,
+}
+
+/// The answer to a move.
+#[derive(Debug, Deserialize, Serialize)]
+struct Moved {
+    topic: String,
+    partition: i32,
+    from: Place,
+    to: Place,
+}
+
+#[derive(Debug, Deserialize, PartialEq, Serialize)]
+struct Place {
+    shard: u16,
+    #[serde(default)]
+    directory: String,
+}
+
+impl PartitionCommand {
+    pub(crate) fn run(&self, output: &mut Output) -> Result<(), Failure> {
+        match self {
+            Self::List(args) => args.run(output),
+            Self::Move(args) => args.run(output),
+        }
+    }
+}
+
+impl ListArgs {
+    fn run(&self, output: &mut Output) -> Result<(), Failure> {
+        let path = match &self.topic {
+            Some(topic) => format!("/v1/partitions?topic={}", encoded(topic)),
+            None => "/v1/partitions".to_owned(),
+        };
+        let mut placement: Placement = self.admin.get(&path)?.value()?;
+        placement.partitions.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+        if output.is_json() {
+            return output.json(&placement);
+        }
+        let mut table = Table::new(&[
+            "TOPIC",
+            "PARTITION",
+            "SHARD",
+            "CORE",
+            "SIZE",
+            "DIRECTORY",
+            "STATE",
+            "WHY",
+        ]);
+        for partition in placement.partitions {
+            let state = match partition.durability.as_str() {
+                "memory" => format!("{}, memory", partition.state),
+                _ => partition.state.clone(),
+            };
+            table.push(vec![
+                partition.topic,
+                partition.partition.to_string(),
+                partition.shard.to_string(),
+                partition.core.map_or_else(|| "–".to_owned(), |core| core.to_string()),
+                ByteCount(partition.bytes).to_string(),
+                partition.directory,
+                state,
+                partition.why,
+            ]);
+        }
+        if table.is_empty() {
+            return output
+                .line("there are no partitions; create a topic with `corelane topic create NAME`");
+        }
+        output.table(&table)
+    }
+}
+
+impl MoveArgs {
+    fn run(&self, output: &mut Output) -> Result<(), Failure> {
+        let directory = self.dir.as_deref().map(|dir| format!("&dir={}", encoded(dir)));
+        let path = format!(
+            "/v1/partitions/{}/{}/move?shard={}{}",
+            encoded(&self.topic),
+            self.partition,
+            self.shard,
+            directory.unwrap_or_default()
+        );
+        let moved: Moved = self.admin.post(&path)?.value()?;
+        if output.is_json() {
+            return output.json(&moved);
+        }
+        let (topic, partition) = (&moved.topic, moved.partition);
+        let shard = moved.to.shard;
+        if moved.from == moved.to {
+            return output.line(format_args!("{topic}-{partition} lives on shard {shard} already"));
+        }
+        let directory = match moved.from.directory == moved.to.directory {
+            true => String::new(),
+            false => format!(", in {}", moved.to.directory),
+        };
+        let from = moved.from.shard;
+        output.line(format_args!(
+            "moved {topic}-{partition} from shard {from} to shard {shard}{directory}"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Placement;
+
+    #[test]
+    fn a_placement_needs_little_and_ignores_what_it_does_not_know() {
+        let text = r#"{"partitions":[{"topic":"t","partition":1,"shard":2,"core":null,"new":[1]}],"x":{}}"#;
+        let placement: Placement = serde_json::from_str(text).unwrap();
+        assert_eq!(placement.partitions[0].shard, 2);
+        assert_eq!(placement.partitions[0].core, None);
+    }
+}

@@ -1,0 +1,199 @@
+//! `corelane verify`: every file of a stopped node, and accepting what is lost.
+//!
+//! Recovery runs over the directories with its changes kept in memory; what it would serve is then read
+//! batch by batch. So this finds what a start would find, and bit rot besides.
+//!
+//! * `node_data`: the directories of one node, locked
+//! * `overlay`: their files, with changes in memory
+//! * `journals`, `state`, `partitions`, `indexes`: one kind of file each
+//! * `report`: what is damaged, and what it hurts
+//! * `accept_loss`: what goes, and bringing partitions back
+//! * `sound_end`: how far the batches of a suspect partition go on without a gap
+
+mod accept_loss;
+mod indexes;
+mod journals;
+mod node_data;
+mod overlay;
+mod partitions;
+mod report;
+mod sound_end;
+mod state;
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use engine::disk::{DirId, FileSystem};
+use engine::recovery::{LogDirectories, NodeRecovery, meta, recover};
+use protocol::Offset;
+
+use super::failure::Failure;
+use super::output::Output;
+use super::progress::Progress;
+use super::stored_files::{FileKind, file_error, open_for_reading, unreadable};
+use journals::JournalFacts;
+use node_data::NodeData;
+use report::Report;
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  corelane verify corelane-data
+  corelane verify /mnt/a /mnt/b                           (all data directories of a node together)
+  corelane verify corelane-data/orders-0                  (the segments of one partition)
+  corelane verify --accept-loss corelane-data             (says what is lost, asks, brings partitions back)
+\nThe node must be stopped. Exit code 1 where something is damaged. Nothing is changed without --accept-loss.")]
+pub(crate) struct VerifyArgs {
+    /// The data directories of one node; or a partition's directory, or a segment.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+
+    /// Accept what suspect partitions have lost: cut their logs to the sound end and serve them again.
+    #[arg(long)]
+    accept_loss: bool,
+
+    /// Do not ask.
+    #[arg(short, long, requires = "accept_loss")]
+    yes: bool,
+}
+
+impl VerifyArgs {
+    pub(crate) fn run(&self, output: &mut Output) -> Result<(), Failure> {
+        for path in &self.paths {
+            std::fs::metadata(path)
+                .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
+        }
+        let is_data = |path: &PathBuf| path.join(meta::FILE_NAME).exists();
+        if self.accept_loss {
+            if let Some(other) = self.paths.iter().find(|path| !is_data(path)) {
+                return Err(not_data(other));
+            }
+            return accept_loss::run(&self.paths, self.yes, output);
+        }
+        let (directories, files): (Vec<PathBuf>, Vec<PathBuf>) =
+            self.paths.iter().cloned().partition(is_data);
+        let progress =
+            Progress::new("checked", self.paths.iter().map(|path| bytes_below(path)).sum());
+        let mut report = Report { progress: Some(progress), ..Report::default() };
+        if !directories.is_empty() {
+            let data = NodeData::open(&directories, &mut report)?;
+            check_node(&data, &mut report)?;
+        }
+        for path in &files {
+            check_path(path, &mut report)?;
+        }
+        report.progress = None;
+        report.show(output)?;
+        if report.damages.is_empty() { Ok(()) } else { Err(Failure::said()) }
+    }
+}
+
+fn not_data(path: &Path) -> Failure {
+    Failure::usage(format!(
+        "{} is no data directory: it has no meta.properties; name the --data-dir of the node",
+        path.display()
+    ))
+}
+
+fn check_node(data: &NodeData, report: &mut Report) -> Result<(), Failure> {
+    let overlays = data.overlays()?;
+    let Some(first) = data.directories.first() else { return Ok(()) };
+    let salt = first.meta.salt;
+    let mut facts = JournalFacts::default();
+    for (directory, (_, fs)) in data.directories.iter().zip(&overlays) {
+        journals::check(&directory.path, fs, salt, &mut facts, report)?;
+    }
+    let dirs = overlays.iter().map(|(id, fs)| (*id, fs as &dyn FileSystem)).collect();
+    let recovery = recover_all(data, &LogDirectories { dirs, salt })?;
+    check_incarnation(data, &recovery, report);
+    for (id, path) in &recovery.unknown {
+        let whole = data.path_of(*id).join(path);
+        let hurts = format!("{}: the partition is not served", path.display());
+        report.damage(&whole, None, "partition.metadata is missing or damaged", hurts);
+    }
+    for (id, path) in &recovery.doomed {
+        report
+            .note(&data.path_of(*id).join(path), "a deleted partition, removed at the next start");
+    }
+    for partition in recovery.partitions.values() {
+        let id = partition.directory.dir;
+        if let Some((_, fs)) = overlays.iter().find(|(of, _)| *of == id) {
+            partitions::check(data.path_of(id), fs, partition, &facts, report);
+        }
+    }
+    Ok(())
+}
+
+fn recover_all(data: &NodeData, directories: &LogDirectories<'_>) -> Result<NodeRecovery, Failure> {
+    recover(directories).map_err(|error| {
+        Failure::failed(format!(
+            "{}: recovery stops: {}; the device may have failed: see dmesg",
+            data.path_of(error.dir).display(),
+            file_error(&error.error)
+        ))
+    })
+}
+
+/// The counter of starts must not be behind a journal's, or a start would reuse a number.
+fn check_incarnation(data: &NodeData, recovery: &NodeRecovery, report: &mut Report) {
+    let newest = data.directories.iter().map(|directory| directory.meta.incarnation).max();
+    if newest.unwrap_or(0) < recovery.incarnation_max
+        && let Some(first) = data.directories.first()
+    {
+        report.damage(
+            &first.path.join(meta::FILE_NAME),
+            None,
+            format!(
+                "corelane.incarnation is {}, but a journal was written by start number {}",
+                first.meta.incarnation, recovery.incarnation_max
+            ),
+            "nothing yet; set it to the larger number before the node starts",
+        );
+    }
+}
+
+/// A partition's directory, or one file of it: what its files alone tell.
+fn check_path(path: &Path, report: &mut Report) -> Result<(), Failure> {
+    let (directory, only) = match FileKind::of(path) {
+        _ if path.is_dir() => (path.to_owned(), None),
+        FileKind::Segment { base }
+        | FileKind::OffsetIndex { base }
+        | FileKind::TimeIndex { base } => {
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            (parent.unwrap_or(Path::new(".")).to_owned(), Some(Offset(base)))
+        }
+        _ => return Err(not_data(path)),
+    };
+    let fs = open_for_reading(&directory)?;
+    let entries = fs.entries(Path::new("")).map_err(|error| unreadable(&directory, &error))?;
+    let base = |name: &Path| match FileKind::of(name) {
+        FileKind::Segment { base } => Some(Offset(base)),
+        _ => None,
+    };
+    let mut bases: Vec<Offset> = entries.iter().filter_map(|entry| base(&entry.name)).collect();
+    bases.retain(|base| only.is_none_or(|only| only == *base));
+    bases.sort_unstable();
+    if bases.is_empty() {
+        return Err(not_data(path));
+    }
+    partitions::check_files(&directory, &fs, Path::new(""), &bases, report);
+    Ok(())
+}
+
+/// For progress: what lies below a path. What cannot be read counts nothing.
+fn bytes_below(path: &Path) -> u64 {
+    let Ok(stat) = std::fs::symlink_metadata(path) else { return 0 };
+    if !stat.is_dir() {
+        return stat.len();
+    }
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    entries.map(|entry| bytes_below(&entry.path())).sum()
+}
+
+/// The file system of one directory among several.
+fn of_directory<F>(file_systems: &[(DirId, F)], id: DirId) -> &F {
+    let found = file_systems.iter().find(|(of, _)| *of == id);
+    &found.expect("recovery names only directories that it was given").1
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,352 @@
+//! `corelane verify --accept-loss`: what suspect partitions have lost is said, asked about, written down,
+//! and given up; the partitions take records again.
+//!
+//! In this order, so that a crash at any point leaves partitions that are suspect still, never ones that
+//! lost something silently:
+//!
+//! 1. recovery, as at a node's start
+//! 2. logs are cut to their sound end; a note in each partition's directory makes the node's next start
+//!    raise the leader epoch
+//! 3. the loss is appended to `accepted-losses.log`
+//! 4. a new incarnation of a journal states every partition; the damaged one counts no more
+//! 5. the marks of suspicion are removed
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use engine::PartitionId;
+use engine::disk::job::read_file;
+use engine::disk::real::RealFileSystem;
+use engine::disk::{DirId, FileSystem, FileSystemError};
+use engine::journal::writer::{JournalFileName, JournalIdentity};
+use engine::limits::INDEX_INTERVAL_BYTES;
+use engine::partition::epochs::EpochHistory;
+use engine::partition::index::{build_files, segment_path};
+use engine::partition::producers::ProducerTable;
+use engine::recovery::materialise::SUSPECT_FILE;
+use engine::recovery::{
+    ActiveSegment, LogDirectories, NodeRecovery, RecoveredPartition, Suspicion, open_shard,
+    state_file,
+};
+use protocol::Offset;
+use serde::Serialize;
+
+use super::journals::{self, JournalFacts};
+use super::node_data::NodeData;
+use super::report::Report;
+use super::sound_end::{self, SoundEnd};
+use super::{of_directory, partitions, recover_all};
+use crate::cli::confirm::confirm;
+use crate::cli::failure::Failure;
+use crate::cli::output::{Colour, Output};
+use crate::cli::stored_files::{ACCEPT_LOSS_FILE, ACCEPTED_LOSSES_FILE, unreadable};
+use crate::cli::times;
+
+/// What goes, of one partition.
+#[derive(Clone, Debug, Serialize)]
+struct Loss {
+    #[serde(skip)]
+    id: PartitionId,
+    #[serde(skip)]
+    directory: DirId,
+    partition: String,
+    topic_id: String,
+    reason: String,
+    /// The log starts here from now on, where its beginning is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_start: Option<i64>,
+    /// The log ends here from now on.
+    log_end: i64,
+    /// The log reached at least this far; `None` where that is not known.
+    reached: Option<i64>,
+    /// Segments that are removed.
+    removed_segments: Vec<i64>,
+}
+
+impl Loss {
+    fn sentence(&self) -> String {
+        let end = self.log_end;
+        let lost = match (self.log_start, self.reached.filter(|reached| *reached > end)) {
+            (Some(start), _) => format!("everything before offset {start} is given up"),
+            (None, Some(reached)) => format!("offsets {end} to {} are given up", reached - 1),
+            (None, None) => format!("whatever was acknowledged from offset {end} on is given up"),
+        };
+        let removed = match self.removed_segments.len() {
+            0 => String::new(),
+            count => format!(", {count} segment file(s) behind it are removed"),
+        };
+        format!("{}: {lost}{removed} ({})", self.partition, self.reason)
+    }
+}
+
+pub(super) fn run(paths: &[PathBuf], yes: bool, output: &mut Output) -> Result<(), Failure> {
+    let mut report = Report::default();
+    let data = NodeData::open(paths, &mut report)?;
+    if data.directories.len() < paths.len() {
+        let damage = report.damages.first().map_or("meta.properties is damaged", |d| &d.what);
+        return Err(Failure::failed(damage));
+    }
+    let losses = foresee(&data, &mut report)?;
+    if losses.is_empty() {
+        if output.is_json() {
+            return output.json(&serde_json::json!({ "accepted": [] }));
+        }
+        return output.line("no partition is suspect: there is no loss to accept");
+    }
+    if !output.is_json() {
+        for loss in &losses {
+            let mark = output.coloured(Colour::Red, "lost");
+            output.line(format_args!("{mark}  {}", loss.sentence()))?;
+        }
+        output.flush()?;
+    }
+    if !yes {
+        confirm("accept these losses for good?")?;
+    }
+    let accepted = accept(&data, &losses)?;
+    if output.is_json() {
+        return output.json(&serde_json::json!({ "accepted": accepted }));
+    }
+    output.line(format_args!(
+        "accepted, and written to {ACCEPTED_LOSSES_FILE}; {} partition(s) take records again when the node starts",
+        accepted.len()
+    ))
+}
+
+/// What would be lost, found without changing anything.
+fn foresee(data: &NodeData, report: &mut Report) -> Result<Vec<Loss>, Failure> {
+    let overlays = data.overlays()?;
+    let salt = data.directories[0].meta.salt;
+    let mut facts = JournalFacts::default();
+    for (directory, (_, fs)) in data.directories.iter().zip(&overlays) {
+        journals::check(&directory.path, fs, salt, &mut facts, report)?;
+    }
+    let dirs = overlays.iter().map(|(id, fs)| (*id, fs as &dyn FileSystem)).collect();
+    let recovery = recover_all(data, &LogDirectories { dirs, salt })?;
+    let mut losses = Vec::new();
+    for partition in recovery.partitions.values() {
+        let Some(suspicion) = &partition.suspicion else { continue };
+        let fs = of_directory(&overlays, partition.directory.dir);
+        let sound = sound_end::find(fs, partition)?;
+        let (log_start, reached) = match suspicion {
+            Suspicion::Missing { acknowledged, found } if acknowledged < found => {
+                (Some(*found), None)
+            }
+            Suspicion::Missing { acknowledged, .. } => (None, Some(*acknowledged)),
+            _ => (None, None),
+        };
+        losses.push(Loss {
+            id: partition.id,
+            directory: partition.directory.dir,
+            partition: partition.directory.path.display().to_string(),
+            topic_id: partition.id.topic_id.to_string(),
+            reason: partitions::describe(suspicion),
+            log_start: log_start.map(|start| start.0),
+            log_end: sound.end.offset.0,
+            reached: facts.ends.get(&partition.id).copied().max(reached).map(|end| end.0),
+            removed_segments: sound.dropped.iter().map(|base| base.0).collect(),
+        });
+    }
+    Ok(losses)
+}
+
+fn accept(data: &NodeData, losses: &[Loss]) -> Result<Vec<Loss>, Failure> {
+    let file_systems = data.real()?;
+    let salt = data.directories[0].meta.salt;
+    let dirs = file_systems.iter().map(|(id, fs)| (*id, fs as &dyn FileSystem)).collect();
+    let mut recovery = recover_all(data, &LogDirectories { dirs, salt })?;
+    let failed = |what: &str, error: &FileSystemError| unreadable(Path::new(what), error);
+    for loss in losses {
+        let fs = of_directory(&file_systems, loss.directory);
+        let Some(partition) = recovery.partitions.get_mut(&loss.id) else { continue };
+        let sound = sound_end::find(fs, partition)?;
+        cut(fs, partition, sound)?;
+        leave_note(fs, loss, partition).map_err(|error| failed(&loss.partition, &error))?;
+    }
+    for directory in &data.directories {
+        let of_it = losses.iter().filter(|loss| loss.directory == directory.id);
+        write_down(&directory.path, of_it)?;
+    }
+    open_new_incarnation(data, &file_systems, &recovery, losses)?;
+    for loss in losses {
+        let fs = of_directory(&file_systems, loss.directory);
+        let directory = Path::new(&loss.partition);
+        let removed =
+            fs.remove_file(&directory.join(SUSPECT_FILE)).and_then(|()| fs.sync_dir(directory));
+        removed.map_err(|error| failed(&loss.partition, &error))?;
+    }
+    Ok(losses.to_vec())
+}
+
+/// The log ends at its sound end, in its files and in what is said of it.
+fn cut(
+    fs: &RealFileSystem,
+    partition: &mut RecoveredPartition,
+    sound: SoundEnd,
+) -> Result<(), Failure> {
+    let directory = partition.directory.path.clone();
+    let path = segment_path(&directory, sound.end.segment, "log");
+    cut_files(fs, &directory, &sound).map_err(|error| unreadable(&path, &error))?;
+    let end = sound.end;
+    let has_file = match fs.length(&path) {
+        Ok(_) => true,
+        Err(FileSystemError::NotFound) => false,
+        Err(error) => return Err(unreadable(&path, &error)),
+    };
+    partition.last_block = Bytes::from(sound_end::last_block(fs, partition, end)?);
+    partition.active = has_file.then(|| ActiveSegment {
+        base: end.segment,
+        length: end.position,
+        allocated: end.position,
+        index: partition.active.take().map(|active| active.index).unwrap_or_default(),
+        is_complete: true,
+    });
+    partition.finished = sound.finished;
+    partition.end = end;
+    partition.log_start = partition.log_start.min(end.offset);
+    let kept = partition.epochs.pairs().iter().copied().filter(|(_, start)| *start < end.offset);
+    let mut epochs = EpochHistory::from_pairs(kept.collect()).unwrap_or_default();
+    for (epoch, start) in sound.epochs {
+        epochs.begin(epoch, start);
+    }
+    partition.epochs = epochs;
+    partition.leader_epoch = partition.leader_epoch.max(sound.leader_epoch.unwrap_or_default());
+    partition.producers = producers_below(&partition.producers, end.offset);
+    partition.suspicion = None;
+    Ok(())
+}
+
+fn cut_files(
+    fs: &RealFileSystem,
+    directory: &Path,
+    sound: &SoundEnd,
+) -> Result<(), FileSystemError> {
+    for base in &sound.dropped {
+        for extension in ["log", "index", "timeindex"] {
+            fs.remove_file(&segment_path(directory, *base, extension))?;
+        }
+    }
+    let last = (sound.end.segment, sound.end.position);
+    for (base, length) in sound.finished.iter().copied().chain([last]) {
+        let path = segment_path(directory, base, "log");
+        match fs.length(&path) {
+            // A log that ends with its first segment's name has no file yet.
+            Err(FileSystemError::NotFound) => continue,
+            Err(error) => return Err(error),
+            Ok(now) if now == length && base != last.0 => continue,
+            Ok(_) => {}
+        }
+        fs.set_length(&path, length)?;
+        fs.sync(&path)?;
+        build_files(fs, directory, base.0, INDEX_INTERVAL_BYTES)?;
+    }
+    fs.sync_dir(directory)
+}
+
+/// A producer's batches that are gone must not be taken for duplicates when they come again.
+fn producers_below(producers: &ProducerTable, end: Offset) -> ProducerTable {
+    let mut kept = ProducerTable::default();
+    for (id, producer) in producers.iter() {
+        let mut producer = producer.clone();
+        producer.batches.retain(|batch| batch.next <= end);
+        if !producer.batches.is_empty() {
+            kept.insert(*id, producer);
+        }
+    }
+    kept
+}
+
+/// For the node's next start, which raises the leader epoch: what comes now must not share an epoch with
+/// what is gone.
+fn leave_note(
+    fs: &RealFileSystem,
+    loss: &Loss,
+    partition: &RecoveredPartition,
+) -> Result<(), FileSystemError> {
+    let directory = &partition.directory.path;
+    let path = directory.join(ACCEPT_LOSS_FILE);
+    let text = format!(
+        "version: 1\ntopic_id: {}\npartition: {}\nlog_end: {}\n",
+        loss.topic_id, loss.id.partition, partition.end.offset
+    );
+    fs.write_file(&path, text.as_bytes())?;
+    fs.sync(&path)?;
+    fs.sync_dir(directory)
+}
+
+fn write_down<'a>(root: &Path, losses: impl Iterator<Item = &'a Loss>) -> Result<(), Failure> {
+    let path = root.join(ACCEPTED_LOSSES_FILE);
+    let now = times::shown(times::now_ms());
+    let lines: String = losses.map(|loss| format!("{now} {}\n", loss.sentence())).collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let append = || {
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&path)?;
+        file.write_all(lines.as_bytes())?;
+        file.sync_all()?;
+        std::fs::File::open(root)?.sync_all()
+    };
+    append().map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
+}
+
+/// One journal states every partition of the node; recovery takes the newest word on each.
+fn open_new_incarnation(
+    data: &NodeData,
+    file_systems: &[(DirId, RealFileSystem)],
+    recovery: &NodeRecovery,
+    losses: &[Loss],
+) -> Result<(), Failure> {
+    let newest = data.directories.iter().map(|directory| directory.meta.incarnation);
+    let incarnation = newest.fold(recovery.incarnation_max, u64::max) + 1;
+    for directory in &data.directories {
+        let mut meta = directory.meta.clone();
+        meta.incarnation = incarnation;
+        let fs = of_directory(file_systems, directory.id);
+        meta.write(fs).map_err(|error| unreadable(&directory.path, &error))?;
+        forget_producers(fs, recovery, directory.id, losses)
+            .map_err(|error| unreadable(&directory.path, &error))?;
+    }
+    let first = &data.directories[0];
+    let here = recovery.journal_files.iter().filter(|(dir, ..)| *dir == first.id);
+    let shard = here.clone().map(|(_, name, _)| name.shard).min().unwrap_or(0);
+    let numbers = here.filter(|(_, name, _)| name.shard == shard).map(|(_, name, _)| name.number);
+    let number = numbers.max().map_or(0, |number| number + 1);
+    let identity = JournalIdentity { shard, incarnation, salt: first.meta.salt };
+    let partitions: Vec<RecoveredPartition> = recovery.partitions.values().cloned().collect();
+    let fs = of_directory(file_systems, first.id);
+    open_shard(fs, identity, &partitions, number)
+        .map_err(|error| unreadable(&first.path.join("journal"), &error))?;
+    Ok(())
+}
+
+/// Saved states of the partitions that lost something may know of batches that are gone.
+fn forget_producers(
+    fs: &RealFileSystem,
+    recovery: &NodeRecovery,
+    directory: DirId,
+    losses: &[Loss],
+) -> Result<(), FileSystemError> {
+    let of_it = recovery.journal_files.iter().filter(|(dir, ..)| *dir == directory);
+    let mut shards: Vec<u32> = of_it.map(|(_, name, _)| name.shard).collect();
+    shards.sort_unstable();
+    shards.dedup();
+    for shard in shards {
+        let path = state_file::path(shard);
+        let Some(file) = read_file(fs, &path, state_file::FILE_BYTES_MAX)? else { continue };
+        let states: BTreeMap<PartitionId, state_file::SavedState> = state_file::decode(file);
+        let kept: Vec<Bytes> = states
+            .iter()
+            .filter(|(id, _)| losses.iter().all(|loss| loss.id != **id))
+            .map(|(id, state)| state_file::encode_section(*id, state))
+            .collect();
+        let temporary = path.with_extension("new");
+        fs.write_file(&temporary, &state_file::encode_sections(kept.iter()))?;
+        fs.sync(&temporary)?;
+        fs.rename(&temporary, &path)?;
+        fs.sync_dir(&JournalFileName::directory(shard))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,297 @@
+//! Verify and accept-loss over a data directory that is made with the engine's own writers.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use engine::PartitionId;
+use engine::config::LogConfig;
+use engine::disk::real::{DataAccess, RealFileSystem};
+use engine::disk::{DirId, FileSystem};
+use engine::journal::entry::{Entry, EntryKind};
+use engine::journal::group::{self, GroupHeader, JournalSalt};
+use engine::journal::writer::JournalIdentity;
+use engine::partition::PartitionDirectory;
+use engine::partition::epochs::EpochHistory;
+use engine::partition::index::build_files;
+use engine::partition::position::LogPosition;
+use engine::partition::producers::ProducerTable;
+use engine::recovery::meta::{FORMAT_VERSION, MetaProperties};
+use engine::recovery::{
+    ActiveSegment, LogDirectories, OpenedJournal, RecoveredPartition, identity, open_shard, recover,
+};
+use protocol::{LeaderEpoch, Offset, PartitionIndex, TopicId};
+use runtime::memory::Arena;
+use tempfile::TempDir;
+
+use super::accept_loss;
+use super::check_node;
+use super::node_data::NodeData;
+use super::report::Report;
+use crate::cli::output::{Format, Output};
+use crate::cli::segment_walk::tests::batch;
+
+const SALT: JournalSalt = JournalSalt(0x5a17);
+const ID: PartitionId = PartitionId { topic_id: TopicId([7; 16]), partition: PartitionIndex(0) };
+
+/// A node's data: `orders-0` with segments at 0 (finished, offsets 0 to 39) and 40 (offsets 40 to 49),
+/// and two records, 50 and 51, that only the journal has.
+struct World {
+    directory: TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let directory = crate::cli::tests::directory();
+        let world = Self { directory };
+        let fs = world.fs();
+        let meta = MetaProperties {
+            cluster_id: "cluster".to_owned(),
+            node_id: 1,
+            directory_id: "directory".to_owned(),
+            format: FORMAT_VERSION,
+            incarnation: 1,
+            salt: SALT,
+        };
+        meta.write(&fs).unwrap();
+        let orders = Path::new("orders-0");
+        fs.create_dir(orders).unwrap();
+        fs.write_file(&orders.join(identity::FILE_NAME), &identity::encode(ID.topic_id)).unwrap();
+        let first: Vec<u8> = (0..10).flat_map(|at| batch(at * 4, 4, 0)).collect();
+        let second: Vec<u8> = (0..5).flat_map(|at| batch(40 + at * 2, 2, 0)).collect();
+        for (base, bytes) in [(0, &first), (40, &second)] {
+            std::fs::write(world.path(&segment(base, "log")), bytes).unwrap();
+            // An entry for nearly every batch.
+            build_files(&fs, orders, base, 600).unwrap();
+        }
+        let opened = world.open(&fs, first.len() as u64, &second);
+        world.journal(&opened, second.len() as u64);
+        world
+    }
+
+    fn fs(&self) -> RealFileSystem {
+        RealFileSystem::open(self.directory.path(), DataAccess::Buffered).unwrap()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn open(&self, fs: &RealFileSystem, first: u64, second: &[u8]) -> OpenedJournal {
+        let length = second.len() as u64;
+        let partition = RecoveredPartition {
+            id: ID,
+            directory: PartitionDirectory { dir: DirId(0), path: "orders-0".into() },
+            config: LogConfig::default(),
+            leader_epoch: LeaderEpoch(0),
+            epochs: EpochHistory::from_pairs(vec![(LeaderEpoch(0), Offset(0))]).unwrap(),
+            log_start: Offset(0),
+            end: LogPosition { offset: Offset(50), segment: Offset(40), position: length },
+            finished: vec![(Offset(0), first)],
+            active: Some(ActiveSegment {
+                base: Offset(40),
+                length,
+                allocated: length,
+                index: Default::default(),
+                is_complete: true,
+            }),
+            last_block: Bytes::copy_from_slice(&second[second.len() / 4096 * 4096..]),
+            producers: ProducerTable::default(),
+            producers_known: true,
+            suspicion: None,
+        };
+        let identity = JournalIdentity { shard: 0, incarnation: 1, salt: SALT };
+        open_shard(fs, identity, &[partition], 0).unwrap()
+    }
+
+    /// Two groups with a record each, and an empty one that says that they were acknowledged.
+    fn journal(&self, opened: &OpenedJournal, end: u64) {
+        let mut file = std::fs::read(self.path("journal/0/0.journal")).unwrap();
+        let arena = Arena::new(1 << 20).unwrap();
+        let mut at = usize::try_from(opened.opening.write_position).unwrap();
+        let mut previous_crc = opened.opening.previous_crc;
+        let mut position = end;
+        for number in 0..3u64 {
+            let body = if number < 2 { batch(50 + number as i64, 1, 0) } else { Vec::new() };
+            let entry = Entry {
+                base: Offset(50 + number as i64),
+                next: Offset(51 + number as i64),
+                segment: Offset(40),
+                position,
+                run_bytes: body.len() as u64,
+                body_bytes: u32::try_from(body.len()).unwrap(),
+                ..Entry::new(EntryKind::Append, ID)
+            };
+            let entries = if number < 2 { vec![entry] } else { Vec::new() };
+            let sequence = opened.opening.next_sequence + number;
+            let header = GroupHeader {
+                shard: 0,
+                incarnation: 1,
+                sequence,
+                acknowledged_end: sequence,
+                live_start: 0,
+                opening_end: opened.opening.next_sequence,
+                previous_crc,
+            };
+            let mut block = arena.allocate(8192).unwrap();
+            let bodies = [&body[..]];
+            let (length, crc) =
+                group::encode(&mut block, SALT, &header, &entries, bodies.into_iter());
+            file[at..at + length].copy_from_slice(&block[..length]);
+            at += length;
+            previous_crc = crc;
+            position += body.len() as u64;
+        }
+        std::fs::write(self.path("journal/0/0.journal"), file).unwrap();
+    }
+
+    fn verify(&self) -> Report {
+        let mut report = Report::default();
+        let paths = [self.directory.path().to_owned()];
+        let data = NodeData::open(&paths, &mut report).unwrap();
+        check_node(&data, &mut report).unwrap();
+        report
+    }
+
+    fn flip(&self, name: &str, at: usize) {
+        let mut bytes = std::fs::read(self.path(name)).unwrap();
+        bytes[at] ^= 0x10;
+        std::fs::write(self.path(name), bytes).unwrap();
+    }
+
+    fn length(&self, name: &str) -> usize {
+        usize::try_from(std::fs::metadata(self.path(name)).unwrap().len()).unwrap()
+    }
+
+    /// Verifies with one bit flipped, and flips it back.
+    fn verify_flipped(&self, name: &str, at: usize) -> Report {
+        self.flip(name, at);
+        let report = self.verify();
+        self.flip(name, at);
+        report
+    }
+
+    fn accept(&self) -> Result<(), crate::cli::failure::Failure> {
+        let paths = [self.directory.path().to_owned()];
+        accept_loss::run(&paths, true, &mut Output::new(Format::Json))
+    }
+
+    fn recovered(&self) -> RecoveredPartition {
+        let fs = self.fs();
+        let recovery = recover(&LogDirectories { dirs: vec![(DirId(0), &fs)], salt: SALT });
+        recovery.unwrap().partitions.remove(&ID).unwrap()
+    }
+}
+
+fn segment(base: i64, extension: &str) -> String {
+    format!("orders-0/{base:020}.{extension}")
+}
+
+#[test]
+fn sound_data_are_found_sound_and_left_as_they_are() {
+    let world = World::new();
+    let before = std::fs::read(world.path(&segment(40, "log"))).unwrap();
+    let report = world.verify();
+    assert_eq!((&report.damages, &report.notes), (&vec![], &vec![]));
+    assert_eq!((report.partitions, report.batches, report.records), (1, 17, 52));
+    assert_eq!(std::fs::read(world.path(&segment(40, "log"))).unwrap(), before);
+    assert_eq!(world.recovered().end.offset, Offset(52));
+}
+
+#[test]
+fn every_flipped_bit_of_a_segment_is_found_where_it_is() {
+    let world = World::new();
+    let name = segment(0, "log");
+    let batch_bytes = world.length(&name) / 10;
+    for at in (batch_bytes..2 * batch_bytes).step_by(3) {
+        let report = world.verify_flipped(&name, at);
+        let damage = report.damages.first().unwrap_or_else(|| panic!("byte {at}"));
+        assert_eq!(damage.file, world.path(&name), "byte {at}");
+        assert_eq!(damage.position, Some(batch_bytes as u64), "byte {at}: {damage:?}");
+        assert!(damage.hurts.contains("offsets 4 to"), "{damage:?}");
+    }
+    assert_eq!(world.verify().damages, []);
+}
+
+#[test]
+fn every_flipped_bit_of_an_index_is_found_and_hurts_no_record() {
+    let world = World::new();
+    for extension in ["index", "timeindex"] {
+        let name = segment(0, extension);
+        assert!(world.length(&name) > 20);
+        for at in 0..world.length(&name) {
+            let report = world.verify_flipped(&name, at);
+            assert_eq!(report.damages.len(), 1, "{name} byte {at}");
+            assert_eq!(report.damages[0].file, world.path(&name));
+            assert!(report.damages[0].hurts.contains("speed"));
+        }
+    }
+}
+
+#[test]
+fn small_files_are_checked_too() {
+    let world = World::new();
+    for (name, at) in [
+        ("journal/0/state", 0),
+        ("journal/0/state", 30),
+        ("meta.properties", 14),
+        ("orders-0/partition.metadata", 14),
+    ] {
+        let report = world.verify_flipped(name, at);
+        assert!(!report.damages.is_empty(), "{name} byte {at}");
+    }
+    std::fs::remove_file(world.path(&segment(0, "log"))).unwrap();
+    assert!(world.verify().damages.iter().any(|damage| damage.hurts.contains("offsets 0 to 39")));
+}
+
+#[test]
+fn a_damaged_journal_names_the_partition_and_accepting_the_loss_brings_it_back() {
+    let world = World::new();
+    let body = world_group_position(&world, 50) + 128 + 88 + 30;
+    world.flip("journal/0/0.journal", body);
+    let report = world.verify();
+    assert_eq!(report.damages.len(), 2, "{:?}", report.damages);
+    let journal = &report.damages[0];
+    assert_eq!(journal.file, world.path("journal/0/0.journal"));
+    assert_eq!(journal.position, Some(world_group_position(&world, 50) as u64));
+    assert!(journal.hurts.contains(&ID.topic_id.to_string()), "{journal:?}");
+    assert_eq!(report.damages[1].file, world.path("orders-0"));
+    assert!(report.damages[1].hurts.contains("offsets 50 to 51"), "{:?}", report.damages[1]);
+
+    world.accept().unwrap();
+    assert_eq!(world.verify().damages, []);
+    let recovered = world.recovered();
+    assert_eq!(recovered.suspicion, None);
+    assert_eq!(recovered.end.offset, Offset(50));
+    let note = std::fs::read_to_string(world.path("orders-0/accept-loss")).unwrap();
+    assert!(note.contains("log_end: 50\n") && note.contains("partition: 0\n"), "{note}");
+    let log = std::fs::read_to_string(world.path("accepted-losses.log")).unwrap();
+    assert!(log.contains("orders-0: offsets 50 to 51 are given up"), "{log}");
+    assert!(!world.path("orders-0/suspect").exists());
+    world.accept().unwrap();
+    let again = std::fs::read_to_string(world.path("accepted-losses.log")).unwrap();
+    assert_eq!(again, log, "there was nothing to accept");
+}
+
+#[test]
+fn segments_without_a_journal_keep_their_sound_batches() {
+    let world = World::new();
+    std::fs::remove_dir_all(world.path("journal")).unwrap();
+    world.flip(&segment(40, "log"), world.length(&segment(40, "log")) - 10);
+    assert!(world.verify().damages[0].what.contains("no journal speaks of them"));
+    world.accept().unwrap();
+    let recovered = world.recovered();
+    assert_eq!((recovered.end.offset, recovered.suspicion), (Offset(48), None));
+    assert_eq!(recovered.finished.len(), 1);
+    assert_eq!(world.verify().damages, []);
+}
+
+/// Where the group with this record begins in the journal.
+fn world_group_position(world: &World, offset: i64) -> usize {
+    let file = std::fs::read(world.path("journal/0/0.journal")).unwrap();
+    let found = file.chunks(4096).position(|block| {
+        block.starts_with(b"CLJG")
+            && block[128] == 1
+            && block[128 + 32..128 + 40] == offset.to_le_bytes()
+    });
+    found.unwrap() * 4096
+}

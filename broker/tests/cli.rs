@@ -1,0 +1,349 @@
+//! The command line against a real node: what the README's first page does, and what goes wrong.
+
+mod node;
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use node::Node;
+use protocol::partitioner::partition_for_key;
+use serde_json::Value;
+
+/// Runs `corelane` with these words, which may be given standard input.
+fn corelane(words: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_corelane"))
+        .args(words)
+        .env("CORELANE_DATA_DIR", "/nonexistent")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that does not read its input may have ended already.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+/// Standard output of a command that succeeds.
+fn succeeds(words: &[&str], input: &str) -> String {
+    let output = corelane(words, input);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words:?}: {error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Exit code and standard error of a command that fails.
+fn fails(words: &[&str]) -> (i32, String) {
+    let output = corelane(words, "");
+    assert!(!output.status.success(), "{words:?} succeeds");
+    let error = String::from_utf8(output.stderr).unwrap();
+    (output.status.code().unwrap(), error)
+}
+
+/// With the node's address and JSON.
+fn json(node: &Node, words: &[&str], input: &str) -> Value {
+    let bootstrap = node.bootstrap();
+    let mut all = words.to_vec();
+    all.extend(["--format", "json", "-b", &bootstrap]);
+    serde_json::from_str(&succeeds(&all, input)).unwrap()
+}
+
+/// With the node's address, as people see it.
+fn text(node: &Node, words: &[&str], input: &str) -> String {
+    let bootstrap = node.bootstrap();
+    let mut all = words.to_vec();
+    all.extend(["-b", &bootstrap]);
+    succeeds(&all, input)
+}
+
+fn consumed(node: &Node, words: &[&str]) -> Vec<Value> {
+    let mut all = vec!["consume"];
+    all.extend(words);
+    all.extend(["--output", "json"]);
+    text(node, &all, "").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn what_was_produced_is_consumed_again_after_a_kill() {
+    let mut node = Node::start();
+    assert_eq!(
+        text(&node, &["topic", "create", "orders"], ""),
+        "created topic orders with 1 partition\n"
+    );
+    let said = text(&node, &["produce", "--topic", "orders"], "one\ntwo\nthree\n");
+    assert!(said.starts_with("wrote 3 records to orders\n"), "{said}");
+    assert_eq!(text(&node, &["consume", "--topic", "orders"], ""), "one\ntwo\nthree\n");
+    node.kill();
+    node.launch();
+    assert_eq!(text(&node, &["consume", "--topic", "orders"], ""), "one\ntwo\nthree\n");
+    assert_eq!(
+        text(&node, &["produce", "--topic", "orders", "--value", "four"], ""),
+        "wrote 1 record to orders, partition 0, offset 3\n"
+    );
+}
+
+#[test]
+fn a_key_chooses_the_partition_that_javas_producer_chooses() {
+    let node = Node::start();
+    text(&node, &["topic", "create", "user-purchases", "--partitions", "12"], "");
+    for key in ["user-12345", "a", "", "ü"] {
+        let words = ["produce", "--topic", "user-purchases", "--key", key, "--value", key];
+        let written = json(&node, &words, "");
+        let partition = partition_for_key(key.as_bytes(), 12);
+        assert_eq!(written["partitions"][0]["partition"], partition, "{key}");
+        let partition = partition.to_string();
+        let records = consumed(&node, &["--topic", "user-purchases", "--partition", &partition]);
+        assert!(records.iter().any(|record| record["key"] == key), "{records:?}");
+    }
+    let lines = "k1:v1\nk2:v2:more\nk1:v3\n";
+    let words = ["produce", "--topic", "user-purchases", "--key-separator", ":"];
+    assert_eq!(json(&node, &words, lines)["records"], 3);
+    let words = ["consume", "--topic", "user-purchases", "--output", "key-value"];
+    let all = text(&node, &words, "");
+    assert!(all.contains("k2\tv2:more\n"), "{all}");
+    let (first, second) = (all.find("k1\tv1").unwrap(), all.find("k1\tv3").unwrap());
+    assert!(first < second, "records of a key keep their order");
+}
+
+#[test]
+fn every_codec_and_acknowledgement_gives_back_headers_and_times() {
+    let node = Node::start();
+    text(&node, &["topic", "create", "codecs"], "");
+    let mut expected = Vec::new();
+    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        for acks in ["0", "1", "all"] {
+            let value = format!("{codec} {acks}");
+            let words = [
+                "produce",
+                "--topic",
+                "codecs",
+                "--compression",
+                codec,
+                "--acks",
+                acks,
+                "--value",
+                &value,
+                "--header",
+                "source=shop",
+                "--header",
+                "empty=",
+                "--timestamp",
+                "2026-01-01T00:00:00Z",
+            ];
+            text(&node, &words, "");
+            expected.push(value);
+            // acks=0 says nothing: the next one waits for it in the same log, on another connection.
+            let count = expected.len().to_string();
+            let words = ["--topic", "codecs", "--follow", "--count", &count];
+            assert_eq!(consumed(&node, &words).len(), expected.len());
+        }
+    }
+    let records = consumed(&node, &["--topic", "codecs"]);
+    let values: Vec<&str> =
+        records.iter().map(|record| record["value"].as_str().unwrap()).collect();
+    assert_eq!(values, expected);
+    for record in &records {
+        assert_eq!(record["time"], "2026-01-01T00:00:00.000Z");
+        assert_eq!(record["key"], Value::Null);
+        assert_eq!(record["headers"][0]["key"], "source");
+        assert_eq!(record["headers"][0]["value"], "shop");
+        assert_eq!(record["headers"][1]["value"], "");
+    }
+}
+
+#[test]
+fn a_consumer_begins_where_it_is_told_to() {
+    let node = Node::start();
+    text(&node, &["topic", "create", "places"], "");
+    for (value, time) in [("a", "1000"), ("b", "2000"), ("c", "3000"), ("d", "4000")] {
+        let words = ["produce", "--topic", "places", "--value", value, "--timestamp", time];
+        text(&node, &words, "");
+    }
+    for (from, expected) in [
+        ("beginning", "a\nb\nc\nd\n"),
+        ("2", "c\nd\n"),
+        ("end", ""),
+        ("time:2500", "c\nd\n"),
+        ("time:1970-01-01T00:00:02Z", "b\nc\nd\n"),
+        ("-1h", ""),
+    ] {
+        let words = ["consume", "--topic", "places", "--from", from];
+        assert_eq!(text(&node, &words, ""), expected, "--from {from}");
+    }
+    let words = ["consume", "--topic", "places", "--from", "1", "--count", "2", "--follow"];
+    assert_eq!(text(&node, &words, ""), "b\nc\n");
+    let bootstrap = node.bootstrap();
+    let words = ["consume", "--topic", "places", "--from", "99", "-b", &bootstrap, "--follow"];
+    let (code, error) = fails(&words);
+    assert_eq!(code, 1);
+    assert!(error.contains("OFFSET_OUT_OF_RANGE") && error.contains("--from beginning"), "{error}");
+}
+
+#[test]
+fn topics_are_listed_described_configured_and_deleted() {
+    let node = Node::start();
+    let created = json(&node, &["topic", "create", "t", "-p", "3", "-c", "retention.ms=5000"], "");
+    assert_eq!((&created["partitions"], &created["created"]), (&3.into(), &true.into()));
+    let again = json(&node, &["topic", "create", "t", "--if-not-exists"], "");
+    assert_eq!(again["created"], false);
+    text(&node, &["produce", "--topic", "t", "--partition", "1", "--value", "x"], "");
+    let described = json(&node, &["topic", "describe", "t"], "");
+    let partition = &described["partitions"][1];
+    assert_eq!((&partition["log_start_offset"], &partition["end_offset"]), (&0.into(), &1.into()));
+    assert!(partition["bytes"].as_i64().unwrap() > 60, "{partition}");
+    assert_eq!(described["configs"][0]["name"], "retention.ms");
+    let shown = text(&node, &["topic", "describe", "t"], "");
+    assert!(shown.contains("set: retention.ms=5000"), "{shown}");
+    let words = ["topic", "config", "t", "--set", "segment.ms=7000", "--delete", "retention.ms"];
+    let settings = json(&node, &words, "");
+    assert_eq!(settings.as_array().unwrap().len(), 1);
+    assert_eq!(
+        (&settings[0]["name"], &settings[0]["value"]),
+        (&"segment.ms".into(), &"7000".into())
+    );
+    let all = json(&node, &["topic", "config", "t", "--all"], "");
+    assert!(all.as_array().unwrap().len() > 20);
+    let listed = json(&node, &["topic", "list"], "");
+    assert_eq!((&listed[0]["topic"], &listed[0]["partitions"]), (&"t".into(), &3.into()));
+    let (code, error) = fails(&["topic", "delete", "t", "-b", &node.bootstrap()]);
+    assert_eq!(code, 2, "nobody can answer: {error}");
+    text(&node, &["topic", "delete", "t", "--yes"], "");
+    assert_eq!(json(&node, &["topic", "list"], ""), Value::Array(Vec::new()));
+}
+
+#[test]
+fn a_partition_moves_to_another_shard_and_keeps_its_records() {
+    let node = Node::start();
+    text(&node, &["topic", "create", "lanes", "--partitions", "2"], "");
+    text(&node, &["produce", "--topic", "lanes", "--partition", "0"], "one\ntwo\n");
+    let admin = node.admin();
+    let list = |topic: &str| -> Value {
+        let words = ["partition", "list", topic, "--admin", &admin, "--format", "json"];
+        serde_json::from_str(&succeeds(&words, "")).unwrap()
+    };
+    let placed = list("lanes");
+    assert_eq!(placed["partitions"].as_array().unwrap().len(), 2);
+    let from = placed["partitions"][0]["shard"].as_u64().unwrap();
+    assert!(!placed["partitions"][0]["why"].as_str().unwrap().is_empty());
+    let to = (1 - from).to_string();
+    let words = ["partition", "move", "lanes", "0", "--shard", &to, "--admin", &admin];
+    let said = succeeds(&words, "");
+    assert!(said.contains(&format!("from shard {from} to shard {to}")), "{said}");
+    assert_eq!(list("lanes")["partitions"][0]["shard"], 1 - from);
+    assert_eq!(text(&node, &["consume", "--topic", "lanes"], ""), "one\ntwo\n");
+    text(&node, &["produce", "--topic", "lanes", "--partition", "0", "--value", "three"], "");
+    assert_eq!(text(&node, &["consume", "--topic", "lanes"], ""), "one\ntwo\nthree\n");
+    let words = ["partition", "move", "lanes", "7", "--shard", "0", "--admin", &admin];
+    assert_eq!(fails(&words).0, 1);
+}
+
+#[test]
+fn failures_are_one_sentence_that_says_what_to_do_next() {
+    let node = Node::start();
+    let bootstrap = node.bootstrap();
+    for (words, code, expected) in [
+        (vec!["topic", "list", "-b", "127.0.0.1:1"], 1, "start a node with `corelane`"),
+        (vec!["topic", "list", "-b", "nonsense"], 2, "try 127.0.0.1:9092"),
+        (vec!["topic", "describe", "none", "-b", &bootstrap], 1, "corelane topic list"),
+        (vec!["produce", "--topic", "none", "--value", "x", "-b", &bootstrap], 1, "topic create"),
+        (vec!["topic", "create", "a/b", "-b", &bootstrap], 1, "INVALID_TOPIC_EXCEPTION"),
+        (vec!["topic", "create", "x", "-c", "no.such=1", "-b", &bootstrap], 1, "no.such"),
+        (vec!["partition", "list", "--admin", "127.0.0.1:1"], 1, "--admin"),
+        (vec!["inspect", "/nonexistent/x"], 1, "No such file"),
+        (vec!["verify", env!("CARGO_TARGET_TMPDIR")], 2, "meta.properties"),
+    ] {
+        let (actual, error) = fails(&words);
+        assert_eq!(actual, code, "{words:?}: {error}");
+        assert!(error.contains(expected), "{words:?}: {error}");
+        assert_eq!(error.trim_end().lines().count(), 1, "{words:?}: {error}");
+    }
+}
+
+#[test]
+fn the_files_of_a_stopped_node_are_inspected_and_verified() {
+    let mut node = Node::start();
+    text(&node, &["topic", "create", "files"], "");
+    let lines: String = (0..5_000).map(|at| format!("line {at} {}\n", "x".repeat(200))).collect();
+    text(&node, &["produce", "--topic", "files", "--compression", "lz4"], &lines);
+    let data = node.data_dir();
+    let data = data.to_str().unwrap().to_owned();
+    let (code, error) = fails(&["verify", &data]);
+    assert_eq!(code, 1);
+    assert!(error.contains("in use"), "a running node is not verified: {error}");
+    node.kill();
+    let report: Value =
+        serde_json::from_str(&succeeds(&["verify", &data, "--format", "json"], "")).unwrap();
+    assert_eq!(report["damages"], Value::Array(Vec::new()));
+    assert!(report["records"].as_u64().unwrap() >= 5_000, "{report}");
+    node.launch();
+    node.stop();
+    let said = succeeds(&["verify", &data], "");
+    assert!(said.contains("no damage"), "{said}");
+    let shown = succeeds(&["inspect", &data], "");
+    assert!(shown.contains("files-0"), "{shown}");
+    succeeds(&["inspect", &format!("{data}/journal")], "");
+    succeeds(&["inspect", &format!("{data}/meta.properties")], "");
+    let segment = format!("{data}/files-0/00000000000000000000.log");
+    let shown = succeeds(&["inspect", &segment, "--records", "--format", "json"], "");
+    let first: Value = serde_json::from_str(shown.lines().next().unwrap()).unwrap();
+    assert_eq!((&first["base_offset"], &first["compression"]), (&0.into(), &"lz4".into()));
+    assert!(first["contents"][0]["value"].as_str().unwrap().starts_with("line 0 "));
+    for file in ["index", "timeindex"] {
+        succeeds(&["inspect", &format!("{data}/files-0/00000000000000000000.{file}")], "");
+    }
+    flip(Path::new(&segment), 100);
+    let output = corelane(&["verify", &data], "");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("00000000000000000000.log at 0: the batch's CRC"), "{said}");
+    assert!(said.contains("hurts files-0: offsets 0 to"), "{said}");
+}
+
+#[test]
+fn accepting_a_loss_brings_a_suspect_partition_back() {
+    let mut node = Node::start();
+    text(&node, &["topic", "create", "hurt"], "");
+    for value in ["one", "two", "three"] {
+        text(&node, &["produce", "--topic", "hurt", "--value", value], "");
+    }
+    node.kill();
+    let data = node.data_dir();
+    damage_journal_of(&data, b"two");
+    let data = data.to_str().unwrap().to_owned();
+    let output = corelane(&["verify", &data], "");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("hurt-0: offsets 1 to 2 are missing"), "{said}");
+    let said = succeeds(&["verify", "--accept-loss", "--yes", &data], "");
+    assert!(said.contains("hurt-0: offsets 1 to 2 are given up"), "{said}");
+    assert!(succeeds(&["verify", &data], "").contains("no damage"));
+    node.launch();
+    assert_eq!(text(&node, &["consume", "--topic", "hurt"], ""), "one\n");
+    assert_eq!(
+        text(&node, &["produce", "--topic", "hurt", "--value", "again"], ""),
+        "wrote 1 record to hurt, partition 0, offset 1\n"
+    );
+}
+
+fn flip(path: &Path, at: usize) {
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+}
+
+/// Flips a bit of the value wherever a journal holds it.
+fn damage_journal_of(data: &Path, value: &[u8]) {
+    let mut damaged = 0;
+    for shard in std::fs::read_dir(data.join("journal")).unwrap() {
+        for file in std::fs::read_dir(shard.unwrap().path()).unwrap() {
+            let path = file.unwrap().path();
+            let bytes = std::fs::read(&path).unwrap();
+            if let Some(at) = bytes.windows(value.len()).position(|window| window == value) {
+                flip(&path, at);
+                damaged += 1;
+            }
+        }
+    }
+    assert!(damaged > 0, "a journal holds the record");
+}

@@ -51,7 +51,7 @@ pub(super) fn recover(
     log: &Log,
 ) -> Result<Recovered, NodeError> {
     let dirs = directories.with_ids().map(|(id, directory)| {
-        let fs: &(dyn FileSystem) = &*directory.fs;
+        let fs: &dyn FileSystem = &*directory.fs;
         (id, fs)
     });
     let dirs = LogDirectories { dirs: dirs.collect(), salt: directories.salt };

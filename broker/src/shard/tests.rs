@@ -1,1 +1,5 @@
-//! A shard without an executor.
+//! Shards without an executor: events in, effects out, disk completions fed by hand.
+
+mod life_of_a_topic;
+mod produce_and_fetch;
+mod world;

@@ -132,10 +132,7 @@ impl World {
                 host: Str::from("h"),
                 port: 9,
             }],
-            directories: Arc::new(vec![DirectoryFacts {
-                id: DIRECTORY,
-                path: "/d".to_owned(),
-            }]),
+            directories: Arc::new(vec![DirectoryFacts { id: DIRECTORY, path: "/d".to_owned() }]),
             space: Arc::new(Vec::new()),
         };
         let shards = (0..=data_shards).map(|index| {
@@ -226,7 +223,8 @@ impl World {
                 let bytes = parts.iter().map(Bytes::len).sum();
                 let to = self.sent.entry((shard, connection)).or_default();
                 parts.iter().for_each(|part| to.extend_from_slice(part));
-                self.shards[shard].apply(self.now, Event::Net(NetEvent::Sent { connection, bytes }));
+                self.shards[shard]
+                    .apply(self.now, Event::Net(NetEvent::Sent { connection, bytes }));
                 self.finish(shard);
             }
             NetEffect::Close { connection } => {

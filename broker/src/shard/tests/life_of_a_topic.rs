@@ -1,0 +1,263 @@
+//! Topics are created, found, configured, grown, moved and deleted; producers get ids.
+
+use coordinator::metadata::{MovePartition, ShardId, TopicSelector};
+use protocol::messages::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
+use protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
+use protocol::messages::delete_records::{
+    DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
+};
+use protocol::messages::delete_topics::DeleteTopicsRequest;
+use protocol::messages::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
+use protocol::messages::incremental_alter_configs::{
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+};
+use protocol::messages::init_producer_id::InitProducerIdRequest;
+use protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
+use protocol::{BrokerId, ErrorCode, PartitionIndex, Str, TopicId};
+
+use super::produce_and_fetch::{create, fetch, produce};
+use super::world::{Client, World, batch, owner};
+use crate::shard::RequestId;
+use crate::shard::command::{Command, CommandReply};
+use crate::shard::event::Event;
+use crate::shard::mail::{Mail, ShardIndex};
+use crate::shard::slab::SlabKey;
+
+fn metadata(world: &mut World, client: Client, name: &str, create: bool) -> (i16, usize, TopicId) {
+    let name = Some(Str::from(name));
+    let request = MetadataRequest {
+        topics: Some(vec![MetadataRequestTopic { name, ..Default::default() }]),
+        allow_auto_topic_creation: create,
+        ..MetadataRequest::default()
+    };
+    let response = world.ask(client, 12, request);
+    let topic = &response.topics[0];
+    let led = topic.partitions.iter().filter(|partition| partition.leader_id == 1).count();
+    (topic.error_code, led, topic.topic_id)
+}
+
+#[test]
+fn metadata_creates_what_it_is_asked_for_and_may_create() {
+    let mut world = World::new(2);
+    let client = world.connect(1);
+    let unknown = ErrorCode::UnknownTopicOrPartition.code();
+    assert_eq!(metadata(&mut world, client, "t", false), (unknown, 0, TopicId::NONE));
+    let (code, led, id) = metadata(&mut world, client, "t", true);
+    assert_eq!((code, led), (0, 1));
+    let other = world.connect(0);
+    assert_eq!(metadata(&mut world, other, "t", false), (0, 1, id), "every shard knows of it");
+    let invalid = ErrorCode::InvalidTopicException.code();
+    assert_eq!(metadata(&mut world, client, "no good", true).0, invalid);
+}
+
+#[test]
+fn a_topic_is_created_once_and_its_reply_waits_for_its_directories() {
+    let mut world = World::new(2);
+    let client = world.connect(0);
+    let topic = CreatableTopic {
+        name: Str::from("t"),
+        num_partitions: 3,
+        replication_factor: 1,
+        ..CreatableTopic::default()
+    };
+    let request = CreateTopicsRequest { topics: vec![topic], ..CreateTopicsRequest::default() };
+    world.send(client, 7, request.clone());
+    type Response = protocol::messages::create_topics::CreateTopicsResponse;
+    let mut steps = 0;
+    let mut response = None;
+    while response.is_none() && world.complete_one() {
+        steps += 1;
+        response = world.response::<Response>(client, 7);
+    }
+    assert!(steps > 3, "the log's write and three directories");
+    assert_eq!(response.unwrap().topics[0].error_code, 0);
+    let again = world.ask(client, 7, request);
+    assert_eq!(again.topics[0].error_code, ErrorCode::TopicAlreadyExists.code());
+}
+
+#[test]
+fn a_recreated_topic_has_a_new_id_and_no_old_record() {
+    let mut world = World::new(2);
+    let client = world.connect(0);
+    create(&mut world, client, "t", 2);
+    let (_, _, first) = metadata(&mut world, client, "t", false);
+    world.ask(client, 9, produce(1, "t", 0, batch(&["old"], 1_700_000_000_000)));
+    let topic_names = vec![Str::from("t")];
+    let request = DeleteTopicsRequest { topic_names, timeout_ms: 1_000, ..Default::default() };
+    let response = world.ask(client, 5, request);
+    assert_eq!(response.responses[0].error_code, 0);
+    let unknown = ErrorCode::UnknownTopicOrPartition.code();
+    assert_eq!(metadata(&mut world, client, "t", false).0, unknown);
+    create(&mut world, client, "t", 2);
+    let (code, led, second) = metadata(&mut world, client, "t", false);
+    assert_eq!((code, led), (0, 2));
+    assert_ne!(first, second);
+    let response = world.ask(client, 12, fetch("t", &[(0, 0)], (0, 1)));
+    let partition = &response.responses[0].partitions[0];
+    assert_eq!((partition.error_code, partition.high_watermark), (0, 0));
+    assert!(partition.records.is_empty());
+}
+
+#[test]
+fn new_partitions_can_be_used_when_they_are_answered() {
+    let mut world = World::new(2);
+    let client = world.connect(0);
+    create(&mut world, client, "t", 1);
+    let name = Str::from("t");
+    let topic = CreatePartitionsTopic { name, count: 5, assignments: None };
+    let request =
+        CreatePartitionsRequest { topics: vec![topic], timeout_ms: 1000, ..Default::default() };
+    let response = world.ask(client, 3, request);
+    assert_eq!(response.results[0].error_code, 0);
+    assert_eq!(metadata(&mut world, client, "t", false).1, 5);
+    for index in 0..5 {
+        let records = batch(&["x"], 1_700_000_000_000);
+        let response = world.ask(client, 9, produce(1, "t", index, records));
+        assert_eq!(response.responses[0].partition_responses[0].error_code, 0);
+    }
+}
+
+#[test]
+fn a_changed_property_takes_effect_and_is_described() {
+    let mut world = World::new(1);
+    let client = world.connect(0);
+    create(&mut world, client, "t", 1);
+    let config = AlterableConfig {
+        name: Str::from("max.message.bytes"),
+        config_operation: 0,
+        value: Some(Str::from("100")),
+    };
+    let resource = AlterConfigsResource {
+        resource_type: 2,
+        resource_name: Str::from("t"),
+        configs: vec![config],
+    };
+    let request =
+        IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
+    assert_eq!(world.ask(client, 1, request).responses[0].error_code, 0);
+    let records = batch(&[&"x".repeat(200)], 1_700_000_000_000);
+    let response = world.ask(client, 9, produce(1, "t", 0, records));
+    let code = response.responses[0].partition_responses[0].error_code;
+    assert_eq!(code, ErrorCode::MessageTooLarge.code());
+    let resource = DescribeConfigsResource {
+        resource_type: 2,
+        resource_name: Str::from("t"),
+        configuration_keys: Some(vec![Str::from("max.message.bytes")]),
+    };
+    let request = DescribeConfigsRequest { resources: vec![resource], ..Default::default() };
+    let response = world.ask(client, 4, request);
+    let config = &response.results[0].configs[0];
+    assert_eq!((config.value.as_deref(), config.config_source), (Some("100"), 1));
+}
+
+#[test]
+fn deleted_records_are_out_of_range() {
+    let mut world = World::new(1);
+    let client = world.connect(0);
+    create(&mut world, client, "t", 1);
+    for _ in 0..3 {
+        world.ask(client, 9, produce(1, "t", 0, batch(&["x"], 1_700_000_000_000)));
+    }
+    let mut delete = |offset: i64| {
+        let partition = DeleteRecordsPartition { partition_index: 0, offset };
+        let topic = DeleteRecordsTopic { name: Str::from("t"), partitions: vec![partition] };
+        let request = DeleteRecordsRequest { topics: vec![topic], timeout_ms: 1000 };
+        let response = world.ask(client, 2, request);
+        let partition = &response.topics[0].partitions[0];
+        (partition.error_code, partition.low_watermark)
+    };
+    assert_eq!(delete(2), (0, 2));
+    assert_eq!(delete(4).0, ErrorCode::OffsetOutOfRange.code());
+    assert_eq!(delete(-1), (0, 3));
+    let response = world.ask(client, 12, fetch("t", &[(0, 2)], (0, 1)));
+    let code = response.responses[0].partitions[0].error_code;
+    assert_eq!(code, ErrorCode::OffsetOutOfRange.code());
+}
+
+#[test]
+fn producers_get_ids_that_are_never_given_twice() {
+    let mut world = World::new(2);
+    let mut ids = Vec::new();
+    for shard in [0, 1, 0, 1] {
+        let client = world.connect(shard);
+        let response = world.ask(
+            client,
+            4,
+            InitProducerIdRequest { producer_id: -1, producer_epoch: -1, ..Default::default() },
+        );
+        assert_eq!((response.error_code, response.producer_epoch), (0, 0));
+        ids.push(response.producer_id);
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 4);
+    let client = world.connect(0);
+    let transactional = InitProducerIdRequest {
+        transactional_id: Some(Str::from("tx")),
+        producer_id: -1,
+        producer_epoch: -1,
+        ..Default::default()
+    };
+    let response = world.ask(client, 4, transactional);
+    assert_eq!(response.error_code, ErrorCode::CoordinatorNotAvailable.code());
+}
+
+#[test]
+fn a_moved_partition_keeps_its_records_and_takes_new_ones() {
+    let mut world = World::new(2);
+    let client = world.connect(0);
+    create(&mut world, client, "t", 1);
+    world.ask(client, 9, produce(1, "t", 0, batch(&["before"], 1_700_000_000_000)));
+    let from = owner(&world, "t", 0);
+    let to = 1 - from;
+    let command = MovePartition {
+        topic: TopicSelector::Name(Str::from("t")),
+        partition: PartitionIndex(0),
+        broker: BrokerId(1),
+        shard: Some(ShardId(u16::try_from(to).unwrap())),
+        directory: None,
+    };
+    let command = Box::new(Command::MovePartition(command));
+    let main = ShardIndex(3);
+    let mail = Mail::Command { shard: main, request: RequestId::from_raw(1), command };
+    world.apply(2, Event::Mail { from: main, parcel: vec![mail] });
+    let is_moved = |world: &World| {
+        world.main.iter().any(|mail| match mail {
+            Mail::CommandDone { reply, .. } => {
+                matches!(**reply, CommandReply::MovePartition(Ok(_)))
+            }
+            _ => false,
+        })
+    };
+    // Checkpoints stand between the two owners; time is what makes them due.
+    for _ in 0..100 {
+        world.settle();
+        world.advance_ms(200);
+    }
+    assert!(is_moved(&world), "{:?}", world.main);
+    assert_eq!(owner(&world, "t", 0), to);
+    let response = world.ask(client, 9, produce(1, "t", 0, batch(&["after"], 1_700_000_000_000)));
+    let partition = &response.responses[0].partition_responses[0];
+    assert_eq!((partition.error_code, partition.base_offset), (0, 1));
+}
+
+#[test]
+fn an_orderly_end_is_reported_by_every_shard() {
+    let mut world = World::new(2);
+    let client = world.connect(0);
+    create(&mut world, client, "t", 2);
+    world.ask(client, 9, produce(1, "t", 0, batch(&["x"], 1_700_000_000_000)));
+    for shard in 0..2 {
+        let parcel = vec![Mail::Drain];
+        world.apply(shard, Event::Mail { from: ShardIndex(3), parcel });
+    }
+    assert_eq!(world.closed, [(0, client.connection)], "nothing was left to answer");
+    for shard in 0..3 {
+        let parcel = vec![Mail::ShutDown];
+        world.apply(shard, Event::Mail { from: ShardIndex(3), parcel });
+        world.settle();
+        assert!(world.shard(shard).is_stopped(), "shard {shard}");
+    }
+    let stopped = world.main.iter().filter(|mail| matches!(mail, Mail::Stopped)).count();
+    assert_eq!(stopped, 3);
+}

@@ -1,0 +1,282 @@
+//! Produce, durable, fetch: across shards, parked, cancelled, refused.
+
+use bytes::Bytes;
+use protocol::messages::api_versions::ApiVersionsResponse;
+use protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
+use protocol::messages::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
+use protocol::messages::list_offsets::{
+    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
+};
+use protocol::messages::produce::{
+    PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
+};
+use protocol::record_batch::BatchSlice;
+use protocol::{ErrorCode, Offset, Str};
+
+use super::world::{Client, World, batch, owner};
+
+const PRODUCE: i16 = 9;
+const FETCH: i16 = 12;
+
+pub(super) fn create(world: &mut World, client: Client, name: &str, partitions: i32) {
+    let topic = CreatableTopic {
+        name: Str::from(name),
+        num_partitions: partitions,
+        replication_factor: 1,
+        ..CreatableTopic::default()
+    };
+    let request = CreateTopicsRequest { topics: vec![topic], ..CreateTopicsRequest::default() };
+    let response = world.ask(client, 7, request);
+    assert_eq!(response.topics[0].error_code, 0, "{response:?}");
+}
+
+pub(super) fn produce(acks: i16, topic: &str, index: i32, records: Bytes) -> ProduceRequest {
+    ProduceRequest {
+        acks,
+        timeout_ms: 5_000,
+        topic_data: vec![TopicProduceData {
+            name: Str::from(topic),
+            partition_data: vec![PartitionProduceData { index, records: Some(records) }],
+        }],
+        ..ProduceRequest::default()
+    }
+}
+
+pub(super) fn fetch(topic: &str, partitions: &[(i32, i64)], wait: (i32, i32)) -> FetchRequest {
+    let partition = |(index, offset): &(i32, i64)| FetchPartition {
+        partition: *index,
+        fetch_offset: *offset,
+        partition_max_bytes: 1 << 20,
+        ..FetchPartition::default()
+    };
+    FetchRequest {
+        max_wait_ms: wait.0,
+        min_bytes: wait.1,
+        max_bytes: 1 << 20,
+        topics: vec![FetchTopic {
+            topic: Str::from(topic),
+            partitions: partitions.iter().map(partition).collect(),
+            ..FetchTopic::default()
+        }],
+        ..FetchRequest::default()
+    }
+}
+
+fn produced(response: &ProduceResponse) -> (i16, i64) {
+    let partition = &response.responses[0].partition_responses[0];
+    (partition.error_code, partition.base_offset)
+}
+
+#[test]
+fn a_batch_is_acknowledged_when_it_is_durable_and_served_then() {
+    let mut world = World::new(1);
+    let client = world.connect(0);
+    create(&mut world, client, "t", 1);
+    let sent = batch(&["a", "b"], 1_700_000_000_000);
+    // The first append makes the segment's file; the second one has only the journal to wait for.
+    world.ask(client, PRODUCE, produce(1, "t", 0, sent.clone()));
+    world.send(client, PRODUCE, produce(1, "t", 0, sent.clone()));
+    assert_eq!(world.response::<ProduceResponse>(client, PRODUCE), None, "nothing is durable");
+    world.send(client, FETCH, fetch("t", &[(0, 2)], (0, 1)));
+    assert_eq!(world.response::<FetchResponse>(client, FETCH), None, "answers keep their order");
+    world.settle();
+    let response = world.response::<ProduceResponse>(client, PRODUCE).unwrap();
+    assert_eq!(produced(&response), (0, 2));
+    let early = world.response::<FetchResponse>(client, FETCH).unwrap();
+    let early = &early.responses[0].partitions[0];
+    assert_eq!((early.error_code, early.high_watermark), (0, 2), "not shown before it is durable");
+    assert!(early.records.is_empty());
+
+    let response = world.ask(client, FETCH, fetch("t", &[(0, 3)], (0, 1)));
+    let partition = &response.responses[0].partitions[0];
+    assert_eq!((partition.error_code, partition.high_watermark), (0, 4));
+    let stored = partition.records.joined();
+    let header = BatchSlice::first(&stored).unwrap().header;
+    assert_eq!(
+        (header.base_offset, header.record_count),
+        (Offset(2), 2),
+        "the batch with offset 3"
+    );
+    assert_eq!(stored[16..], sent[16..], "what is in the CRC is as it was sent");
+}
+
+#[test]
+fn a_shard_serves_partitions_of_others_with_one_hop_each_way() {
+    let mut world = World::new(2);
+    let client = world.connect(0);
+    create(&mut world, client, "t", 2);
+    let owners = [owner(&world, "t", 0), owner(&world, "t", 1)];
+    assert_ne!(owners[0], owners[1], "partitions are spread");
+    for index in 0..2 {
+        let records = batch(&["x"], 1_700_000_000_000);
+        let response = world.ask(client, PRODUCE, produce(-1, "t", index, records));
+        assert_eq!(produced(&response), (0, 0));
+    }
+    let response = world.ask(client, FETCH, fetch("t", &[(0, 0), (1, 0)], (0, 1)));
+    let partitions = &response.responses[0].partitions;
+    assert_eq!(partitions.len(), 2);
+    assert!(partitions.iter().all(|partition| !partition.records.is_empty()), "{response:?}");
+}
+
+#[test]
+fn a_long_poll_waits_for_bytes_of_all_its_owners() {
+    let mut world = World::new(2);
+    let client = world.connect(0);
+    let producer = world.connect(1);
+    create(&mut world, client, "t", 2);
+    let bytes = batch(&["x"], 1_700_000_000_000).len();
+    let both = i32::try_from(bytes + bytes / 2).unwrap();
+    world.send(client, FETCH, fetch("t", &[(0, 0), (1, 0)], (10_000, both)));
+    world.settle();
+    assert_eq!(world.response::<FetchResponse>(client, FETCH), None);
+    for index in 0..2 {
+        assert_eq!(world.response::<FetchResponse>(client, FETCH), None, "one batch is too little");
+        let records = batch(&["x"], 1_700_000_000_000);
+        world.ask(producer, PRODUCE, produce(1, "t", index, records));
+    }
+    let response = world.response::<FetchResponse>(client, FETCH).expect("both are enough");
+    let partitions = &response.responses[0].partitions;
+    assert!(partitions.iter().all(|partition| !partition.records.is_empty()), "{response:?}");
+}
+
+#[test]
+fn a_long_poll_ends_with_what_is_there_when_its_time_is_up() {
+    let mut world = World::new(2);
+    let client = world.connect(0);
+    create(&mut world, client, "t", 2);
+    world.send(client, FETCH, fetch("t", &[(0, 0), (1, 0)], (500, 1)));
+    world.settle();
+    world.advance_ms(499);
+    assert_eq!(world.response::<FetchResponse>(client, FETCH), None);
+    world.advance_ms(1);
+    let response = world.response::<FetchResponse>(client, FETCH).expect("the time is up");
+    let partitions = &response.responses[0].partitions;
+    assert!(partitions.iter().all(|one| one.error_code == 0 && one.records.is_empty()));
+}
+
+#[test]
+fn a_closed_connection_takes_its_long_poll_with_it() {
+    let mut world = World::new(2);
+    let client = world.connect(0);
+    create(&mut world, client, "t", 2);
+    world.send(client, FETCH, fetch("t", &[(0, 0), (1, 0)], (10_000, 1)));
+    let parked = |world: &World| -> usize {
+        (0..2).map(|shard| world.shard(shard).owner.fetches.parked()).sum()
+    };
+    assert_eq!(parked(&world), 2);
+    world.disconnect(client);
+    assert_eq!(parked(&world), 0);
+    assert_eq!(world.shard(0).progress.requests.len(), 0);
+}
+
+#[test]
+fn without_acknowledgement_there_is_no_answer_and_an_error_closes() {
+    let mut world = World::new(1);
+    let client = world.connect(0);
+    create(&mut world, client, "t", 1);
+    let sent = batch(&["a"], 1_700_000_000_000);
+    world.send(client, PRODUCE, produce(0, "t", 0, sent.clone()));
+    world.settle();
+    assert_eq!(world.response::<ProduceResponse>(client, PRODUCE), None);
+    assert_eq!(world.closed, []);
+    world.send(client, PRODUCE, produce(0, "none", 0, sent));
+    assert_eq!(world.closed, [(0, client.connection)]);
+}
+
+#[test]
+fn refusals_have_kafkas_codes() {
+    let mut world = World::new(1);
+    let client = world.connect(0);
+    create(&mut world, client, "t", 1);
+    let good = batch(&["a"], 1_700_000_000_000);
+    let mut wrong_crc = good.to_vec();
+    wrong_crc[65] ^= 1;
+    for (request, code) in [
+        (produce(1, "none", 0, good.clone()), ErrorCode::UnknownTopicOrPartition),
+        (produce(1, "t", 1, good.clone()), ErrorCode::UnknownTopicOrPartition),
+        (produce(2, "t", 0, good.clone()), ErrorCode::InvalidRequiredAcks),
+        (produce(1, "t", 0, Bytes::from(wrong_crc)), ErrorCode::CorruptMessage),
+        (produce(1, "t", 0, Bytes::new()), ErrorCode::InvalidRecord),
+    ] {
+        let response = world.ask(client, PRODUCE, request);
+        assert_eq!(produced(&response), (code.code(), -1));
+    }
+    let response = world.ask(client, FETCH, fetch("t", &[(0, 5)], (0, 1)));
+    let partition = &response.responses[0].partitions[0];
+    assert_eq!(partition.error_code, ErrorCode::OffsetOutOfRange.code());
+    assert_eq!(partition.high_watermark, -1);
+}
+
+#[test]
+fn an_unknown_version_closes_but_of_api_versions_it_is_answered() {
+    let mut world = World::new(1);
+    let client = world.connect(0);
+    let frame = |key: u8, version: u8| {
+        Bytes::from(vec![0, 0, 0, 10, 0, key, 0, version, 0, 0, 0, 7, 0xff, 0xff])
+    };
+    world.send_bytes(client, frame(18, 99));
+    let response = world.response::<ApiVersionsResponse>(client, 0).unwrap();
+    assert_eq!(response.error_code, ErrorCode::UnsupportedVersion.code());
+    assert!(!response.api_keys.is_empty());
+    assert_eq!(world.closed, []);
+    world.send_bytes(client, frame(3, 99));
+    assert_eq!(world.closed, [(0, client.connection)]);
+}
+
+#[test]
+fn a_session_answers_with_what_changed() {
+    let mut world = World::new(2);
+    let client = world.connect(0);
+    create(&mut world, client, "t", 4);
+    let all: Vec<(i32, i64)> = (0..4).map(|index| (index, 0)).collect();
+    let mut first = fetch("t", &all, (0, 1));
+    first.session_epoch = 0;
+    let response = world.ask(client, FETCH, first);
+    assert_ne!(response.session_id, 0);
+    assert_eq!(response.responses[0].partitions.len(), 4, "all in the first answer");
+    let mut next = fetch("t", &[], (0, 1));
+    next.topics.clear();
+    (next.session_id, next.session_epoch) = (response.session_id, 1);
+    let idle = world.ask(client, FETCH, next.clone());
+    assert_eq!((idle.error_code, idle.responses.len()), (0, 0), "nothing to tell");
+    let records = batch(&["x"], 1_700_000_000_000);
+    world.ask(client, PRODUCE, produce(1, "t", 2, records));
+    next.session_epoch = 2;
+    let news = world.ask(client, FETCH, next.clone());
+    let partitions = &news.responses[0].partitions;
+    assert_eq!((news.responses.len(), partitions.len(), partitions[0].partition_index), (1, 1, 2));
+    next.session_epoch = 2;
+    let response = world.ask(client, FETCH, next);
+    assert_eq!(response.error_code, ErrorCode::InvalidFetchSessionEpoch.code());
+}
+
+#[test]
+fn offsets_by_time_are_of_the_record_inside_the_batch() {
+    let mut world = World::new(1);
+    let client = world.connect(0);
+    create(&mut world, client, "t", 1);
+    let start = 1_700_000_000_000;
+    for round in 0..3 {
+        let records = batch(&["a", "b", "c"], start + round * 10);
+        world.ask(client, PRODUCE, produce(1, "t", 0, records));
+    }
+    let mut offset_of = |timestamp: i64| {
+        let partition = ListOffsetsPartition { timestamp, ..ListOffsetsPartition::default() };
+        let name = Str::from("t");
+        let topic = ListOffsetsTopic { name, partitions: vec![partition] };
+        let request = ListOffsetsRequest { topics: vec![topic], ..Default::default() };
+        let response = world.ask(client, 9, request);
+        let partition = &response.topics[0].partitions[0];
+        assert_eq!(partition.error_code, 0);
+        (partition.offset, partition.timestamp)
+    };
+    assert_eq!(offset_of(-1), (9, -1));
+    assert_eq!(offset_of(-2), (0, -1));
+    assert_eq!(offset_of(-3), (8, start + 22));
+    assert_eq!(offset_of(-4), (0, -1));
+    assert_eq!(offset_of(-5), (-1, -1));
+    assert_eq!(offset_of(start), (0, start));
+    assert_eq!(offset_of(start + 11), (4, start + 11));
+    assert_eq!(offset_of(start + 13), (6, start + 20), "between two batches");
+    assert_eq!(offset_of(start + 23), (-1, -1), "after all records");
+}

@@ -204,3 +204,8 @@ pub(crate) fn session(error: SessionError) -> ErrorCode {
         SessionError::TopicIdsMixed => ErrorCode::FetchSessionTopicIdError,
     }
 }
+
+/// Kafka's name of a code, for metrics.
+pub(crate) fn name(code: i16) -> &'static str {
+    ErrorCode::from_code(code).map_or("UNKNOWN", ErrorCode::name)
+}

@@ -4,8 +4,9 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use net::CloseReason;
-use protocol::{ApiKey, ErrorCode};
+use protocol::ApiKey;
 
+use crate::error_code;
 use crate::shard::mail::DirectorySpace;
 use crate::shard::metrics::ShardSnapshot;
 use crate::shard::start::NodeFacts;
@@ -116,10 +117,11 @@ fn request_rows(out: &mut String, snapshots: &[ShardSnapshot]) {
     counter("request_queued_seconds_total", "Of that, the time before the handler began.")
         .rows(out, apis().map(|(labels, api)| (labels, seconds(api.queued_ns))));
     let errors = snapshots.iter().flat_map(|snapshot| {
-        snapshot.shard_metrics.errors.iter().map(move |(code, count)| {
-            let name = ErrorCode::from_code(*code).map_or("UNKNOWN", ErrorCode::name);
-            (with(snapshot, "code", name), *count)
-        })
+        snapshot
+            .shard_metrics
+            .errors
+            .iter()
+            .map(move |(code, count)| (with(snapshot, "code", error_code::name(*code)), *count))
     });
     counter("errors_total", "Error codes in answers.").rows(out, errors);
     let rows = |value: fn(&ShardSnapshot) -> u64| {

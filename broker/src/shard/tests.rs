@@ -1,5 +1,6 @@
 //! Shards without an executor: events in, effects out, disk completions fed by hand.
 
+mod code;
 mod life_of_a_topic;
 mod produce_and_fetch;
 mod world;

@@ -13,8 +13,9 @@ use protocol::messages::incremental_alter_configs::{
 };
 use protocol::messages::init_producer_id::InitProducerIdRequest;
 use protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
-use protocol::{BrokerId, ErrorCode, PartitionIndex, Str, TopicId};
+use protocol::{BrokerId, PartitionIndex, Str, TopicId};
 
+use super::code;
 use super::produce_and_fetch::{create, fetch, produce};
 use super::world::{Client, World, batch, owner};
 use crate::shard::RequestId;
@@ -40,13 +41,13 @@ fn metadata(world: &mut World, client: Client, name: &str, create: bool) -> (i16
 fn metadata_creates_what_it_is_asked_for_and_may_create() {
     let mut world = World::new(2);
     let client = world.connect(1);
-    let unknown = ErrorCode::UnknownTopicOrPartition.code();
+    let unknown = code::UNKNOWN_TOPIC_OR_PARTITION;
     assert_eq!(metadata(&mut world, client, "t", false), (unknown, 0, TopicId::NONE));
     let (code, led, id) = metadata(&mut world, client, "t", true);
     assert_eq!((code, led), (0, 1));
     let other = world.connect(0);
     assert_eq!(metadata(&mut world, other, "t", false), (0, 1, id), "every shard knows of it");
-    let invalid = ErrorCode::InvalidTopicException.code();
+    let invalid = code::INVALID_TOPIC_EXCEPTION;
     assert_eq!(metadata(&mut world, client, "no good", true).0, invalid);
 }
 
@@ -72,7 +73,7 @@ fn a_topic_is_created_once_and_its_reply_waits_for_its_directories() {
     assert!(steps > 3, "the log's write and three directories");
     assert_eq!(response.unwrap().topics[0].error_code, 0);
     let again = world.ask(client, 7, request);
-    assert_eq!(again.topics[0].error_code, ErrorCode::TopicAlreadyExists.code());
+    assert_eq!(again.topics[0].error_code, code::TOPIC_ALREADY_EXISTS);
 }
 
 #[test]
@@ -86,7 +87,7 @@ fn a_recreated_topic_has_a_new_id_and_no_old_record() {
     let request = DeleteTopicsRequest { topic_names, timeout_ms: 1_000, ..Default::default() };
     let response = world.ask(client, 5, request);
     assert_eq!(response.responses[0].error_code, 0);
-    let unknown = ErrorCode::UnknownTopicOrPartition.code();
+    let unknown = code::UNKNOWN_TOPIC_OR_PARTITION;
     assert_eq!(metadata(&mut world, client, "t", false).0, unknown);
     create(&mut world, client, "t", 2);
     let (code, led, second) = metadata(&mut world, client, "t", false);
@@ -137,8 +138,8 @@ fn a_changed_property_takes_effect_and_is_described() {
     assert_eq!(world.ask(client, 1, request).responses[0].error_code, 0);
     let records = batch(&[&"x".repeat(200)], 1_700_000_000_000);
     let response = world.ask(client, 9, produce(1, "t", 0, records));
-    let code = response.responses[0].partition_responses[0].error_code;
-    assert_eq!(code, ErrorCode::MessageTooLarge.code());
+    let found = response.responses[0].partition_responses[0].error_code;
+    assert_eq!(found, code::MESSAGE_TOO_LARGE);
     let resource = DescribeConfigsResource {
         resource_type: 2,
         resource_name: Str::from("t"),
@@ -167,11 +168,11 @@ fn deleted_records_are_out_of_range() {
         (partition.error_code, partition.low_watermark)
     };
     assert_eq!(delete(2), (0, 2));
-    assert_eq!(delete(4).0, ErrorCode::OffsetOutOfRange.code());
+    assert_eq!(delete(4).0, code::OFFSET_OUT_OF_RANGE);
     assert_eq!(delete(-1), (0, 3));
     let response = world.ask(client, 12, fetch("t", &[(0, 2)], (0, 1)));
-    let code = response.responses[0].partitions[0].error_code;
-    assert_eq!(code, ErrorCode::OffsetOutOfRange.code());
+    let found = response.responses[0].partitions[0].error_code;
+    assert_eq!(found, code::OFFSET_OUT_OF_RANGE);
 }
 
 #[test]
@@ -199,7 +200,7 @@ fn producers_get_ids_that_are_never_given_twice() {
         ..Default::default()
     };
     let response = world.ask(client, 4, transactional);
-    assert_eq!(response.error_code, ErrorCode::CoordinatorNotAvailable.code());
+    assert_eq!(response.error_code, code::COORDINATOR_NOT_AVAILABLE);
 }
 
 #[test]

@@ -11,8 +11,9 @@ use protocol::messages::produce::{
     PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
 };
 use protocol::record_batch::BatchSlice;
-use protocol::{ErrorCode, Offset, Str};
+use protocol::{Offset, Str};
 
+use super::code;
 use super::world::{Client, World, batch, owner};
 
 const PRODUCE: i16 = 9;
@@ -192,18 +193,18 @@ fn refusals_have_kafkas_codes() {
     let mut wrong_crc = good.to_vec();
     wrong_crc[65] ^= 1;
     for (request, code) in [
-        (produce(1, "none", 0, good.clone()), ErrorCode::UnknownTopicOrPartition),
-        (produce(1, "t", 1, good.clone()), ErrorCode::UnknownTopicOrPartition),
-        (produce(2, "t", 0, good.clone()), ErrorCode::InvalidRequiredAcks),
-        (produce(1, "t", 0, Bytes::from(wrong_crc)), ErrorCode::CorruptMessage),
-        (produce(1, "t", 0, Bytes::new()), ErrorCode::InvalidRecord),
+        (produce(1, "none", 0, good.clone()), code::UNKNOWN_TOPIC_OR_PARTITION),
+        (produce(1, "t", 1, good.clone()), code::UNKNOWN_TOPIC_OR_PARTITION),
+        (produce(2, "t", 0, good.clone()), code::INVALID_REQUIRED_ACKS),
+        (produce(1, "t", 0, Bytes::from(wrong_crc)), code::CORRUPT_MESSAGE),
+        (produce(1, "t", 0, Bytes::new()), code::INVALID_RECORD),
     ] {
         let response = world.ask(client, PRODUCE, request);
-        assert_eq!(produced(&response), (code.code(), -1));
+        assert_eq!(produced(&response), (code, -1));
     }
     let response = world.ask(client, FETCH, fetch("t", &[(0, 5)], (0, 1)));
     let partition = &response.responses[0].partitions[0];
-    assert_eq!(partition.error_code, ErrorCode::OffsetOutOfRange.code());
+    assert_eq!(partition.error_code, code::OFFSET_OUT_OF_RANGE);
     assert_eq!(partition.high_watermark, -1);
 }
 
@@ -216,7 +217,7 @@ fn an_unknown_version_closes_but_of_api_versions_it_is_answered() {
     };
     world.send_bytes(client, frame(18, 99));
     let response = world.response::<ApiVersionsResponse>(client, 0).unwrap();
-    assert_eq!(response.error_code, ErrorCode::UnsupportedVersion.code());
+    assert_eq!(response.error_code, code::UNSUPPORTED_VERSION);
     assert!(!response.api_keys.is_empty());
     assert_eq!(world.closed, []);
     world.send_bytes(client, frame(3, 99));
@@ -247,7 +248,7 @@ fn a_session_answers_with_what_changed() {
     assert_eq!((news.responses.len(), partitions.len(), partitions[0].partition_index), (1, 1, 2));
     next.session_epoch = 2;
     let response = world.ask(client, FETCH, next);
-    assert_eq!(response.error_code, ErrorCode::InvalidFetchSessionEpoch.code());
+    assert_eq!(response.error_code, code::INVALID_FETCH_SESSION_EPOCH);
 }
 
 #[test]

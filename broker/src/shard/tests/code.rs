@@ -1,0 +1,13 @@
+//! Kafka's numbers for what clients are told, as they stand in answers.
+
+pub(super) const OFFSET_OUT_OF_RANGE: i16 = 1;
+pub(super) const CORRUPT_MESSAGE: i16 = 2;
+pub(super) const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
+pub(super) const MESSAGE_TOO_LARGE: i16 = 10;
+pub(super) const COORDINATOR_NOT_AVAILABLE: i16 = 15;
+pub(super) const INVALID_TOPIC_EXCEPTION: i16 = 17;
+pub(super) const INVALID_REQUIRED_ACKS: i16 = 21;
+pub(super) const UNSUPPORTED_VERSION: i16 = 35;
+pub(super) const TOPIC_ALREADY_EXISTS: i16 = 36;
+pub(super) const INVALID_FETCH_SESSION_EPOCH: i16 = 71;
+pub(super) const INVALID_RECORD: i16 = 87;

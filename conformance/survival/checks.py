@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from harness import install
 
 SHOWN_MAX = 5
+DETAIL_CHARACTERS_MAX = 500
 
 
 def with_clients():
@@ -34,6 +35,9 @@ class Checks:
         """Counts and prints one check; returns whether it passed."""
         self.passed += bool(right)
         self.failed += not right
+        detail = str(detail).replace("\n", " | ")
+        if len(detail) > DETAIL_CHARACTERS_MAX:
+            detail = detail[:DETAIL_CHARACTERS_MAX] + " …"
         self.say(f"{'passed' if right else 'FAILED'}  {name}{': ' if detail else ''}{detail}")
         return bool(right)
 

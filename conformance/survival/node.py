@@ -23,6 +23,8 @@ COMMAND = "{binary} serve --data-dir {data} --listen 127.0.0.1:{port} --admin 12
 # connected to itself, and the node would find its port in use.
 PORTS = range(20_000, 32_000)
 RUN_S = 120
+# Established, and closed by the client alone, as /proc/net/tcp writes them.
+OPEN_STATES = ("01", "08")
 
 
 def listening_ports(count):
@@ -85,6 +87,12 @@ class Node(Broker):
 
     def open_files(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def connections(self):
+        """Connections of clients that the node has not closed; its sockets need not be among its open files."""
+        local = f"0100007F:{self.port:04X}"
+        rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+        return sum(row[1] == local and row[3] in OPEN_STATES for row in rows)
 
     def is_running(self):
         return self.process is not None and self.process.poll() is None

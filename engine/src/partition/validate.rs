@@ -24,8 +24,12 @@ pub fn validate(
     };
     let batch = validate_produce(Some(bytes), &rules).map_err(InvalidBatch::Batch)?;
     let bounds = timestamp_bounds(config, wall_ms);
-    // Looking at records costs a decompression, so only topics whose rules need it pay for it.
-    if config.cleanup_compact || bounds.is_some() {
+    // Looking at records costs a decompression, so only topics whose rules need it pay for it. A bound on
+    // the future alone (Kafka's default) is kept by the header's largest timestamp.
+    let within = |bounds: &std::ops::RangeInclusive<i64>| {
+        *bounds.start() == i64::MIN && batch.header().max_timestamp <= *bounds.end()
+    };
+    if config.cleanup_compact || bounds.as_ref().is_some_and(|bounds| !within(bounds)) {
         let rules = RecordRules {
             key_required: config.cleanup_compact,
             timestamps: bounds,

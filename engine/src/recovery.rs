@@ -13,6 +13,7 @@
 pub mod directories;
 pub mod identity;
 mod journal_files;
+mod journals;
 pub mod materialise;
 pub mod meta;
 pub mod opening;

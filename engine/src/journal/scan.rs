@@ -21,14 +21,24 @@ use crate::PartitionId;
 use crate::limits::BLOCK_BYTES;
 
 /// What a scan found in one shard's journal directory.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Scan {
-    /// The incarnation that counts, `None` for an empty journal.
-    pub incarnation: Option<u64>,
+    pub incarnation: u64,
     /// Entries that count, in order.
     pub steps: Vec<ScanStep>,
     /// Where the incarnation was cut: sequence of the first group that does not count.
     pub cut: u64,
+    /// Groups below it describe every partition.
+    pub opening_end: u64,
+}
+
+/// All that a shard's journal files hold.
+#[derive(Clone, Debug, Default)]
+pub struct Scans {
+    /// Incarnations whose opening is complete, the newest first. There are older ones when a start was
+    /// cut short: what this shard owned before and does not now is in them, until the journal of its
+    /// new owner is open too.
+    pub complete: Vec<Scan>,
     /// Highest incarnation seen at all.
     pub incarnation_max: u64,
 }
@@ -52,7 +62,7 @@ pub struct Damage {
 }
 
 /// Evaluates the journal files of one shard, given with their bytes in any order.
-pub fn scan(files: &[Bytes], salt: JournalSalt, shard: u32) -> Scan {
+pub fn scan(files: &[Bytes], salt: JournalSalt, shard: u32) -> Scans {
     let mut groups: BTreeMap<(u64, u64), Group> = BTreeMap::new();
     for data in files {
         collect(data, salt, shard, &mut groups);
@@ -60,15 +70,12 @@ pub fn scan(files: &[Bytes], salt: JournalSalt, shard: u32) -> Scan {
     let mut incarnations: Vec<u64> = groups.keys().map(|key| key.0).collect();
     incarnations.dedup();
     let incarnation_max = incarnations.last().copied().unwrap_or(0);
-    for incarnation in incarnations.into_iter().rev() {
+    let complete = incarnations.into_iter().rev().filter_map(|incarnation| {
         let of_it: Vec<&Group> =
             groups.range((incarnation, 0)..=(incarnation, u64::MAX)).map(|entry| entry.1).collect();
-        if let Some(mut scan) = evaluate(&of_it, shard, incarnation) {
-            scan.incarnation_max = incarnation_max;
-            return scan;
-        }
-    }
-    Scan { incarnation_max, ..Scan::default() }
+        evaluate(&of_it, shard, incarnation)
+    });
+    Scans { complete: complete.collect(), incarnation_max }
 }
 
 /// Finds every sound header, block by block: a stale group may reach over the beginning of a new one
@@ -88,7 +95,7 @@ fn evaluate(groups: &[&Group], shard: u32, incarnation: u64) -> Option<Scan> {
     let acknowledged_end = groups.iter().map(|group| group.header.acknowledged_end).max()?;
     let live_start = groups.iter().map(|group| group.header.live_start).max()?;
     let opening_end = groups.iter().map(|group| group.header.opening_end).max()?;
-    let mut scan = Scan { incarnation: Some(incarnation), ..Scan::default() };
+    let mut scan = Scan { incarnation, steps: Vec::new(), cut: 0, opening_end };
     let mut previous: Option<&Group> = None;
     let mut by_sequence = groups.iter().map(|group| (group.header.sequence, *group)).peekable();
     let mut sequence = live_start;
@@ -135,3 +142,6 @@ fn apply(group: Option<&Group>, damage: Damage, steps: &mut Vec<ScanStep>) {
         Some(GroupContent::TableDamaged) | None => steps.push(ScanStep::AllDamaged(damage)),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use protocol::Offset;
 
 use super::identity;
-use super::journal_files::read_journal;
+use super::journals::{self, Journals};
 use super::materialise::{PartitionFiles, SUSPECT_FILE, materialise};
-use super::replay::{self, Replay};
-use super::state_file::{self, SavedState};
+use super::replay::Replay;
+use super::state_file::SavedState;
 use super::{RecoveredPartition, Suspicion};
 use crate::PartitionId;
 use crate::disk::job::read_file;
@@ -49,77 +48,12 @@ pub struct RecoverError {
 /// Recovers all partitions: their segments are complete and durable when it returns.
 pub fn recover(directories: &LogDirectories<'_>) -> Result<NodeRecovery, RecoverError> {
     let mut recovery = NodeRecovery::default();
-    let mut replays: BTreeMap<PartitionId, Replay> = BTreeMap::new();
-    let mut saved: BTreeMap<PartitionId, SavedState> = BTreeMap::new();
-    for (dir, fs) in &directories.dirs {
-        read_journals(*dir, *fs, directories.salt, &mut recovery, &mut replays, &mut saved)
-            .map_err(|error| RecoverError { dir: *dir, error })?;
-    }
+    let Journals { replays, saved } = journals::read(directories, &mut recovery)?;
     for (dir, fs) in &directories.dirs {
         recover_directory(*dir, *fs, &replays, &saved, &mut recovery)
             .map_err(|error| RecoverError { dir: *dir, error })?;
     }
     Ok(recovery)
-}
-
-fn read_journals(
-    dir: DirId,
-    fs: &dyn FileSystem,
-    salt: JournalSalt,
-    recovery: &mut NodeRecovery,
-    replays: &mut BTreeMap<PartitionId, Replay>,
-    saved: &mut BTreeMap<PartitionId, SavedState>,
-) -> Result<(), FileSystemError> {
-    let shards = match fs.entries(Path::new("journal")) {
-        Ok(entries) => entries,
-        Err(FileSystemError::NotFound) => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    for entry in shards {
-        let shard: Option<u32> = entry.name.to_str().and_then(|name| name.parse().ok());
-        let (true, Some(shard)) = (entry.is_dir, shard) else { continue };
-        let files = list_journal_files(dir, fs, shard, recovery)?;
-        let (scan, bytes) = read_journal(fs, salt, &files, shard)?;
-        recovery.journal_bytes += bytes;
-        recovery.incarnation_max = recovery.incarnation_max.max(scan.incarnation_max);
-        replay::merge(replays, replay::replay(scan, shard));
-        if let Some(file) = read_state(fs, shard)? {
-            for (id, state) in state_file::decode(file) {
-                let rank = |state: &SavedState| (state.as_of, state.leader_epoch);
-                if saved.get(&id).is_none_or(|known| rank(known) <= rank(&state)) {
-                    saved.insert(id, state);
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The state file; one that is too large to be ours is as good as none.
-fn read_state(fs: &dyn FileSystem, shard: u32) -> Result<Option<Bytes>, FileSystemError> {
-    let path = state_file::path(shard);
-    match fs.length(&path) {
-        Ok(length) if length > state_file::FILE_BYTES_MAX => Ok(None),
-        Ok(_) => read_file(fs, &path, state_file::FILE_BYTES_MAX),
-        Err(FileSystemError::NotFound) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-fn list_journal_files(
-    dir: DirId,
-    fs: &dyn FileSystem,
-    shard: u32,
-    recovery: &mut NodeRecovery,
-) -> Result<Vec<(JournalFileName, u64)>, FileSystemError> {
-    let mut files = Vec::new();
-    for entry in fs.entries(&JournalFileName::directory(shard))? {
-        let Some(number) = JournalFileName::number_of(&entry.name) else { continue };
-        let name = JournalFileName { shard, number };
-        recovery.journal_files.push((dir, name, entry.length));
-        files.push((name, entry.length));
-    }
-    Ok(files)
 }
 
 fn recover_directory(
@@ -153,6 +87,11 @@ fn recover_directory(
             note_suspicion(fs, &files.directory.path, suspicion)?;
         }
         recovery.partitions.insert(id, recovered);
+    }
+    if recovery.doomed.iter().any(|doomed| doomed.0 == dir) {
+        // A killed process may not have made the new names durable: with a power cut they would be
+        // partitions again, and what is removed from them now would be missing.
+        fs.sync_dir(Path::new(""))?;
     }
     Ok(())
 }

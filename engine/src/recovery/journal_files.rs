@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::disk::{FileSystem, FileSystemError};
 use crate::journal::group::{self, GroupHeader, JournalSalt};
-use crate::journal::scan::{Scan, scan};
+use crate::journal::scan::{Scans, scan};
 use crate::journal::writer::JournalFileName;
 use crate::limits::{BLOCK_BYTES, JOURNAL_GROUP_BYTES_MAX, JOURNAL_GROUPS_IN_FLIGHT_MAX};
 
@@ -24,13 +24,57 @@ struct Candidate {
     first: Option<GroupHeader>,
 }
 
-/// What the shard's journal says, and how many bytes were read to know it.
-pub(super) fn read_journal(
+/// What the newest incarnation that counts says of the shard, and how many bytes were read to know it.
+pub(super) fn read_newest(
     fs: &dyn FileSystem,
     salt: JournalSalt,
     files: &[(JournalFileName, u64)],
     shard: u32,
-) -> Result<(Scan, u64), FileSystemError> {
+) -> Result<(Scans, u64), FileSystemError> {
+    let candidates = candidates(fs, salt, files, shard)?;
+    let mut read = Reading::new(fs, salt, shard);
+    let newest =
+        candidates.iter().filter_map(|file| file.first).map(|first| first.incarnation).max();
+    for file in &candidates {
+        if file.first.is_none_or(|first| Some(first.incarnation) == newest) {
+            read.file(file)?;
+        }
+    }
+    let mut scans = scan(&read.files, salt, shard);
+    if scans.complete.first().map(|scan| scan.incarnation) != newest {
+        // The newest incarnation never got as far as to count.
+        for file in &candidates {
+            if file.first.is_some_and(|first| Some(first.incarnation) != newest) {
+                read.file(file)?;
+            }
+        }
+        scans = scan(&read.files, salt, shard);
+    }
+    scans.complete.truncate(1);
+    Ok((scans, read.bytes))
+}
+
+/// What every incarnation says of which there are files: needed after a start that was cut short.
+pub(super) fn read_all(
+    fs: &dyn FileSystem,
+    salt: JournalSalt,
+    files: &[(JournalFileName, u64)],
+    shard: u32,
+) -> Result<(Scans, u64), FileSystemError> {
+    let mut read = Reading::new(fs, salt, shard);
+    for file in &candidates(fs, salt, files, shard)? {
+        read.file(file)?;
+    }
+    Ok((scan(&read.files, salt, shard), read.bytes))
+}
+
+/// The files, newest first; one without a sound beginning may hold anything, so it is never skipped.
+fn candidates(
+    fs: &dyn FileSystem,
+    salt: JournalSalt,
+    files: &[(JournalFileName, u64)],
+    shard: u32,
+) -> Result<Vec<Candidate>, FileSystemError> {
     let mut candidates = Vec::new();
     for (name, length) in files {
         let mut block = vec![0u8; BLOCK_BYTES];
@@ -39,32 +83,12 @@ pub(super) fn read_journal(
         let first = group::peek(&block, salt, shard).map(|found| found.0);
         candidates.push(Candidate { name: *name, length: *length, first });
     }
-    // Newest first; a file without a sound beginning may hold anything, so it is never skipped.
     candidates.sort_by_key(|file| {
         std::cmp::Reverse(
             file.first.map_or((u64::MAX, 0), |first| (first.incarnation, first.sequence)),
         )
     });
-    let mut read = Reading { fs, salt, shard, newest: None, files: Vec::new(), bytes: 0 };
-    let newest =
-        candidates.iter().filter_map(|file| file.first).map(|first| first.incarnation).max();
-    for file in &candidates {
-        if file.first.is_none_or(|first| Some(first.incarnation) == newest) {
-            read.file(file)?;
-        }
-    }
-    let result = scan(&read.files, salt, shard);
-    if result.incarnation == newest {
-        return Ok((result, read.bytes));
-    }
-    // The newest incarnation never got as far as to count.
-    read.newest = None;
-    for file in &candidates {
-        if file.first.is_some_and(|first| Some(first.incarnation) != newest) {
-            read.file(file)?;
-        }
-    }
-    Ok((scan(&read.files, salt, shard), read.bytes))
+    Ok(candidates)
 }
 
 struct Reading<'a> {
@@ -77,7 +101,11 @@ struct Reading<'a> {
     bytes: u64,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
+    fn new(fs: &'a dyn FileSystem, salt: JournalSalt, shard: u32) -> Self {
+        Self { fs, salt, shard, newest: None, files: Vec::new(), bytes: 0 }
+    }
+
     fn file(&mut self, file: &Candidate) -> Result<(), FileSystemError> {
         if let (Some(first), Some((incarnation, live_start, next_first))) =
             (file.first, self.newest)

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use protocol::Offset;
 use protocol::record_batch::BatchHeader;
 
+use super::identity;
 use super::replay::{Piece, Replay};
 use super::state_file::SavedState;
 use super::{ActiveSegment, RecoveredPartition, Suspicion};
@@ -98,7 +99,11 @@ impl<'a> Builder<'a> {
         };
         let known = saved.filter(|saved| saved.producers_known);
         // Where the journal still has the log from its first byte on, it tells of every producer.
-        let is_whole = (segment, position) == (Offset(0), 0);
+        let told_from = match replay {
+            Some(replay) => replay.checkpoint.unwrap_or((Offset(0), 0)),
+            None => (segment, position),
+        };
+        let is_whole = told_from == (Offset(0), 0);
         Self {
             fs,
             files,
@@ -121,6 +126,7 @@ impl<'a> Builder<'a> {
     fn apply_all(&mut self, replay: &Replay) -> Result<(), FileSystemError> {
         let mut pieces: Vec<&Piece> = replay.pieces.iter().collect();
         pieces.sort_by_key(|piece| (piece.entry.segment, piece.entry.position));
+        self.check_checkpointed();
         self.load_partial_block(&pieces)?;
         for piece in pieces {
             if !self.apply(piece)? {
@@ -157,7 +163,10 @@ impl<'a> Builder<'a> {
         if bytes > 0 {
             let mut block = vec![0u8; BLOCK_BYTES];
             let path = self.log_path();
-            let read = self.fs.read(&path, self.buffer_start, &mut block)?;
+            let read = match self.fs.read(&path, self.buffer_start, &mut block) {
+                Err(FileSystemError::NotFound) => 0,
+                read => read?,
+            };
             if read < bytes {
                 // The journal's fragment may bring them yet.
                 self.position = self.buffer_start;
@@ -179,7 +188,9 @@ impl<'a> Builder<'a> {
             if entry.segment != self.next || entry.position != 0 {
                 return Ok(false);
             }
-            self.finish_segment()?;
+            if !self.finish_segment()? {
+                return Ok(false);
+            }
             self.begin_segment(entry.segment);
         }
         if entry.position > self.position {
@@ -285,13 +296,17 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn finish_segment(&mut self) -> Result<(), FileSystemError> {
+    /// False if there is no such file.
+    fn finish_segment(&mut self) -> Result<bool, FileSystemError> {
         self.flush_padded()?;
         let path = self.log_path();
+        if !self.written && self.file_length(self.segment).is_none() {
+            return Ok(false);
+        }
         self.fs.set_length(&path, self.position)?;
         self.fs.sync(&path)?;
         self.finished.push((self.segment, self.position));
-        Ok(())
+        Ok(true)
     }
 
     fn begin_segment(&mut self, base: Offset) {
@@ -340,6 +355,7 @@ impl<'a> Builder<'a> {
             self.fs.sync(&path)?;
         }
         let has_file = on_disk.is_some() || self.written;
+        self.keep_names(has_file)?;
         self.check_unknown();
         self.check_older_segments();
         if let Some(note) = &self.files.suspect_note {
@@ -372,6 +388,22 @@ impl<'a> Builder<'a> {
             producers_known: self.producers_known,
             suspicion: self.suspicion,
         })
+    }
+
+    /// Names and sizes that a killed process had not made durable yet are seen, and a power cut would
+    /// still take them: those of files that nothing acknowledged stands in yet.
+    fn keep_names(&self, has_file: bool) -> Result<(), FileSystemError> {
+        let directory = &self.files.directory.path;
+        if has_file && self.position == 0 {
+            self.fs.sync(&self.log_path())?;
+            self.fs.sync_dir(directory)?;
+        }
+        if self.replay.is_none() {
+            self.fs.sync(&directory.join(identity::FILE_NAME))?;
+            self.fs.sync_dir(directory)?;
+            self.fs.sync_dir(Path::new(""))?;
+        }
+        Ok(())
     }
 
     fn active(
@@ -439,6 +471,19 @@ impl<'a> Builder<'a> {
             at += header.total_bytes();
         }
         Ok(index_of)
+    }
+
+    fn file_length(&self, base: Offset) -> Option<u64> {
+        self.files.segments.iter().find(|segment| segment.0 == base).map(|segment| segment.1)
+    }
+
+    /// The file holds what the checkpoint says that it does.
+    fn check_checkpointed(&mut self) {
+        let found = self.file_length(self.segment).unwrap_or(0);
+        if found < self.position {
+            let acknowledged = self.replay.map_or(self.segment, |replay| replay.acknowledged);
+            self.suspicion = Some(Suspicion::Missing { acknowledged, found: self.segment });
+        }
     }
 
     /// Segments without a journal that speaks of them: a partition gets its first segment only after
@@ -516,3 +561,6 @@ fn run_blocks(piece: &Piece) -> std::ops::Range<u64> {
 fn index(bytes: u64) -> usize {
     usize::try_from(bytes).expect("a journal file or a run fits into memory")
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use std::path::Path;
 use bytes::Bytes;
 use runtime::memory::{Arena, Block};
 
+use super::journals::read_state;
 use super::{OpenedJournal, RecoveredPartition, state_file};
 use crate::PartitionId;
 use crate::disk::{FileSystem, FileSystemError};
@@ -130,6 +131,10 @@ fn write_state(
     shard: u32,
     partitions: &[RecoveredPartition],
 ) -> Result<(), FileSystemError> {
+    // What this shard knew of partitions that another one opens: the power may go before that one has
+    // written it. The first checkpoint drops it.
+    let mut others = read_state(fs, shard)?;
+    partitions.iter().for_each(|partition| drop(others.remove(&partition.id)));
     let sections: Vec<Bytes> = partitions
         .iter()
         .map(|partition| {
@@ -142,6 +147,7 @@ fn write_state(
             };
             state_file::encode_section(partition.id, &state)
         })
+        .chain(others.iter().map(|(id, state)| state_file::encode_section(*id, state)))
         .collect();
     let path = state_file::path(shard);
     let temporary = path.with_extension("new");

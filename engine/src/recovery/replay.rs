@@ -114,7 +114,7 @@ impl Replay {
 /// What the journal of one shard says of every partition in it.
 pub fn replay(scan: Scan, shard: u32) -> BTreeMap<PartitionId, Replay> {
     let mut replays: BTreeMap<PartitionId, Replay> = BTreeMap::new();
-    let Some(incarnation) = scan.incarnation else { return replays };
+    let incarnation = scan.incarnation;
     let mut doubt = None;
     for step in scan.steps {
         match step {
@@ -163,3 +163,6 @@ pub fn merge(all: &mut BTreeMap<PartitionId, Replay>, of_shard: BTreeMap<Partiti
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

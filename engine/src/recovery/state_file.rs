@@ -224,3 +224,6 @@ fn decode_producer(body: &mut Bytes) -> Option<(ProducerId, Producer)> {
     }
     Some((id, Producer { epoch, last_append_ms, batches }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,6 +106,11 @@ pub const DRAIN_MS_MAX: u64 = 5_000;
 /// Free space is looked at this often.
 pub const FREE_BYTES_INTERVAL_MS: u64 = 5_000;
 
+/// How long a port that is in use is waited for, and how often it is tried: a node that was killed a moment
+/// ago still has it for some milliseconds.
+pub const BIND_MS_MAX: u64 = 1_500;
+pub const BIND_RETRY_MS: u64 = 10;
+
 /// Accepted connections that wait in the kernel for each listener.
 pub const LISTEN_BACKLOG: i32 = 1_024;
 

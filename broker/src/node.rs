@@ -26,15 +26,18 @@ mod recovery;
 mod serving;
 mod signals;
 
+use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use runtime::socket::{listen_on, local_address};
 use tuning::{DurabilityWanted, HostFacts, HostRoot, plan_shards, raise_soft_limits};
 
 use crate::config::{Config, Listen};
-use crate::limits::LISTEN_BACKLOG;
+use crate::limits::{BIND_MS_MAX, BIND_RETRY_MS, LISTEN_BACKLOG};
 use data_directories::DataDirectories;
 use log::Log;
 use memory_plan::MemoryPlan;
@@ -93,9 +96,7 @@ fn reserve_ports(wanted: &[Listen]) -> Result<Vec<Listen>, NodeError> {
     let mut reserved = Vec::with_capacity(wanted.len());
     let mut taken = Vec::new();
     for listen in wanted {
-        let bound = listen_on(listen.address, LISTEN_BACKLOG)
-            .and_then(|socket| Ok((local_address(&socket)?, socket)));
-        match bound {
+        match bind(listen.address) {
             Ok((address, socket)) => {
                 let mut listen = Listen { address, ..listen.clone() };
                 if listen.advertised.port == 0 {
@@ -106,9 +107,25 @@ fn reserve_ports(wanted: &[Listen]) -> Result<Vec<Listen>, NodeError> {
                 taken.push(socket);
             }
             // A machine without IPv6, mostly.
-            Err(error) if listen.is_optional && error.kind() != std::io::ErrorKind::AddrInUse => {}
+            Err(error) if listen.is_optional && error.kind() != io::ErrorKind::AddrInUse => {}
             Err(error) => return Err(NodeError::Listen { address: listen.address, error }),
         }
     }
     Ok(reserved)
+}
+
+/// Tries for a while: the kernel lets go of a killed node's listeners some milliseconds after the process
+/// is gone, because it takes the ring that held them apart behind it.
+fn bind(address: SocketAddr) -> io::Result<(SocketAddr, OwnedFd)> {
+    let end = Instant::now() + Duration::from_millis(BIND_MS_MAX);
+    loop {
+        let bound = listen_on(address, LISTEN_BACKLOG)
+            .and_then(|socket| Ok((local_address(&socket)?, socket)));
+        match bound {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < end => {
+                thread::sleep(Duration::from_millis(BIND_RETRY_MS));
+            }
+            done => return done,
+        }
+    }
 }

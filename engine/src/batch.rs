@@ -20,7 +20,7 @@ impl BatchView for BatchHeader {
     }
 
     fn last_offset(&self) -> Offset {
-        Offset(self.next_offset().0 - 1)
+        Offset(self.next_offset().0.saturating_sub(1))
     }
 
     fn is_plausible(&self) -> bool {

@@ -9,6 +9,7 @@ mod checkpoint;
 mod completion;
 mod failure;
 mod groups;
+mod index_cache;
 mod journal_files;
 pub mod lifecycle;
 mod memory;
@@ -36,6 +37,7 @@ use crate::partition::{Partition, PartitionState};
 use crate::request::{EngineEvent, PartitionOffsets, Token};
 use checkpoint::Checkpoint;
 use completion::Pending;
+use index_cache::IndexCache;
 use producer_rebuild::ProducerRebuild;
 use reads::Reads;
 use shutdown::Shutdown;
@@ -128,6 +130,7 @@ pub struct Engine {
     next_journal_file: u64,
     checkpoint: Checkpoint,
     reads: Reads,
+    indexes: IndexCache,
     retention_due_ms: u64,
     /// When segments that are due are looked for next.
     retention_check_due_ms: u64,
@@ -185,6 +188,7 @@ impl Engine {
             next_journal_file: opened.next_file_number,
             checkpoint: Checkpoint::default(),
             reads: Reads::default(),
+            indexes: IndexCache::default(),
             retention_due_ms: 0,
             retention_check_due_ms: now.monotonic.0 / 1_000_000
                 + start.config.retention_check_ms.min(crate::limits::RETENTION_FIRST_MS),
@@ -255,7 +259,8 @@ impl Engine {
             !self.waiting.is_empty() || self.is_short_of_memory || self.reads_are_stuck();
         let memory = is_waiting.then(|| self.now_ms() + 1);
         let is_due = self.producer_rebuild_is_due() || self.checkpoint.is_wanted();
-        let due = (is_due && !self.journal.has_failed()).then(|| self.now_ms());
+        let at = self.now_ms() + u64::from(self.reads_are_stuck());
+        let due = (is_due && !self.journal.has_failed()).then_some(at);
         let statement = self.journal.statement_deadline();
         [retention, statement, self.checkpoint.retry_ms(), memory, due].into_iter().flatten().min()
     }

@@ -12,6 +12,7 @@
 //! | [`config`] | properties of a log and of a shard's engine |
 //! | [`disk`] | the seam to files: operations, jobs, the file-system trait, the real file system |
 //! | [`engine`] | one shard's engine: appends, group commit, checkpoints, reads, retention, lifecycle |
+//! | [`fuzz`] | entry points for fuzzers |
 //! | [`journal`] | layout of the shard's journal, its writing and its reading back |
 //! | [`limits`] | every bound of the engine, with its arithmetic |
 //! | [`partition`] | one partition's log: segments, tail in memory, indexes, epochs, producers |
@@ -22,6 +23,7 @@ pub mod batch;
 pub mod config;
 pub mod disk;
 pub mod engine;
+pub mod fuzz;
 pub mod journal;
 pub mod limits;
 pub mod partition;

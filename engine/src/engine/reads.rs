@@ -10,12 +10,11 @@ use protocol::Offset;
 use super::completion::Pending;
 use super::{Engine, Slot};
 use crate::PartitionId;
-use crate::disk::{DiskClass, DiskOp, DiskOutput, FileSystemError, Step};
+use crate::disk::{DiskClass, DiskOp, DiskOutput, FileSystemError};
 use crate::limits::{
-    BLOCK_BYTES, INDEX_CACHE_BYTES_MAX, INDEX_CACHE_ENTRIES_MAX, INDEX_FILE_BYTES_MAX,
-    READ_BYTES_MAX, READ_WINDOW_BYTES, READ_WINDOW_BYTES_MIN, READS_IN_FLIGHT_MAX,
+    BLOCK_BYTES, READ_BYTES_MAX, READ_WINDOW_BYTES, READ_WINDOW_BYTES_MIN, READS_IN_FLIGHT_MAX,
 };
-use crate::partition::index::{SegmentIndex, segment_path};
+use crate::partition::index::SegmentIndex;
 use crate::partition::window::{Found, Search, Target, Window, search};
 use crate::partition::{Partition, PartitionState};
 use crate::request::{EngineEvent, ReadError, ReadRequest, ReadTarget, Records, Token};
@@ -24,10 +23,10 @@ use crate::request::{EngineEvent, ReadError, ReadRequest, ReadTarget, Records, T
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Read {
     request: ReadRequest,
-    slot: Slot,
+    pub(super) slot: Slot,
     origin: Origin,
     /// Base of the segment that is looked at.
-    segment: Offset,
+    pub(super) segment: Offset,
     /// Where in it: a batch boundary; `None` until the index was asked.
     from: Option<u64>,
     /// The next window holds at least this much.
@@ -74,13 +73,10 @@ struct Ahead {
 #[derive(Debug, Default)]
 pub(super) struct Reads {
     queue: VecDeque<Read>,
-    awaiting_index: Vec<Read>,
     in_flight: usize,
     ahead: BTreeMap<Slot, Ahead>,
     /// Where the last read from disk of a partition ended.
     last_end: BTreeMap<Slot, (Offset, u64)>,
-    /// Finished segments with their index in memory, in the order in which they came.
-    indexes: VecDeque<(Slot, Offset)>,
 }
 
 /// Windows kept ahead at most, for each shard: 32 of 2 MiB.
@@ -173,7 +169,7 @@ impl Engine {
     }
 
     /// Goes on with a read as far as memory allows.
-    fn step(&mut self, mut read: Read) {
+    pub(super) fn step(&mut self, mut read: Read) {
         loop {
             match self.look(&mut read) {
                 Look::Answer(result) => {
@@ -198,8 +194,7 @@ impl Engine {
             return Look::Answer(Err(ReadError::OutOfRange { log_start, log_end }));
         };
         let Some(index) = &segment.index else {
-            self.load_index(read.slot, read.segment);
-            self.reads.awaiting_index.push(*read);
+            self.load_index(*read);
             return Look::Elsewhere;
         };
         let from = match (read.from, read.request.target) {
@@ -274,6 +269,10 @@ impl Engine {
         // An index that was dropped meanwhile is not begun anew: it would seem to be all there is.
         let mut unused = SegmentIndex::default();
         match search(window, &wanted, segment.index.as_mut().unwrap_or(&mut unused)) {
+            Found::Batches { first, .. } if self.is_beyond_a_gap(read, first) => {
+                self.metrics.corrupt_reads += 1;
+                Look::Answer(Err(ReadError::Unavailable))
+            }
             Found::Batches { range, first, next } => {
                 let records = Records {
                     parts: window.slices(range.clone()),
@@ -307,6 +306,16 @@ impl Engine {
                 self.metrics.corrupt_reads += 1;
                 Look::Answer(Err(ReadError::Unavailable))
             }
+        }
+    }
+
+    /// Offsets are dense but for what compaction takes: a batch behind the offset asked for means that a
+    /// segment is missing, and nobody may take what follows for what comes next.
+    fn is_beyond_a_gap(&self, read: &Read, first: Offset) -> bool {
+        let is_compacted = self.partition(read.slot).is_some_and(|of| of.config.cleanup_compact);
+        match read.request.target {
+            ReadTarget::Offset(offset) => first > offset && !is_compacted,
+            ReadTarget::Timestamp(_) => false,
         }
     }
 
@@ -483,94 +492,6 @@ impl Engine {
             let is_idle = std::mem::replace(&mut ahead.is_idle, true);
             !is_idle || ahead.window.is_none()
         });
-    }
-
-    fn load_index(&mut self, slot: Slot, base: Offset) {
-        let is_loading =
-            self.reads.awaiting_index.iter().any(|read| read.slot == slot && read.segment == base);
-        if is_loading {
-            return;
-        }
-        self.issue_index_load(slot, base);
-    }
-
-    /// Loads a finished segment's index files; they are built first if they are missing.
-    pub(super) fn issue_index_load(&mut self, slot: Slot, base: Offset) {
-        let Some(partition) = self.partition_mut(slot) else { return };
-        partition.operations += 1;
-        let directory = partition.directory.clone();
-        let file = |extension| Step::ReadFile {
-            path: segment_path(&directory.path, base, extension),
-            length_max: INDEX_FILE_BYTES_MAX,
-        };
-        let steps = vec![file("index"), file("timeindex")];
-        self.issue_job(directory.dir, steps, Pending::LoadIndex { slot, base });
-    }
-
-    pub(super) fn on_index(
-        &mut self,
-        slot: Slot,
-        base: Offset,
-        result: Result<DiskOutput, FileSystemError>,
-    ) {
-        let files = match result {
-            Ok(DiskOutput::Done(output)) => output.files,
-            _ => Vec::new(),
-        };
-        if let Some(segment) =
-            self.partition_mut(slot).and_then(|partition| partition.segment_mut(base))
-            && segment.index.is_none()
-        {
-            // Missing or senseless files cost a walk through the segment, nothing else.
-            let index = match files.as_slice() {
-                [Some(offsets), Some(times)] => {
-                    SegmentIndex::decode(offsets, times, segment.length)
-                }
-                _ => None,
-            }
-            .unwrap_or_default();
-            segment.max_timestamp = segment.max_timestamp.max(index.max_timestamp());
-            segment.index = Some(index);
-            self.note_index(slot, base);
-        }
-        let all = std::mem::take(&mut self.reads.awaiting_index);
-        let (mine, others): (Vec<Read>, Vec<Read>) =
-            all.into_iter().partition(|read| read.slot == slot && read.segment == base);
-        self.reads.awaiting_index = others;
-        for read in mine {
-            self.step(read);
-        }
-        self.end_operation(slot);
-    }
-
-    /// The index of a finished segment came into memory; those that came first go when it is too much.
-    pub(super) fn note_index(&mut self, slot: Slot, base: Offset) {
-        let mut indexes = std::mem::take(&mut self.reads.indexes);
-        indexes.retain(|(slot, base)| self.finished_index_bytes(*slot, *base) > 0);
-        indexes.push_back((slot, base));
-        let bytes = |(slot, base): &(Slot, Offset)| self.finished_index_bytes(*slot, *base);
-        let mut total: usize = indexes.iter().map(bytes).sum();
-        while indexes.len() > 1
-            && (total > INDEX_CACHE_BYTES_MAX || indexes.len() > INDEX_CACHE_ENTRIES_MAX)
-        {
-            let Some((slot, base)) = indexes.pop_front() else { break };
-            total -= self.finished_index_bytes(slot, base);
-            if let Some(segment) =
-                self.partition_mut(slot).and_then(|partition| partition.segment_mut(base))
-                && segment.is_finished()
-            {
-                segment.index = None;
-            }
-        }
-        self.reads.indexes = indexes;
-    }
-
-    fn finished_index_bytes(&self, slot: Slot, base: Offset) -> usize {
-        self.partition(slot)
-            .and_then(|partition| partition.segment(base))
-            .filter(|segment| segment.is_finished())
-            .and_then(|segment| segment.index.as_ref())
-            .map_or(0, |index| index.memory_bytes() + size_of::<SegmentIndex>())
     }
 
     /// Forgets what was read ahead of a partition that goes away.

@@ -96,7 +96,11 @@ impl SegmentIndex {
 
     /// A position at or before the batch that contains `offset`.
     pub fn position_before(&self, base: Offset, offset: Offset) -> u64 {
-        let Ok(relative) = u32::try_from(offset.0 - base.0) else { return 0 };
+        let relative = offset.0.saturating_sub(base.0);
+        if relative < 0 {
+            return 0;
+        }
+        let relative = u32::try_from(relative).unwrap_or(u32::MAX);
         let after = self.offsets.partition_point(|entry| entry.0 <= relative);
         // The entry found ends at or below the offset; the batch sought stands at or behind it.
         after.checked_sub(1).map_or(0, |at| u64::from(self.offsets[at].1))
@@ -106,7 +110,7 @@ impl SegmentIndex {
     pub fn position_before_time(&self, base: Offset, timestamp: i64) -> u64 {
         let after = self.times.partition_point(|entry| entry.0 < timestamp);
         let Some(at) = after.checked_sub(1) else { return 0 };
-        self.position_before(base, Offset(base.0 + i64::from(self.times[at].1)))
+        self.position_before(base, Offset(base.0.saturating_add(i64::from(self.times[at].1))))
     }
 
     /// The last batch entry at or below `position`: where to begin looking for a batch boundary there.
@@ -165,7 +169,8 @@ fn be_u32(bytes: &[u8]) -> u32 {
 }
 
 fn relative_offset(offset: Offset, base: Offset) -> Option<u32> {
-    u32::try_from(offset.0 - base.0).ok().filter(|relative| i32::try_from(*relative).is_ok())
+    let relative = u32::try_from(offset.0.checked_sub(base.0)?).ok()?;
+    i32::try_from(relative).is_ok().then_some(relative)
 }
 
 /// Path of a segment's file with this extension, below its partition's directory.

@@ -79,7 +79,8 @@ proptest! {
         let mut segment = Segment::new(Offset(0));
         segment.state = SegmentState::Active;
         let mut written: Vec<bool> = Vec::new();
-        let (mut in_direct, mut behind): (Vec<(Range<u64>, u64)>, Option<Range<u64>>) = (Vec::new(), None);
+        let mut in_direct: Vec<(Range<u64>, u64)> = Vec::new();
+        let mut behind: Option<Range<u64>> = None;
         let mut acknowledged = 0;
         for step in steps {
             match step {
@@ -119,7 +120,7 @@ proptest! {
             }
             let blocks = usize::try_from(segment.flushed / BLOCK).unwrap();
             prop_assert!(written.len() >= blocks && written[..blocks].iter().all(|done| *done));
-            prop_assert!(segment.flushed <= segment.length && segment.flushed % BLOCK == 0);
+            prop_assert!(segment.flushed <= segment.length && segment.flushed.is_multiple_of(BLOCK));
         }
     }
 }

@@ -1,0 +1,111 @@
+//! Indexes of finished segments: loaded when somebody reads there, a bounded number kept.
+
+use std::collections::VecDeque;
+
+use protocol::Offset;
+
+use super::completion::Pending;
+use super::reads::Read;
+use super::{Engine, Slot};
+use crate::disk::{DiskOutput, FileSystemError, Step};
+use crate::limits::{INDEX_CACHE_BYTES_MAX, INDEX_CACHE_ENTRIES_MAX, INDEX_FILE_BYTES_MAX};
+use crate::partition::index::{SegmentIndex, segment_path};
+
+/// Which finished segments have their index in memory, and who waits for one.
+#[derive(Debug, Default)]
+pub(super) struct IndexCache {
+    awaiting: Vec<Read>,
+    /// In the order in which they came.
+    loaded: VecDeque<(Slot, Offset)>,
+}
+
+impl Engine {
+    /// The read goes on when the index of its segment is there.
+    pub(super) fn load_index(&mut self, read: Read) {
+        let is_same = |other: &Read| other.slot == read.slot && other.segment == read.segment;
+        let is_loading = self.indexes.awaiting.iter().any(is_same);
+        self.indexes.awaiting.push(read);
+        if !is_loading {
+            self.issue_index_load(read.slot, read.segment);
+        }
+    }
+
+    /// Loads a finished segment's index files; missing ones cost a walk through the segment.
+    pub(super) fn issue_index_load(&mut self, slot: Slot, base: Offset) {
+        let Some(partition) = self.partition_mut(slot) else { return };
+        partition.operations += 1;
+        let directory = partition.directory.clone();
+        let file = |extension| Step::ReadFile {
+            path: segment_path(&directory.path, base, extension),
+            length_max: INDEX_FILE_BYTES_MAX,
+        };
+        let steps = vec![file("index"), file("timeindex")];
+        self.issue_job(directory.dir, steps, Pending::LoadIndex { slot, base });
+    }
+
+    pub(super) fn on_index(
+        &mut self,
+        slot: Slot,
+        base: Offset,
+        result: Result<DiskOutput, FileSystemError>,
+    ) {
+        let files = match result {
+            Ok(DiskOutput::Done(output)) => output.files,
+            _ => Vec::new(),
+        };
+        if let Some(segment) =
+            self.partition_mut(slot).and_then(|partition| partition.segment_mut(base))
+            && segment.index.is_none()
+        {
+            // Missing or senseless files cost a walk through the segment, nothing else.
+            let index = match files.as_slice() {
+                [Some(offsets), Some(times)] => {
+                    SegmentIndex::decode(offsets, times, segment.length)
+                }
+                _ => None,
+            }
+            .unwrap_or_default();
+            segment.max_timestamp = segment.max_timestamp.max(index.max_timestamp());
+            segment.index = Some(index);
+            self.note_index(slot, base);
+        }
+        let all = std::mem::take(&mut self.indexes.awaiting);
+        let (mine, others): (Vec<Read>, Vec<Read>) =
+            all.into_iter().partition(|read| read.slot == slot && read.segment == base);
+        self.indexes.awaiting = others;
+        for read in mine {
+            self.step(read);
+        }
+        self.end_operation(slot);
+    }
+
+    /// The index of a finished segment came into memory; those that came first go when it is too much.
+    pub(super) fn note_index(&mut self, slot: Slot, base: Offset) {
+        let mut indexes = std::mem::take(&mut self.indexes.loaded);
+        indexes.retain(|(slot, base)| self.finished_index_bytes(*slot, *base) > 0);
+        indexes.push_back((slot, base));
+        let bytes = |(slot, base): &(Slot, Offset)| self.finished_index_bytes(*slot, *base);
+        let mut total: usize = indexes.iter().map(bytes).sum();
+        while indexes.len() > 1
+            && (total > INDEX_CACHE_BYTES_MAX || indexes.len() > INDEX_CACHE_ENTRIES_MAX)
+        {
+            let Some((slot, base)) = indexes.pop_front() else { break };
+            total -= self.finished_index_bytes(slot, base);
+            if let Some(segment) =
+                self.partition_mut(slot).and_then(|partition| partition.segment_mut(base))
+                && segment.is_finished()
+            {
+                segment.index = None;
+            }
+        }
+        self.indexes.loaded = indexes;
+    }
+
+    fn finished_index_bytes(&self, slot: Slot, base: Offset) -> usize {
+        self.partition(slot)
+            .and_then(|partition| partition.segment(base))
+            .filter(|segment| segment.is_finished())
+            .and_then(|segment| segment.index.as_ref())
+            .map_or(0, |index| index.memory_bytes() + size_of::<SegmentIndex>())
+    }
+}

@@ -157,6 +157,33 @@ fn journal_files_that_found_no_space_are_made_when_there_is_some() {
 }
 
 #[test]
+fn a_journal_that_finds_no_second_file_refuses_appends() {
+    let mut world = World::new();
+    let partition = world.create("alone-0");
+    world.append(partition, &Batch::of(1));
+    world.hold = |effect| {
+        matches!(&effect.request, DiskOp::Job(job)
+            if job.steps.iter().any(|step| matches!(step, Step::Prewrite { .. })))
+    };
+    world.crash();
+    // Room in the segment there is.
+    for _ in 0..4 {
+        world.append(partition, &Batch::sized(60_000));
+    }
+    world.disks[0].is_full.set(true);
+    world.let_go();
+    let tokens: Vec<_> = (0..100).map(|_| world.submit(partition, &Batch::sized(60_000))).collect();
+    world.settle(30);
+    let refused = tokens.iter().filter(|token| {
+        matches!(world.answer(**token).expect("answered"), Err(AppendError::NoSpace))
+    });
+    assert!(refused.count() > 0);
+    world.disks[0].is_full.set(false);
+    world.settle(30);
+    world.append(partition, &Batch::sized(60_000));
+}
+
+#[test]
 fn a_dead_journal_answers_everybody_once() {
     let mut world = World::new();
     let partition = world.create("dead-0");

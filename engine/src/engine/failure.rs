@@ -52,6 +52,7 @@ impl Engine {
                 self.unbind(file);
                 let dir = self.config.journal_dir;
                 self.issue_job(dir, vec![Step::RemoveFile(path)], Pending::Cleanup);
+                self.refuse_without_journal();
             }
             Pending::CreatePartition { slot, token } => {
                 self.forget(slot);
@@ -63,6 +64,17 @@ impl Engine {
             Pending::Shutdown => self.give_up_shutdown(),
             // What it writes to was reserved: a disk that has no room for it is broken.
             pending => self.on_directory_failure(pending, FileSystemError::NoSpace),
+        }
+    }
+
+    /// With a single journal file nothing can ever be freed: whoever waits is told why.
+    fn refuse_without_journal(&mut self) {
+        if self.journal.file_count() > 1 || self.journal_has_room(0) {
+            return;
+        }
+        let slots: Vec<Slot> = self.waiting.iter().copied().collect();
+        for slot in slots {
+            self.fail_waiting(slot, &AppendError::NoSpace);
         }
     }
 

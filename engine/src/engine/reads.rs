@@ -31,6 +31,8 @@ pub(super) struct Read {
     from: Option<u64>,
     /// The next window holds at least this much.
     bytes_min: usize,
+    /// The file ended before the log does.
+    is_short: bool,
 }
 
 /// Who hears of the result.
@@ -47,6 +49,8 @@ pub(super) struct ReadOperation {
     slot: Slot,
     segment: Offset,
     start: u64,
+    /// What the file holds of it at least.
+    expected: usize,
     purpose: Purpose,
 }
 
@@ -129,7 +133,15 @@ impl Engine {
             return Ok(None);
         }
         let Some(segment) = partition.segment_of(at) else { return Ok(None) };
-        Ok(Some(Read { request, slot, origin, segment: segment.base, from: None, bytes_min: 0 }))
+        Ok(Some(Read {
+            request,
+            slot,
+            origin,
+            segment: segment.base,
+            from: None,
+            bytes_min: 0,
+            is_short: false,
+        }))
     }
 
     /// Bytes that a fetch from `offset` would find now, not looking further than `bytes_max`.
@@ -287,10 +299,9 @@ impl Engine {
                 Look::Answer(Ok(records))
             }
             Found::GoOn { from, bytes } => {
-                // Twice the same place with what it asked for: the file is shorter than the log. And a
-                // batch that memory could never hold is none.
-                let is_stuck = read.from == Some(from) && read.bytes_min >= bytes;
-                if from_disk && (is_stuck || bytes > self.arena.capacity() / 2) {
+                // A window of a file that is shorter than the log; one that is merely too small grows
+                // with the next look. And a batch that memory could never hold is none.
+                if from_disk && (read.is_short || bytes > self.arena.capacity() / 2) {
                     self.metrics.corrupt_reads += 1;
                     return Look::Answer(Err(ReadError::Unavailable));
                 }
@@ -349,6 +360,7 @@ impl Engine {
         if end <= start {
             return None;
         }
+        let expected = usize::try_from(end - start).ok()?;
         let end = end.next_multiple_of(block_bytes);
         let length = usize::try_from(end - start).ok()?;
         let block = self.arena.allocate(length)?;
@@ -358,7 +370,7 @@ impl Engine {
         self.metrics.disk_reads += 1;
         let request =
             DiskOp::Read { file, position: start, block, length, class: DiskClass::CatchUp };
-        let operation = ReadOperation { slot, segment: base, start, purpose };
+        let operation = ReadOperation { slot, segment: base, start, expected, purpose };
         self.issue(request, Pending::Read(operation));
         Some(end)
     }
@@ -370,7 +382,8 @@ impl Engine {
         result: Result<DiskOutput, FileSystemError>,
     ) {
         self.reads.in_flight -= 1;
-        let ReadOperation { slot, segment, start, purpose } = operation;
+        let ReadOperation { slot, segment, start, expected, purpose } = operation;
+        let is_short = matches!(&result, Ok(DiskOutput::Read { length, .. }) if *length < expected);
         let window = match result {
             Ok(DiskOutput::Read { block, length }) => {
                 Some(Window::new(start, vec![block.freeze(length)]))
@@ -378,7 +391,7 @@ impl Engine {
             _ => None,
         };
         match purpose {
-            Purpose::Serve(read) => self.go_on(read, window),
+            Purpose::Serve(read) => self.go_on(Read { is_short, ..read }, window),
             Purpose::Ahead => self.on_ahead(slot, segment, start, window),
         }
         self.end_operation(slot);
@@ -533,6 +546,7 @@ fn next_segment(partition: &Partition, read: &mut Read) -> Look {
             read.segment = next.base;
             read.from = None;
             read.bytes_min = 0;
+            read.is_short = false;
             Look::Again
         }
         _ => Look::Answer(Ok(empty(read.request.target))),

@@ -99,6 +99,8 @@ impl Engine {
         let full = partition.config.segment_bytes.max(end).next_multiple_of(BLOCK_BYTES as u64);
         let to = segment.grown(end.max(from + 1)).min(full);
         segment.extending = true;
+        // Whether or not anything is appended, the file will have to be cut again.
+        segment.complete_at = None;
         partition.operations += 1;
         let path = segment_path(&directory.path, base, "log");
         let steps = vec![
@@ -179,6 +181,15 @@ impl Engine {
     pub(super) fn finish_segment(&mut self, slot: Slot, base: Offset) {
         let segment = self.partition_mut(slot).and_then(|partition| partition.segment_mut(base));
         if segment.is_some_and(Segment::finish_if_complete) {
+            return;
+        }
+        // Blocks that wait for a place among the write-behind operations come first: cutting the file now
+        // would leave zeros where acknowledged records belong.
+        let written = self.partition(slot).is_some_and(|partition| {
+            let segment = partition.segment(base);
+            segment.is_some_and(|segment| is_written(segment, partition.acknowledged_in(segment)))
+        });
+        if !written {
             return;
         }
         let Some(steps) = self.finish_steps(slot, base) else { return };

@@ -1,8 +1,12 @@
 //! The command line against a real node: what the README's first page does, and what goes wrong.
 
+#![allow(clippy::unwrap_used, reason = "the functions that tests share are tests too")]
+
 mod node;
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -326,21 +330,89 @@ fn accepting_a_loss_brings_a_suspect_partition_back() {
     );
 }
 
-fn flip(path: &Path, at: usize) {
-    let mut bytes = std::fs::read(path).unwrap();
-    bytes[at] ^= 1;
-    std::fs::write(path, bytes).unwrap();
+/// A producer that is at work while its node is killed writes every line once, in order.
+#[test]
+fn a_producer_survives_a_kill_of_its_node() {
+    let mut node = Node::start();
+    text(&node, &["topic", "create", "steady"], "");
+    let bootstrap = node.bootstrap();
+    let mut producer = Command::new(env!("CARGO_BIN_EXE_corelane"))
+        .args(["produce", "--topic", "steady", "-b", &bootstrap])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut input = producer.stdin.take().unwrap();
+    let mut line = 0;
+    let mut write = |count: usize| {
+        for _ in 0..count {
+            writeln!(input, "{line}").unwrap();
+            line += 1;
+        }
+        input.flush().unwrap();
+    };
+    // Only who has reached its node once bears that it is away.
+    write(1);
+    text(&node, &["consume", "--topic", "steady", "--follow", "--count", "1"], "");
+    for _ in 0..3 {
+        write(500);
+        node.kill();
+        write(500);
+        node.launch();
+    }
+    write(500);
+    drop(input);
+    assert!(producer.wait().unwrap().success());
+    let expected: String = (0..3_501).map(|line| format!("{line}\n")).collect();
+    assert_eq!(text(&node, &["consume", "--topic", "steady"], ""), expected);
 }
 
-/// Flips a bit of the value wherever a journal holds it.
+#[test]
+fn lines_of_meta_properties_are_compared_with_the_metadata() {
+    let mut node = Node::start();
+    text(&node, &["topic", "create", "t"], "");
+    text(&node, &["produce", "--topic", "t", "--value", "x"], "");
+    node.stop();
+    let data = node.data_dir();
+    let meta = data.join("meta.properties");
+    let sound = std::fs::read_to_string(&meta).unwrap();
+    for key in ["cluster.id", "node.id", "directory.id", "corelane.journal.salt"] {
+        let changed: Vec<String> = sound
+            .lines()
+            .map(|line| match line.strip_prefix(&format!("{key}=")) {
+                Some("1") => format!("{key}=3"),
+                Some(value) if value.starts_with('1') => format!("{key}=2{}", &value[1..]),
+                Some(value) => format!("{key}=1{}", &value[1..]),
+                None => line.to_owned(),
+            })
+            .collect();
+        std::fs::write(&meta, changed.join("\n") + "\n").unwrap();
+        let output = corelane(&["verify", data.to_str().unwrap()], "");
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{key}: {said}");
+        assert!(said.contains("meta.properties"), "{key}: {said}");
+    }
+    std::fs::write(&meta, sound).unwrap();
+    succeeds(&["verify", data.to_str().unwrap()], "");
+}
+
+fn flip(path: &Path, at: u64) {
+    let file = File::options().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+}
+
+/// Flips a bit of the value wherever the beginning of a journal holds it.
 fn damage_journal_of(data: &Path, value: &[u8]) {
     let mut damaged = 0;
     for shard in std::fs::read_dir(data.join("journal")).unwrap() {
         for file in std::fs::read_dir(shard.unwrap().path()).unwrap() {
             let path = file.unwrap().path();
-            let bytes = std::fs::read(&path).unwrap();
+            let mut bytes = Vec::new();
+            File::open(&path).unwrap().take(1 << 20).read_to_end(&mut bytes).unwrap();
             if let Some(at) = bytes.windows(value.len()).position(|window| window == value) {
-                flip(&path, at);
+                flip(&path, at as u64);
                 damaged += 1;
             }
         }

@@ -47,18 +47,13 @@ impl StoredGroup {
     }
 }
 
-/// All groups of a file: one after another, and block by block where none begins.
+/// All groups of a file, block by block, as recovery reads them: a stale group may reach over the
+/// beginning of a new one.
 pub(crate) fn groups_of(data: &Bytes, salt: JournalSalt, shard: u32) -> Vec<StoredGroup> {
     let mut groups = Vec::new();
-    let mut at = 0;
-    while at < data.len() {
-        match group::decode(&data.slice(at..), salt, shard) {
-            Some(group) => {
-                let bytes = group.total_bytes.max(BLOCK_BYTES);
-                groups.push(StoredGroup { position: at as u64, group });
-                at += bytes;
-            }
-            None => at += BLOCK_BYTES,
+    for at in (0..data.len()).step_by(BLOCK_BYTES) {
+        if let Some(group) = group::decode(&data.slice(at..), salt, shard) {
+            groups.push(StoredGroup { position: at as u64, group });
         }
     }
     groups

@@ -4,6 +4,7 @@
 
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tuning::ByteCount;
 
 use super::admin_http::{AdminArgs, encoded};
@@ -54,41 +55,29 @@ pub(crate) struct MoveArgs {
     admin: AdminArgs,
 }
 
-/// The answer to `GET /v1/partitions`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+/// The answer to `GET /v1/partitions`, as far as it is shown.
+#[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Placement {
-    #[serde(default)]
-    pub(crate) node_id: i32,
-    #[serde(default)]
-    pub(crate) data_shards: u16,
     pub(crate) partitions: Vec<PlacedPartition>,
 }
 
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(crate) struct PlacedPartition {
     pub(crate) topic: String,
     pub(crate) partition: i32,
-    pub(crate) shard: u16,
+    shard: u16,
     #[serde(default)]
-    pub(crate) core: Option<u32>,
+    core: Option<u32>,
     #[serde(default)]
     pub(crate) directory: String,
     #[serde(default)]
-    pub(crate) bytes: u64,
+    bytes: u64,
     #[serde(default)]
-    pub(crate) log_start: Option<i64>,
-    #[serde(default)]
-    pub(crate) high_watermark: Option<i64>,
-    #[serde(default)]
-    pub(crate) log_end: Option<i64>,
-    #[serde(default)]
-    pub(crate) leader_epoch: Option<i32>,
-    #[serde(default)]
-    pub(crate) durability: String,
+    durability: String,
     #[serde(default)]
     pub(crate) state: String,
     #[serde(default)]
-    pub(crate) why: String,
+    why: String,
 }
 
 /// The answer to a move.
@@ -122,11 +111,20 @@ impl ListArgs {
             Some(topic) => format!("/v1/partitions?topic={}", encoded(topic)),
             None => "/v1/partitions".to_owned(),
         };
-        let mut placement: Placement = self.admin.get(&path)?.value()?;
-        placement.partitions.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+        let answer = self.admin.get(&path)?;
         if output.is_json() {
-            return output.json(&placement);
+            // All that the node says, also what this version does not know.
+            let mut value: Value = answer.value()?;
+            if let Some(partitions) = value.get_mut("partitions").and_then(Value::as_array_mut) {
+                partitions.sort_by_key(|one| {
+                    let topic = one["topic"].as_str().unwrap_or_default().to_owned();
+                    (topic, one["partition"].as_i64())
+                });
+            }
+            return output.json(&value);
         }
+        let mut placement: Placement = answer.value()?;
+        placement.partitions.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
         let mut table = Table::new(&[
             "TOPIC",
             "PARTITION",

@@ -1,6 +1,6 @@
 //! `corelane serve`: starts a node, and says what listens where and how to try it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use broker::config::{Config, LogFormat, Settings};
 use broker::node::{self, Started};
@@ -135,11 +135,20 @@ fn welcome(started: &Started, output: &mut Output) -> Result<(), Failure> {
         "127.0.0.1:9092" | "" => String::new(),
         address => format!(" -b {address}"),
     };
+    let program = program();
     output.line("try it, in another terminal:")?;
-    output.line(format_args!("  corelane topic create orders{at}"))?;
-    output.line(format_args!("  echo hello | corelane produce --topic orders{at}"))?;
-    output.line(format_args!("  corelane consume --topic orders{at}"))?;
+    output.line(format_args!("  {program} topic create orders{at}"))?;
+    output.line(format_args!("  echo hello | {program} produce --topic orders{at}"))?;
+    output.line(format_args!("  {program} consume --topic orders{at}"))?;
     output.line("stop it with Ctrl-C")
+}
+
+/// This program as it was called, so that the commands can be pasted: `cargo run` calls it by a path.
+fn program() -> String {
+    let called = std::env::args().next().unwrap_or_else(|| "corelane".to_owned());
+    let here = std::env::current_dir().ok();
+    let below = here.as_deref().and_then(|here| Path::new(&called).strip_prefix(here).ok());
+    below.map_or_else(|| called.clone(), |below| below.display().to_string())
 }
 
 /// The same for programs.

@@ -6,6 +6,7 @@
 //! * `node_data`: the directories of one node, locked
 //! * `overlay`: their files, with changes in memory
 //! * `journals`, `state`, `partitions`, `indexes`: one kind of file each
+//! * `metadata`: what the cluster's metadata says of the directories
 //! * `report`: what is damaged, and what it hurts
 //! * `accept_loss`: what goes, and bringing partitions back
 //! * `sound_end`: how far the batches of a suspect partition go on without a gap
@@ -13,6 +14,7 @@
 mod accept_loss;
 mod indexes;
 mod journals;
+mod metadata;
 mod node_data;
 mod overlay;
 mod partitions;
@@ -99,12 +101,11 @@ fn check_node(data: &NodeData, report: &mut Report) -> Result<(), Failure> {
     let Some(first) = data.directories.first() else { return Ok(()) };
     let salt = first.meta.salt;
     let mut facts = JournalFacts::default();
-    for (directory, (_, fs)) in data.directories.iter().zip(&overlays) {
-        journals::check(&directory.path, fs, salt, &mut facts, report)?;
-    }
+    journals::check(data, &overlays, &mut facts, report)?;
     let dirs = overlays.iter().map(|(id, fs)| (*id, fs as &dyn FileSystem)).collect();
     let recovery = recover_all(data, &LogDirectories { dirs, salt })?;
     check_incarnation(data, &recovery, report);
+    metadata::check(data, &overlays, &recovery, &facts, report);
     for (id, path) in &recovery.unknown {
         let whole = data.path_of(*id).join(path);
         let hurts = format!("{}: the partition is not served", path.display());

@@ -43,6 +43,8 @@ pub(super) struct Sender {
     /// Sequence of the next record, by partition.
     sequences: BTreeMap<i32, i32>,
     building: BTreeMap<i32, BatchBuilder>,
+    /// Bytes of all that is being built, as estimated.
+    held: usize,
     /// Where records without a key go until the next flush.
     sticky: usize,
     written: BTreeMap<i32, Written>,
@@ -76,6 +78,7 @@ impl Sender {
             identity,
             sequences: BTreeMap::new(),
             building: BTreeMap::new(),
+            held: 0,
             sticky,
             written: BTreeMap::new(),
         })
@@ -97,10 +100,9 @@ impl Sender {
             record.headers.iter().map(|(name, value)| name.len() + value.len() + 32).sum();
         let bytes = record.key.map_or(0, <[u8]>::len) + record.value.len() + headers + 64;
         let partition = self.partition_of(record);
-        let held: usize = self.building.values().map(BatchBuilder::length).sum();
         let in_batch = self.building.get(&partition).map_or(0, BatchBuilder::length);
         let is_full = in_batch > 0 && in_batch + bytes > BATCH_BYTES_MAX;
-        if is_full || held + bytes > BATCH_BYTES_MAX * REQUEST_BATCHES_MAX {
+        if is_full || self.held + bytes > BATCH_BYTES_MAX * REQUEST_BATCHES_MAX {
             self.flush()?;
         }
         let partition = self.partition_of(record);
@@ -116,12 +118,14 @@ impl Sender {
             .map(|(name, value)| HeaderField::new(name, Some(value.as_bytes())))
             .collect();
         builder.push(record.timestamp, record.key, Some(record.value), &headers);
+        self.held += bytes;
         Ok(())
     }
 
     /// Sends what was gathered, and waits until it is acknowledged.
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
         let mut batches = Vec::new();
+        self.held = 0;
         for (partition, builder) in std::mem::take(&mut self.building) {
             let records = builder.records();
             let bytes = Bytes::from(builder.finish());

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use broker::shard::metadata_log::METADATA;
 use bytes::Bytes;
 use engine::PartitionId;
 use engine::disk::job::read_file;
@@ -77,7 +78,11 @@ impl Loss {
             0 => String::new(),
             count => format!(", {count} segment file(s) behind it are removed"),
         };
-        format!("{}: {lost}{removed} ({})", self.partition, self.reason)
+        let all = match self.id == METADATA {
+            true => ": topics, their settings and deletions that were made since",
+            false => "",
+        };
+        format!("{}: {lost}{removed}{all} ({})", self.partition, self.reason)
     }
 }
 
@@ -120,9 +125,7 @@ fn foresee(data: &NodeData, report: &mut Report) -> Result<Vec<Loss>, Failure> {
     let overlays = data.overlays()?;
     let salt = data.directories[0].meta.salt;
     let mut facts = JournalFacts::default();
-    for (directory, (_, fs)) in data.directories.iter().zip(&overlays) {
-        journals::check(&directory.path, fs, salt, &mut facts, report)?;
-    }
+    journals::check(data, &overlays, &mut facts, report)?;
     let dirs = overlays.iter().map(|(id, fs)| (*id, fs as &dyn FileSystem)).collect();
     let recovery = recover_all(data, &LogDirectories { dirs, salt })?;
     let mut losses = Vec::new();
@@ -145,7 +148,7 @@ fn foresee(data: &NodeData, report: &mut Report) -> Result<Vec<Loss>, Failure> {
             reason: partitions::describe(suspicion),
             log_start: log_start.map(|start| start.0),
             log_end: sound.end.offset.0,
-            reached: facts.ends.get(&partition.id).copied().max(reached).map(|end| end.0),
+            reached: facts.end_of(partition.id).max(reached).map(|end| end.0),
             removed_segments: sound.dropped.iter().map(|base| base.0).collect(),
         });
     }
@@ -163,6 +166,10 @@ fn accept(data: &NodeData, losses: &[Loss]) -> Result<Vec<Loss>, Failure> {
         let Some(partition) = recovery.partitions.get_mut(&loss.id) else { continue };
         let sound = sound_end::find(fs, partition)?;
         cut(fs, partition, sound)?;
+        if loss.id == METADATA {
+            // The metadata of one node has no leader epochs.
+            continue;
+        }
         leave_note(fs, loss, partition).map_err(|error| failed(&loss.partition, &error))?;
     }
     for directory in &data.directories {

@@ -1,17 +1,22 @@
 //! Journals: the chain of groups that still count, and what their damage hurts.
+//!
+//! The newest incarnation of any shard is that of the newest start, which stated every partition. What an
+//! older one says of a partition counts only where the newer one says nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use engine::PartitionId;
-use engine::disk::FileSystem;
+use engine::disk::{DirId, FileSystem};
 use engine::journal::group::{GroupContent, HEADER_BYTES, JournalSalt};
-use engine::journal::scan::{ScanStep, scan};
+use engine::journal::scan::{Damage, Scan, ScanStep, scan};
 use engine::journal::writer::JournalFileName;
 use protocol::Offset;
 
+use super::node_data::NodeData;
 use super::report::Report;
-use super::state;
+use super::{of_directory, state};
 use crate::cli::failure::Failure;
 use crate::cli::journal_walk::{StoredGroup, groups_of, read_journal_file};
 use crate::cli::stored_files::{JOURNAL_DIRECTORY, unreadable};
@@ -19,8 +24,23 @@ use crate::cli::stored_files::{JOURNAL_DIRECTORY, unreadable};
 /// What journals say of partitions, damaged or not.
 #[derive(Default)]
 pub(super) struct JournalFacts {
-    /// The highest log end that any readable entry speaks of.
-    pub(super) ends: BTreeMap<PartitionId, Offset>,
+    /// The highest log end that any readable entry of the newest incarnation speaks of, with that.
+    ends: BTreeMap<PartitionId, (u64, Offset)>,
+}
+
+impl JournalFacts {
+    /// `None` for a partition of which no journal speaks.
+    pub(super) fn end_of(&self, id: PartitionId) -> Option<Offset> {
+        self.ends.get(&id).map(|(_, end)| *end)
+    }
+
+    fn note(&mut self, group: &StoredGroup) {
+        let incarnation = group.group.header.incarnation;
+        for (entry, _) in group.entries() {
+            let known = self.ends.entry(entry.partition).or_default();
+            *known = (incarnation, entry.next).max(*known);
+        }
+    }
 }
 
 /// A group with the file it stands in.
@@ -29,26 +49,74 @@ struct Placed {
     stored: StoredGroup,
 }
 
-/// Checks all journals below one data directory.
-pub(super) fn check(
-    root: &Path,
-    fs: &dyn FileSystem,
-    salt: JournalSalt,
+type Groups = BTreeMap<(u64, u64), Placed>;
+
+/// A damage of which it is not yet known whether it counts.
+struct Finding {
+    incarnation: u64,
+    /// `None`: nobody knows whom it hurt.
+    partition: Option<PartitionId>,
+    file: PathBuf,
+    position: Option<u64>,
+    what: String,
+}
+
+/// All shards' journals.
+#[derive(Default)]
+struct Findings {
+    findings: Vec<Finding>,
+    /// Newest incarnation that states a partition.
+    stated: BTreeMap<PartitionId, u64>,
+    newest: u64,
+}
+
+/// Checks the journals and state files below all data directories of a node.
+pub(super) fn check<F: FileSystem>(
+    data: &NodeData,
+    file_systems: &[(DirId, F)],
     facts: &mut JournalFacts,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    if !root.join(JOURNAL_DIRECTORY).is_dir() {
-        return Ok(());
+    let mut findings = Findings::default();
+    for directory in &data.directories {
+        let (root, fs) = (&directory.path, of_directory(file_systems, directory.id));
+        for shard in shards(root, fs, report)? {
+            check_shard(root, fs, directory.meta.salt, shard, &mut findings, facts, report)?;
+            state::check(root, fs, shard, report)?;
+        }
     }
+    let Findings { findings, stated, newest } = findings;
+    for finding in findings {
+        let counts = finding.incarnation == newest
+            || finding
+                .partition
+                .is_some_and(|id| stated.get(&id).is_none_or(|at| *at <= finding.incarnation));
+        if !counts {
+            continue;
+        }
+        let hurts = match finding.partition {
+            Some(id) => format!("partition {} of topic id {}", id.partition, id.topic_id),
+            None => "partitions of this shard that are not known; recovery clears those that go on without a gap".to_owned(),
+        };
+        report.damage(&finding.file, finding.position, finding.what, hurts);
+    }
+    Ok(())
+}
+
+fn shards(root: &Path, fs: &dyn FileSystem, report: &mut Report) -> Result<Vec<u32>, Failure> {
     let directory = Path::new(JOURNAL_DIRECTORY);
+    if !root.join(directory).is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut shards = Vec::new();
     let entries = fs.entries(directory).map_err(|error| unreadable(directory, &error))?;
     for entry in entries.iter().filter(|entry| entry.is_dir) {
         match entry.name.to_str().and_then(|name| name.parse().ok()) {
-            Some(shard) => check_shard(root, fs, salt, shard, facts, report)?,
+            Some(shard) => shards.push(shard),
             None => report.note(&root.join(directory).join(&entry.name), "not a shard's journal"),
         }
     }
-    Ok(())
+    Ok(shards)
 }
 
 fn check_shard(
@@ -56,13 +124,14 @@ fn check_shard(
     fs: &dyn FileSystem,
     salt: JournalSalt,
     shard: u32,
+    findings: &mut Findings,
     facts: &mut JournalFacts,
     report: &mut Report,
 ) -> Result<(), Failure> {
     let directory = JournalFileName::directory(shard);
     let entries = fs.entries(&directory).map_err(|error| unreadable(&directory, &error))?;
     let mut files = Vec::new();
-    let mut placed: BTreeMap<(u64, u64), Placed> = BTreeMap::new();
+    let mut groups = Groups::new();
     for entry in entries {
         if JournalFileName::number_of(&entry.name).is_none() {
             continue;
@@ -71,62 +140,59 @@ fn check_shard(
         let data = read_journal_file(fs, &name)?;
         report.checked(data.len() as u64);
         for stored in groups_of(&data, salt, shard) {
-            for (entry, _) in stored.entries() {
-                let end = facts.ends.entry(entry.partition).or_default();
-                *end = entry.next.max(*end);
-            }
+            facts.note(&stored);
             let header = stored.group.header;
             let at = (header.incarnation, header.sequence);
-            placed.insert(at, Placed { file: root.join(&name), stored });
+            groups.insert(at, Placed { file: root.join(&name), stored });
         }
         files.push(data);
     }
-    state::check(root, fs, shard, report)?;
-    let found = scan(&files, salt, shard);
     let whole = root.join(&directory);
-    let Some(incarnation) = found.incarnation else {
-        if files.iter().any(|data| data.iter().any(|byte| *byte != 0)) {
-            report.damage(
-                &whole,
-                None,
-                "no group of this journal can be read with the salt in meta.properties",
-                "every partition of this shard: what was not in segments yet is lost",
-            );
-        }
-        return Ok(());
-    };
-    let mut said = Vec::new();
-    for step in &found.steps {
-        let (damage, partition) = match step {
-            ScanStep::Apply(..) => continue,
-            ScanStep::Damaged(id, damage) => (damage, Some(*id)),
-            ScanStep::AllDamaged(damage) => (damage, None),
-        };
-        let at = (damage.incarnation, damage.sequence);
-        if said.contains(&(at, partition)) {
-            continue;
-        }
-        said.push((at, partition));
-        let (file, position, what) = locate(&placed, at, &whole);
-        let hurts = match partition {
-            Some(id) => format!("partition {} of topic id {}", id.partition, id.topic_id),
-            None => "partitions of this shard that are not known; recovery clears those that go on without a gap".to_owned(),
-        };
-        report.damage(&file, position, what, hurts);
+    let scans = scan(&files, salt, shard);
+    let is_empty = files.iter().all(|data| data.iter().all(|byte| *byte == 0));
+    if scans.incarnation_max == 0 && !is_empty {
+        report.damage(
+            &whole,
+            None,
+            "no group of this journal can be read with the salt in meta.properties",
+            "every partition of this shard: what was not in segments yet is lost",
+        );
     }
-    check_end(&placed, incarnation, found.cut, &files, report);
+    if let Some(newest) = scans.complete.first() {
+        findings.newest = findings.newest.max(newest.incarnation);
+        check_end(&groups, newest, &files, report);
+        findings.add(newest, &groups, &whole);
+    }
     Ok(())
 }
 
+impl Findings {
+    fn add(&mut self, scan: &Scan, groups: &Groups, directory: &Path) {
+        let mut said = BTreeSet::new();
+        for step in &scan.steps {
+            let (damage, partition) = match step {
+                ScanStep::Apply(entry, _) => {
+                    let at = self.stated.entry(entry.partition).or_default();
+                    *at = scan.incarnation.max(*at);
+                    continue;
+                }
+                ScanStep::Damaged(id, damage) => (*damage, Some(*id)),
+                ScanStep::AllDamaged(damage) => (*damage, None),
+            };
+            if said.insert((damage.sequence, partition)) {
+                let (file, position, what) = locate(groups, damage, directory);
+                let incarnation = scan.incarnation;
+                self.findings.push(Finding { incarnation, partition, file, position, what });
+            }
+        }
+    }
+}
+
 /// Where a damaged or missing group stands or would stand.
-fn locate(
-    placed: &BTreeMap<(u64, u64), Placed>,
-    at: (u64, u64),
-    directory: &Path,
-) -> (PathBuf, Option<u64>, String) {
-    let (incarnation, sequence) = at;
+fn locate(groups: &Groups, damage: Damage, directory: &Path) -> (PathBuf, Option<u64>, String) {
+    let Damage { incarnation, sequence, .. } = damage;
     let name = format!("group {incarnation}.{sequence}, which was acknowledged,");
-    if let Some(found) = placed.get(&at) {
+    if let Some(found) = groups.get(&(incarnation, sequence)) {
         let what = match found.stored.group.content {
             GroupContent::BodyDamaged(_) => format!("{name} has damaged record data"),
             GroupContent::TableDamaged => format!("{name} has a damaged entry table"),
@@ -135,7 +201,7 @@ fn locate(
         return (found.file.clone(), Some(found.stored.position), what);
     }
     let what = format!("{name} is missing or has a damaged header");
-    let before = sequence.checked_sub(1).and_then(|before| placed.get(&(incarnation, before)));
+    let before = sequence.checked_sub(1).and_then(|before| groups.get(&(incarnation, before)));
     match before {
         Some(before) => (before.file.clone(), Some(before.stored.end()), what),
         None => (directory.to_owned(), None, what),
@@ -144,14 +210,9 @@ fn locate(
 
 /// Behind the last group that counts stands an older one or nothing; a header that nearly matches is
 /// worth a word: it is a torn write of a power cut, or a damaged group of which nothing was acknowledged.
-fn check_end(
-    placed: &BTreeMap<(u64, u64), Placed>,
-    incarnation: u64,
-    cut: u64,
-    files: &[bytes::Bytes],
-    report: &mut Report,
-) {
-    let Some(last) = cut.checked_sub(1).and_then(|last| placed.get(&(incarnation, last))) else {
+fn check_end(groups: &Groups, scan: &Scan, files: &[Bytes], report: &mut Report) {
+    let (incarnation, cut) = (scan.incarnation, scan.cut);
+    let Some(last) = cut.checked_sub(1).and_then(|last| groups.get(&(incarnation, last))) else {
         return;
     };
     let at = usize::try_from(last.stored.end()).unwrap_or(usize::MAX);
@@ -163,7 +224,7 @@ fn check_end(
                 && head.get(24..32) == Some(&cut.to_le_bytes())
         })
     });
-    if torn && !placed.contains_key(&(incarnation, cut)) {
+    if torn && !groups.contains_key(&(incarnation, cut)) {
         report.note(
             &last.file,
             format!("group {incarnation}.{cut} at {at} is torn; nothing in it was acknowledged"),

@@ -86,7 +86,8 @@ impl Overlay {
         let changes = self.changes.borrow();
         let changed = changes.get(path).and_then(Option::as_ref);
         let wanted = position / BLOCK..end.div_ceil(BLOCK);
-        for (block, data) in changed.into_iter().flat_map(|file| file.blocks.range(wanted.clone())) {
+        for (block, data) in changed.into_iter().flat_map(|file| file.blocks.range(wanted.clone()))
+        {
             let start = block * BLOCK;
             let (from, to) = (start.max(position), (start + data.len() as u64).min(end));
             if from < to {

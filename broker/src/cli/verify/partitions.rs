@@ -99,7 +99,7 @@ fn lost(partition: &RecoveredPartition, facts: &JournalFacts) -> String {
         Some(Suspicion::Missing { acknowledged, .. }) => acknowledged,
         _ => Offset(0),
     };
-    let reached = facts.ends.get(&partition.id).copied().unwrap_or_default().max(reached);
+    let reached = facts.end_of(partition.id).unwrap_or_default().max(reached);
     let lost = match partition.suspicion {
         Some(Suspicion::Missing { acknowledged, found }) if acknowledged < found => {
             format!("offsets {acknowledged} to {} are missing", found.0 - 1)
@@ -241,7 +241,7 @@ impl LogCheck<'_> {
         let Ok(mut behind) = SegmentWalk::new(self.fs, &path, position) else { return };
         match behind.next_batch() {
             Ok(None) => {}
-            Ok(Some(_)) | Err(_) if facts.ends.contains_key(&partition.id) => {
+            Ok(Some(_)) | Err(_) if facts.end_of(partition.id).is_some() => {
                 let what = format!(
                     "unacknowledged bytes behind the log end at {position}; the next start writes over them"
                 );

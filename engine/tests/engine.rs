@@ -185,3 +185,20 @@ fn a_partition_moves_to_another_shard_with_everything_it_knows() {
     assert_eq!(world.read_all(partition).len(), 2);
     assert_eq!(world.append(partition, &batch).base, first);
 }
+
+#[test]
+fn an_orderly_end_waits_for_every_block_of_many_partitions() {
+    // More partitions with unwritten blocks than write-behind operations may be in flight: those that
+    // wait for a place once had their files cut with zeros where records belong.
+    let mut world = World::new();
+    let partitions: Vec<_> = (0..40).map(|at| world.create(&format!("end-{at}"))).collect();
+    for partition in &partitions {
+        for _ in 0..3 {
+            world.append(*partition, &Batch::sized(20_000));
+        }
+    }
+    world.stop();
+    for partition in &partitions {
+        assert_eq!(world.read_all(*partition).len(), 3);
+    }
+}

@@ -30,7 +30,7 @@ pub(crate) fn offset_entries(file: &[u8], base: i64) -> (Vec<OffsetEntry>, usize
         let (offset, position) = bytes.split_at(4);
         OffsetEntry {
             at: number * 8,
-            offset: base + i64::from(be_u32(offset)),
+            offset: base.saturating_add(i64::from(be_u32(offset))),
             position: u64::from(be_u32(position)),
         }
     };
@@ -43,7 +43,11 @@ pub(crate) fn time_entries(file: &[u8], base: i64) -> (Vec<TimeEntry>, usize) {
     let entry = |(number, bytes): (u64, &[u8; 12])| {
         let (timestamp, offset) = bytes.split_at(8);
         let timestamp = i64::from_be_bytes(timestamp.try_into().expect("eight bytes"));
-        TimeEntry { at: number * 12, timestamp, offset: base + i64::from(be_u32(offset)) }
+        TimeEntry {
+            at: number * 12,
+            timestamp,
+            offset: base.saturating_add(i64::from(be_u32(offset))),
+        }
     };
     ((0..).zip(entries).map(entry).collect(), rest.len())
 }

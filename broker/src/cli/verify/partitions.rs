@@ -181,7 +181,7 @@ impl LogCheck<'_> {
         let name = self.directory.display();
         let expected = self.expected.unwrap_or(header.base_offset);
         let delta = i64::from(header.last_offset_delta);
-        let hurts = format!("{name}: offsets {expected} to {}", expected.0 + delta);
+        let hurts = format!("{name}: offsets {expected} to {}", expected.0.saturating_add(delta));
         let at = Some(batch.position);
         if !batch.crc_is_valid {
             report.damage(file, at, "the batch's CRC does not match", hurts);
@@ -195,7 +195,7 @@ impl LogCheck<'_> {
             report.damage(file, at, what, hurts);
         }
         self.epoch = self.epoch.max(Some(header.partition_leader_epoch));
-        self.expected = Some(Offset(expected.0 + delta + 1));
+        self.expected = Some(Offset(expected.0.saturating_add(delta).saturating_add(1)));
     }
 
     fn wrong_epoch(&self, epoch: LeaderEpoch, offset: Offset) -> Option<String> {

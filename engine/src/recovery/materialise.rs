@@ -99,11 +99,12 @@ impl<'a> Builder<'a> {
         };
         let known = saved.filter(|saved| saved.producers_known);
         // Where the journal still has the log from its first byte on, it tells of every producer.
-        let told_from = match replay {
-            Some(replay) => replay.checkpoint.unwrap_or((Offset(0), 0)),
-            None => (segment, position),
+        let tells_of_first = |replay: &Replay| {
+            let mut entries = replay.pieces.iter().map(|piece| &piece.entry);
+            replay.next == Offset(0)
+                || entries.any(|entry| entry.kind != EntryKind::Fragment && entry.base == Offset(0))
         };
-        let is_whole = told_from == (Offset(0), 0);
+        let is_whole = replay.map_or((segment, position) == (Offset(0), 0), tells_of_first);
         Self {
             fs,
             files,
@@ -329,6 +330,7 @@ impl<'a> Builder<'a> {
         }
         let read;
         let bytes: &[u8] = if entry.kind == EntryKind::Pointer {
+            // Nothing of a run that was deleted meanwhile: who wrote it went with it.
             read = self.read_run(piece)?.1;
             &read
         } else {

@@ -17,6 +17,9 @@
 //! | [`shard`] | one core's state machine: events in, effects out |
 //! | `shell` | the production loop around a shard |
 
+/// For `simulation`, which drives the same crates under a virtual disk.
+pub use {engine, protocol, runtime};
+
 mod admin;
 pub mod config;
 mod error_code;

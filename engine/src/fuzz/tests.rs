@@ -1,3 +1,5 @@
+//! The entry points for fuzzers take anything.
+
 use proptest::prelude::*;
 use protocol::{LeaderEpoch, Offset};
 use runtime::memory::Arena;

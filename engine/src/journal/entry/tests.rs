@@ -1,3 +1,5 @@
+//! Rows of the entry table: golden bytes, round trips, garbage.
+
 use proptest::prelude::*;
 use protocol::{LeaderEpoch, Offset, PartitionIndex, TopicId};
 

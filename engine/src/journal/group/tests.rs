@@ -1,3 +1,5 @@
+//! Groups: golden bytes, round trips, and every kind of damage.
+
 use bytes::Bytes;
 use protocol::{Offset, PartitionIndex, TopicId};
 use runtime::memory::Arena;

@@ -1,3 +1,5 @@
+//! Which groups count: each row of the decision table.
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use protocol::{Offset, PartitionIndex, TopicId};

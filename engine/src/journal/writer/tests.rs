@@ -1,3 +1,5 @@
+//! Rotation, acknowledgement in order, release of files, statements of idle shards.
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use runtime::memory::Arena;

@@ -1,3 +1,5 @@
+//! Leader epochs: where they begin and end.
+
 use protocol::{LeaderEpoch, Offset};
 
 use super::EpochHistory;

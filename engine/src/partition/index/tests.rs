@@ -1,3 +1,5 @@
+//! Kafka's index files byte for byte, and lookups against a naive model.
+
 use proptest::prelude::*;
 use protocol::record_batch::{Attributes, BatchHeader, MAGIC};
 use protocol::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};

@@ -1,3 +1,5 @@
+//! Sequences of idempotent producers: each row of the decision table.
+
 use protocol::record_batch::{Attributes, BatchHeader, MAGIC};
 use protocol::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
 

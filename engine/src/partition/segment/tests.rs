@@ -1,3 +1,5 @@
+//! Growth, write-behind and direct ranges of a segment.
+
 use std::ops::Range;
 
 use proptest::prelude::*;

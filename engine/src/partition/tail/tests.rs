@@ -1,3 +1,5 @@
+//! The tail against a plain vector of bytes.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

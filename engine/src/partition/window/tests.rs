@@ -1,3 +1,5 @@
+//! The walk over batches in a window.
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use protocol::record_batch::{BatchBuilder, BatchHeader, BatchOptions, patch};

@@ -1,3 +1,5 @@
+//! The journal's bytes in a partition's segments: each row of the decision table.
+
 use bytes::Bytes;
 use protocol::record_batch::{BatchBuilder, BatchOptions, Producer, patch};
 use protocol::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};

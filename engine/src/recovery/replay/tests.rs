@@ -1,3 +1,5 @@
+//! What the journal says of partitions, doubts and clearances included.
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;

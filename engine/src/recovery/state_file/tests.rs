@@ -1,3 +1,5 @@
+//! The state file: round trips and garbage.
+
 use std::collections::VecDeque;
 
 use bytes::Bytes;

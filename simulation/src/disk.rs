@@ -15,6 +15,7 @@
 //! | `file_system` | the engine's `FileSystem` over both; power cuts |
 //! | `fault` | errors to inject, and rules to break for negative controls |
 //! | `executor` | a shard's disk operations, completed in any order after virtual latencies |
+//! | `journal_edit` | changes to journal groups on their way, for negative controls |
 //! | `trace` | a running hash of all that happened |
 
 mod content;
@@ -22,12 +23,14 @@ mod executor;
 mod fault;
 mod file_system;
 mod inode;
+mod journal_edit;
 mod namespace;
 #[cfg(test)]
 mod tests;
 mod trace;
 
-pub(crate) use executor::VirtualDisk;
-pub(crate) use fault::Planted;
+pub(crate) use executor::{UnderWay, VirtualDisk};
+pub(crate) use fault::{JournalEdit, Planted};
 pub(crate) use file_system::VirtualFileSystem;
+pub(crate) use journal_edit::JournalEditor;
 pub(crate) use trace::Trace;

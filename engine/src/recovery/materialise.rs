@@ -19,6 +19,7 @@ use super::identity;
 use super::replay::{Piece, Replay};
 use super::state_file::SavedState;
 use super::{ActiveSegment, RecoveredPartition, Suspicion};
+use crate::PartitionId;
 use crate::batch::BatchView;
 use crate::config::LogConfig;
 use crate::disk::{FileSystem, FileSystemError};
@@ -48,7 +49,7 @@ pub const SUSPECT_FILE: &str = "suspect";
 /// Brings one partition's segments up to what its journal says.
 pub fn materialise(
     fs: &dyn FileSystem,
-    id: crate::PartitionId,
+    id: PartitionId,
     files: &PartitionFiles,
     replay: Option<&Replay>,
     saved: Option<&SavedState>,
@@ -349,7 +350,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn finish(mut self, id: crate::PartitionId) -> Result<RecoveredPartition, FileSystemError> {
+    fn finish(mut self, id: PartitionId) -> Result<RecoveredPartition, FileSystemError> {
         self.flush_padded()?;
         let path = self.log_path();
         let on_disk = self.files.segments.iter().find(|(base, _)| *base == self.segment);
@@ -357,7 +358,7 @@ impl<'a> Builder<'a> {
             self.fs.sync(&path)?;
         }
         let has_file = on_disk.is_some() || self.written;
-        self.keep_names(has_file)?;
+        self.keep_names(id, has_file)?;
         self.check_unknown();
         self.check_older_segments();
         if let Some(note) = &self.files.suspect_note {
@@ -394,14 +395,18 @@ impl<'a> Builder<'a> {
 
     /// Names and sizes that a killed process had not made durable yet are seen, and a power cut would
     /// still take them: those of files that nothing acknowledged stands in yet.
-    fn keep_names(&self, has_file: bool) -> Result<(), FileSystemError> {
+    fn keep_names(&self, id: PartitionId, has_file: bool) -> Result<(), FileSystemError> {
         let directory = &self.files.directory.path;
         if has_file && self.position == 0 {
             self.fs.sync(&self.log_path())?;
             self.fs.sync_dir(directory)?;
         }
         if self.replay.is_none() {
-            self.fs.sync(&directory.join(identity::FILE_NAME))?;
+            // Written again, for a sync of what the first process wrote may have failed: the kernel
+            // shows it and takes it for clean.
+            let path = directory.join(identity::FILE_NAME);
+            self.fs.write_file(&path, &identity::encode(id.topic_id))?;
+            self.fs.sync(&path)?;
             self.fs.sync_dir(directory)?;
             self.fs.sync_dir(Path::new(""))?;
         }

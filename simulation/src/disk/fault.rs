@@ -14,6 +14,33 @@ pub(crate) struct Planted {
     pub(crate) directory_syncs_do_nothing: bool,
     /// Syncs of the whole file system do nothing.
     pub(crate) file_system_syncs_do_nothing: bool,
+    /// The completion of a journal write is told when the write begins.
+    pub(crate) journal_completes_early: bool,
+    /// The completion of a large run's write is told when the write begins.
+    pub(crate) bypass_completes_early: bool,
+    /// A checkpoint does not sync the segments that it states.
+    pub(crate) checkpoints_do_not_sync: bool,
+    /// The state file with the producers is not written.
+    pub(crate) snapshots_are_left_out: bool,
+    /// The last block of a finished segment is not written.
+    pub(crate) last_blocks_are_left_out: bool,
+    /// A journal file is cleared when the next one is begun, not when a checkpoint allows it.
+    pub(crate) recycles_early: bool,
+    /// What is changed in journal groups on their way to the disk.
+    pub(crate) journal_edit: Option<JournalEdit>,
+}
+
+/// A rule of the journal that is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JournalEdit {
+    /// Unfinished last blocks are not logged again.
+    NoFragments,
+    /// Moves of the log start are not logged.
+    NoLogStarts,
+    /// No group says what was acknowledged: every hole is taken for a torn tail.
+    NoAcknowledgedEnd,
+    /// Groups say that nothing before them is needed, checkpoint or not.
+    LiveStartRunsAhead,
 }
 
 /// What an operation is about to be told.
@@ -34,6 +61,7 @@ pub(super) struct Faults {
     fail_at: Option<u64>,
     fail_files: Vec<PathBuf>,
     stop_at: Option<u64>,
+    failed: bool,
 }
 
 impl Faults {
@@ -60,6 +88,14 @@ impl Faults {
         self.stop_at = Some(0);
     }
 
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    pub(super) fn has_stopped(&self) -> bool {
+        self.stop_at.is_some_and(|at| self.operations >= at)
+    }
+
     /// A new process, a new disk.
     pub(super) fn clear(&mut self) {
         *self = Self { planted: self.planted, operations: self.operations, ..Self::default() };
@@ -74,6 +110,7 @@ impl Faults {
         self.operations += 1;
         let hit =
             self.fail_at == Some(own) || self.fail_files.iter().any(|file| path.starts_with(file));
+        self.failed |= hit;
         if hit { Verdict::Fail } else { Verdict::GoOn }
     }
 }

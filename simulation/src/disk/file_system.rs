@@ -82,6 +82,11 @@ impl VirtualFileSystem {
         state.trace.call("power cut", Path::new(""), now, random.clone().next_u64());
     }
 
+    /// Prints every call from now on.
+    pub(crate) fn be_loud(&self) {
+        self.state.borrow_mut().trace.be_loud();
+    }
+
     pub(crate) fn plant(&self, planted: Planted) {
         self.state.borrow_mut().faults.planted = planted;
     }
@@ -108,6 +113,39 @@ impl VirtualFileSystem {
     /// The process dies now, the machine does not.
     pub(crate) fn stop(&self) {
         self.state.borrow_mut().faults.stop_now();
+    }
+
+    /// Whether the stop has come: nothing more happens.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.state.borrow().faults.has_stopped()
+    }
+
+    /// Whether an injected failure was told to anybody.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.state.borrow().faults.has_failed()
+    }
+
+    /// Room taken by files.
+    pub(crate) fn used(&self) -> u64 {
+        self.state.borrow().used()
+    }
+
+    /// All files with their lengths, in order.
+    pub(crate) fn all_files(&self) -> Vec<(PathBuf, u64)> {
+        let state = self.state.borrow();
+        let mut found = Vec::new();
+        let mut dirs = vec![(ROOT, PathBuf::new())];
+        while let Some((dir, path)) = dirs.pop() {
+            for (name, node) in state.names.entries(dir) {
+                let path = path.join(name);
+                match node {
+                    Node::Dir(id) => dirs.push((id, path)),
+                    Node::File(id) => found.push((path, state.files[&id].visible().length())),
+                }
+            }
+        }
+        found.sort();
+        found
     }
 
     /// Ends all injected faults, the stop included; planted faults stay.

@@ -423,7 +423,7 @@ fn block_of(arena: &Arena, byte: u8) -> Bytes {
 fn run(seed: u64) -> (Vec<u64>, u64) {
     let files = Rc::new(prepared(seed));
     let dirs = BTreeMap::from([(DirId(0), Rc::clone(&files))]);
-    let mut disk = VirtualDisk::new(dirs, Random::new(seed));
+    let mut disk = VirtualDisk::new(dirs, Random::new(seed), Planted::default(), None);
     let arena = Arena::new(1 << 20).unwrap();
     let file = FileId(1);
     disk.submit(0, effect(0, DiskOp::Bind { file, dir: DirId(0), path: "a.log".into() }));
@@ -500,7 +500,7 @@ fn the_same_seed_gives_the_same_trace() {
 fn a_stopped_process_is_told_nothing_more() {
     let files = Rc::new(prepared(1));
     let dirs = BTreeMap::from([(DirId(0), Rc::clone(&files))]);
-    let mut disk = VirtualDisk::new(dirs, Random::new(1));
+    let mut disk = VirtualDisk::new(dirs, Random::new(1), Planted::default(), None);
     let steps =
         vec![Step::WriteFile { path: "n".into(), data: Bytes::new() }, Step::Sync("n".into())];
     disk.submit(0, effect(1, DiskOp::Job(Job { dir: DirId(0), steps })));

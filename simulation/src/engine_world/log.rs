@@ -1,0 +1,343 @@
+//! What the clients of one partition know of its log, and what must therefore be true of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use broker::engine::PartitionId;
+use broker::engine::config::{Durability, LogConfig};
+use broker::engine::disk::DirId;
+use broker::engine::request::PartitionOffsets;
+use broker::protocol::record_batch::{
+    BatchHeader, BatchSlice, CRC_AT, HEADER_BYTES, TimestampType,
+};
+use broker::protocol::{LeaderEpoch, Offset};
+use bytes::Bytes;
+
+use super::batches::{BatchNumber, number_of};
+use crate::violation::{Checked, Checker};
+
+/// Where a partition is in its life, as the metadata of the node would say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LogState {
+    /// Asked for; its directory may or may not be there.
+    Creating,
+    /// Created for good, on this shard.
+    Live { shard: usize },
+    /// On its way to another shard.
+    Moving,
+    /// Its removal is decided; its files may or may not be there.
+    Deleting,
+    /// Gone for good.
+    Deleted,
+    /// Damaged on purpose: no promise holds but that this is told.
+    Damaged,
+}
+
+/// A call of append; grows with every call to the partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Call(pub(super) u64);
+
+/// A batch that was sent at least once.
+#[derive(Clone, Debug)]
+struct Sent {
+    bytes: Bytes,
+    max_timestamp: i64,
+    /// Calls that were not refused: where the batch may stand in the order.
+    calls: BTreeSet<Call>,
+    /// Where it stands, once known.
+    base: Option<Offset>,
+    /// Its producer is known by the partition: it may be sent twice and stands once.
+    is_idempotent: bool,
+}
+
+/// A batch whose place is known: somebody was told, or has read it.
+#[derive(Clone, Copy, Debug)]
+struct Placed {
+    next: Offset,
+    number: BatchNumber,
+    acknowledged: bool,
+}
+
+/// A walk through the whole log in order.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Walk {
+    pub(super) next: Option<Offset>,
+    last_call: Option<Call>,
+    last_epoch: Option<LeaderEpoch>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Log {
+    pub(super) id: PartitionId,
+    pub(super) name: String,
+    pub(super) dir: DirId,
+    pub(super) config: LogConfig,
+    pub(super) state: LogState,
+    sent: BTreeMap<BatchNumber, Sent>,
+    placed: BTreeMap<Offset, Placed>,
+    calls: u64,
+    /// Log start as far as it was acknowledged, and as far as it was ever seen.
+    log_start_acknowledged: Offset,
+    log_start_seen: Offset,
+    high_watermark_seen: Offset,
+    /// The newest epoch that was asked for, and that an acknowledged batch stands in.
+    pub(super) epoch_asked: LeaderEpoch,
+    epoch_acknowledged: LeaderEpoch,
+}
+
+impl Log {
+    pub(super) fn new(id: PartitionId, name: String, dir: DirId, config: LogConfig) -> Self {
+        Self {
+            id,
+            name,
+            dir,
+            config,
+            state: LogState::Creating,
+            sent: BTreeMap::new(),
+            placed: BTreeMap::new(),
+            calls: 0,
+            log_start_acknowledged: Offset(0),
+            log_start_seen: Offset(0),
+            high_watermark_seen: Offset(0),
+            epoch_asked: LeaderEpoch(0),
+            epoch_acknowledged: LeaderEpoch(0),
+        }
+    }
+
+    /// Its batches carry the broker's time.
+    pub(super) fn stamps(&self) -> bool {
+        self.config.timestamp_type == TimestampType::LogAppendTime
+    }
+
+    pub(super) fn is_durable(&self) -> bool {
+        self.config.durability == Durability::Fsync
+    }
+
+    /// The shard that serves it now.
+    pub(super) fn shard(&self) -> Option<usize> {
+        match self.state {
+            LogState::Live { shard } => Some(shard),
+            _ => None,
+        }
+    }
+
+    pub(super) fn high_watermark_seen(&self) -> Offset {
+        self.high_watermark_seen
+    }
+
+    pub(super) fn log_start_seen(&self) -> Offset {
+        self.log_start_seen
+    }
+
+    /// Bytes that its clients hold.
+    pub(super) fn bytes(&self) -> u64 {
+        self.sent.values().map(|sent| sent.bytes.len() as u64).sum()
+    }
+
+    /// A batch is sent, perhaps again.
+    pub(super) fn send(&mut self, number: BatchNumber, bytes: &Bytes) -> Call {
+        self.calls += 1;
+        let call = Call(self.calls);
+        let sent = self.sent.entry(number).or_insert_with(|| {
+            let header = BatchHeader::read(bytes).expect("the clients make sound batches");
+            Sent {
+                bytes: bytes.clone(),
+                max_timestamp: header.max_timestamp,
+                calls: BTreeSet::new(),
+                base: None,
+                is_idempotent: header.producer().is_some(),
+            }
+        });
+        sent.calls.insert(call);
+        call
+    }
+
+    /// The call was refused for good: it has left nothing behind.
+    pub(super) fn refused(&mut self, number: BatchNumber, call: Call) {
+        if let Some(sent) = self.sent.get_mut(&number) {
+            sent.calls.remove(&call);
+        }
+    }
+
+    pub(super) fn bytes_of(&self, number: BatchNumber) -> Option<Bytes> {
+        self.sent.get(&number).map(|sent| sent.bytes.clone())
+    }
+
+    /// The append was acknowledged at `base`.
+    pub(super) fn acknowledged(&mut self, number: BatchNumber, base: Offset) -> Checked {
+        // Deleted meanwhile, or below the log start long ago.
+        let Some(sent) = self.sent.get(&number) else { return Ok(()) };
+        let records = BatchHeader::read(&sent.bytes).map_or(0, |header| header.last_offset_delta);
+        let next = Offset(base.0 + i64::from(records) + 1);
+        self.place(base, next, number, Checker::ExactlyOnce)?;
+        if let Some(placed) = self.placed.get_mut(&base) {
+            placed.acknowledged = true;
+        }
+        if self.is_durable() {
+            self.high_watermark_seen = self.high_watermark_seen.max(next);
+        }
+        Ok(())
+    }
+
+    /// `number` stands at `[base, next)`: nothing else may, and it nowhere else.
+    fn place(
+        &mut self,
+        base: Offset,
+        next: Offset,
+        number: BatchNumber,
+        checker: Checker,
+    ) -> Checked {
+        let name = &self.name;
+        let overlapping = self.placed.range(..next).next_back().filter(|(_, at)| at.next > base);
+        if let Some((at, placed)) = overlapping {
+            let same = *at == base && placed.next == next && placed.number == number;
+            return checker.check(same, || {
+                format!(
+                    "{name}: {number:?} at {}..{}, where {:?} was at {}..{} (acknowledged: {})",
+                    base.0, next.0, placed.number, at.0, placed.next.0, placed.acknowledged
+                )
+            });
+        }
+        let sent = self.sent.get_mut(&number).expect("callers know the batch");
+        if let Some(before) = sent.base {
+            return Err(Checker::ExactlyOnce.violated(format!(
+                "{name}: {number:?} stands at {} and again at {} (idempotent: {})",
+                before.0, base.0, sent.is_idempotent
+            )));
+        }
+        sent.base = Some(base);
+        self.placed.insert(base, Placed { next, number, acknowledged: false });
+        Ok(())
+    }
+
+    /// A batch of this log was read.
+    pub(super) fn found(&mut self, batch: &BatchSlice<'_>) -> Checked<BatchNumber> {
+        let name = &self.name;
+        let (header, at) = (&batch.header, batch.header.base_offset.0);
+        let known =
+            number_of(batch.bytes).and_then(|number| Some((number, self.sent.get(&number)?)));
+        let Some((number, sent)) = known else {
+            let what = format!("{name}: the batch at {at} was never sent to this partition");
+            return Err(Checker::BytesAreThose.violated(what));
+        };
+        Checker::RefusedStaysOut
+            .check(!sent.calls.is_empty(), || format!("{name}: {number:?} at {at} was refused"))?;
+        // What the broker stamps: the log append time, and the CRC with it.
+        let is_stamped = self.stamps();
+        let from = if is_stamped { HEADER_BYTES } else { CRC_AT };
+        let same = batch.bytes.get(from..) == sent.bytes.get(from..);
+        Checker::BytesAreThose.check(same && (!is_stamped || batch.crc_is_valid()), || {
+            format!("{name}: {number:?} at {at} differs from what was sent")
+        })?;
+        Checker::EpochsHold.check(header.partition_leader_epoch <= self.epoch_asked, || {
+            format!("{name}: {number:?} at {at} is of epoch {:?}", header.partition_leader_epoch)
+        })?;
+        self.place(header.base_offset, header.next_offset(), number, Checker::ReadStaysTrue)?;
+        Ok(number)
+    }
+
+    /// The next batch of a walk through the log: in order and without gaps.
+    pub(super) fn walked(&mut self, walk: &mut Walk, batch: &BatchSlice<'_>) -> Checked {
+        let number = self.found(batch)?;
+        let (name, header, at) = (&self.name, &batch.header, batch.header.base_offset.0);
+        if let Some(expected) = walk.next.replace(header.next_offset()) {
+            Checker::OffsetsAreDense.check(header.base_offset == expected, || {
+                format!("{name}: {at} follows where {} is due", expected.0)
+            })?;
+        }
+        let calls = &self.sent[&number].calls;
+        let next_call = match walk.last_call {
+            Some(last) => calls.range(Call(last.0 + 1)..).next(),
+            None => calls.first(),
+        };
+        let Some(call) = next_call else {
+            let what = format!("{name}: {number:?} at {at} stands behind batches sent later");
+            return Err(Checker::OrderIsKept.violated(what));
+        };
+        walk.last_call = Some(*call);
+        let epoch = header.partition_leader_epoch;
+        let before = walk.last_epoch.replace(epoch);
+        Checker::EpochsHold.check(before.is_none_or(|before| before <= epoch), || {
+            format!("{name}: epoch {epoch:?} at {at} follows {before:?}")
+        })
+    }
+
+    /// What the owner says of the log now, against all that was seen before.
+    pub(super) fn observe(&mut self, offsets: &PartitionOffsets) -> Checked {
+        let name = &self.name;
+        let (start, end) = (offsets.log_start, offsets.high_watermark);
+        Checker::LogStartHolds.check(start >= self.log_start_acknowledged, || {
+            format!("{name}: starts at {} again, not {}", start.0, self.log_start_acknowledged.0)
+        })?;
+        let last = self.placed.last_key_value().map_or(Offset(0), |(_, placed)| placed.next);
+        let seen = self.high_watermark_seen.max(last);
+        Checker::HighWatermarkHolds.check(!self.is_durable() || end >= seen, || {
+            format!("{name}: the high watermark is {} where {} was seen", end.0, seen.0)
+        })?;
+        Checker::EpochsHold.check(offsets.leader_epoch >= self.epoch_acknowledged, || {
+            format!("{name}: epoch {:?} again", offsets.leader_epoch)
+        })?;
+        self.high_watermark_seen = self.high_watermark_seen.max(end);
+        self.log_start_seen = self.log_start_seen.max(start);
+        Ok(())
+    }
+
+    /// What a start found, against all that was seen before.
+    pub(super) fn restarted(&mut self, offsets: &PartitionOffsets) -> Checked {
+        if !self.is_durable() {
+            self.forget_from(offsets.high_watermark);
+            self.epoch_acknowledged = LeaderEpoch(0);
+        }
+        let (name, start, seen) = (&self.name, offsets.log_start, self.log_start_seen);
+        Checker::LogStartHolds.check(start <= seen.max(Offset(0)), || {
+            format!(
+                "{name}: starts at {} after the start, {} was the furthest seen",
+                start.0, seen.0
+            )
+        })?;
+        // A move that was not acknowledged may be gone.
+        self.log_start_seen = start;
+        self.observe(offsets)
+    }
+
+    /// It was told that acknowledged data is gone: what is left must still be right.
+    pub(super) fn loss_was_told(&mut self, offsets: &PartitionOffsets) {
+        self.forget_from(offsets.high_watermark);
+        self.log_start_acknowledged = self.log_start_acknowledged.min(offsets.log_start);
+        self.log_start_seen = offsets.log_start;
+        self.epoch_acknowledged = LeaderEpoch(0);
+    }
+
+    pub(super) fn log_start_acknowledged(&mut self, offset: Offset) {
+        self.log_start_acknowledged = self.log_start_acknowledged.max(offset);
+    }
+
+    /// An acknowledged batch stands in this epoch.
+    pub(super) fn epoch_acknowledged(&mut self, epoch: LeaderEpoch) {
+        self.epoch_acknowledged = self.epoch_acknowledged.max(epoch);
+    }
+
+    /// With durability=memory the end of the log may be lost.
+    fn forget_from(&mut self, end: Offset) {
+        for placed in self.placed.split_off(&end).into_values() {
+            if let Some(sent) = self.sent.get_mut(&placed.number) {
+                sent.base = None;
+            }
+        }
+        self.high_watermark_seen = self.high_watermark_seen.min(end);
+    }
+
+    /// Whether an acknowledged batch at or above `from` is known.
+    pub(super) fn has_acknowledged_from(&self, from: Offset) -> Option<Offset> {
+        self.placed.range(from..).find(|(_, placed)| placed.acknowledged).map(|(base, _)| *base)
+    }
+
+    /// The first batch that ends above `start` with a timestamp at or above `timestamp`, among those
+    /// whose place is known.
+    pub(super) fn first_at_time(&self, start: Offset, timestamp: i64) -> Option<Offset> {
+        let is_due = |placed: &Placed| {
+            let sent = self.sent.get(&placed.number);
+            placed.next > start && sent.is_some_and(|sent| sent.max_timestamp >= timestamp)
+        };
+        self.placed.iter().find(|(_, placed)| is_due(placed)).map(|(base, _)| *base)
+    }
+}

@@ -1,0 +1,113 @@
+//! The planted faults: rules that are broken on purpose, each of which a run must find. A simulation
+//! that does not find them proves nothing without them.
+
+use crate::disk::{JournalEdit, Planted};
+
+macro_rules! plants {
+    ($($(#[doc = $doc:literal])+ $plant:ident $name:literal,)+) => {
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub(crate) enum Plant {
+            #[default]
+            Nothing,
+            $($(#[doc = $doc])+ $plant,)+
+        }
+
+        impl Plant {
+            pub(crate) const ALL: &[Self] = &[$(Self::$plant,)+];
+
+            pub(crate) fn name(self) -> &'static str {
+                match self {
+                    Self::Nothing => "nothing",
+                    $(Self::$plant => $name,)+
+                }
+            }
+        }
+    };
+}
+
+plants! {
+    /// Acknowledges at the log end: when the journal write is submitted.
+    AcknowledgedAtLogEnd "acknowledge-at-log-end",
+    /// RWF_DSYNC is ignored.
+    DurableWritesArePlain "no-dsync",
+    /// fsync of files does nothing.
+    NoFileSync "no-file-sync",
+    /// fsync of directories does nothing.
+    NoDirectorySync "no-directory-sync",
+    /// The pointer joins the journal before its run is in the segment.
+    PointerBeforeData "pointer-before-data",
+    /// A checkpoint states segments that it did not sync.
+    CheckpointWithoutSync "checkpoint-without-sync",
+    /// A journal file is cleared when it is full, not when a checkpoint lets it go.
+    RecycleBeforeCheckpoint "recycle-before-checkpoint",
+    /// A header lets go of groups that no checkpoint covers.
+    LiveStartRunsAhead "live-start-runs-ahead",
+    /// Unfinished last blocks are not logged again before their journal file is recycled.
+    NoFragments "no-fragments",
+    /// The producers' snapshot is not written before a journal file is recycled.
+    NoSnapshot "no-snapshot",
+    /// A rolled segment's last block is not written.
+    NoLastBlock "no-last-block",
+    /// The log start moves in memory alone.
+    NoLogStart "no-log-start",
+    /// Every hole in the journal is taken for a torn tail. Found with bit flips.
+    NaiveTornTail "naive-torn-tail",
+    /// A start removes the old journals before its own opening is durable.
+    OldJournalsGoFirst "old-journals-go-first",
+    /// Every start calls itself the first.
+    IncarnationsAreReused "incarnations-are-reused",
+}
+
+impl Plant {
+    pub(crate) fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|plant| plant.name() == name)
+    }
+
+    /// What the virtual disk does for it.
+    pub(crate) fn disk(self) -> Planted {
+        let edit = |edit| Planted { journal_edit: Some(edit), ..Planted::default() };
+        let none = Planted::default();
+        match self {
+            Self::Nothing | Self::OldJournalsGoFirst | Self::IncarnationsAreReused => none,
+            Self::AcknowledgedAtLogEnd => Planted { journal_completes_early: true, ..none },
+            Self::DurableWritesArePlain => Planted { durable_writes_are_plain: true, ..none },
+            Self::NoFileSync => Planted { syncs_do_nothing: true, ..none },
+            Self::NoDirectorySync => Planted { directory_syncs_do_nothing: true, ..none },
+            Self::PointerBeforeData => Planted { bypass_completes_early: true, ..none },
+            Self::CheckpointWithoutSync => Planted { checkpoints_do_not_sync: true, ..none },
+            Self::RecycleBeforeCheckpoint => Planted { recycles_early: true, ..none },
+            Self::LiveStartRunsAhead => edit(JournalEdit::LiveStartRunsAhead),
+            Self::NoFragments => edit(JournalEdit::NoFragments),
+            Self::NoSnapshot => Planted { snapshots_are_left_out: true, ..none },
+            Self::NoLastBlock => Planted { last_blocks_are_left_out: true, ..none },
+            Self::NoLogStart => edit(JournalEdit::NoLogStarts),
+            Self::NaiveTornTail => edit(JournalEdit::NoAcknowledgedEnd),
+        }
+    }
+
+    pub(crate) fn old_journals_go_first(self) -> bool {
+        self == Self::OldJournalsGoFirst
+    }
+
+    pub(crate) fn incarnations_are_reused(self) -> bool {
+        self == Self::IncarnationsAreReused
+    }
+
+    /// Only damage brings it to light.
+    pub(crate) fn needs_damage(self) -> bool {
+        self == Self::NaiveTornTail
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Plant;
+
+    #[test]
+    fn every_planted_fault_has_a_name_of_its_own() {
+        for plant in Plant::ALL {
+            assert_eq!(Plant::by_name(plant.name()), Some(*plant));
+        }
+        assert!(Plant::ALL.len() >= 12);
+    }
+}

@@ -94,10 +94,6 @@ class Node(Broker):
         rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
         return sum(row[1] == local and row[3] in OPEN_STATES for row in rows)
 
-    def kill(self):
-        super().kill()
-        __import__("time").sleep(float(os.environ.get("TMP_K1", 0)))
-
     def is_running(self):
         return self.process is not None and self.process.poll() is None
 
@@ -140,5 +136,3 @@ def disk_bytes(directory):
             except FileNotFoundError:
                 pass
     return total
-
-

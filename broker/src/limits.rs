@@ -36,6 +36,13 @@ pub const OWNER_ALLOWANCE_BYTES_MIN: usize = 64 << 10;
 /// Share of a shard's memory that all its responses may pin: 1 / 4.
 pub const RESPONSES_MEMORY_DIVISOR: usize = 4;
 
+/// A response takes at most this part of what responses may still pin: with 1 / 8, thirty clients that
+/// read nothing leave something to the next one.
+pub const RESPONSE_SHARE_DIVISOR: usize = 8;
+
+/// Fetches that wait for room are looked at in turn, so many each turn of the shard.
+pub const HELD_FETCHES_PER_TURN: usize = 64;
+
 /// Fetches wait this long at most, whatever the client asks: half of what clients wait for an answer.
 pub const FETCH_WAIT_MS_MAX: i32 = 15_000;
 

@@ -338,6 +338,19 @@ impl Shard {
         Some(request)
     }
 
+    /// A request's time is up before its deadline.
+    pub(crate) fn forget_deadline(&mut self, id: RequestId) {
+        let request = self.progress.requests.get_mut(id);
+        if let Some(deadline) = request.and_then(|request| request.deadline.take()) {
+            self.progress.timers.remove(&(deadline, id));
+        }
+    }
+
+    /// Whether nothing shall be waited for any more.
+    pub(crate) fn is_draining(&self) -> bool {
+        !matches!(self.life, Life::Starting | Life::Serving)
+    }
+
     /// Begins a request that waits for answers.
     pub(crate) fn begin_request(&mut self, request: Request) -> RequestId {
         let deadline = request.deadline;
@@ -414,6 +427,7 @@ impl Shard {
         if !matches!(self.life, Life::Draining { .. } | Life::Stopping | Life::Stopped) {
             self.life = Life::Draining { reported: false };
             self.front.connections.drain();
+            self.end_long_polls();
         }
     }
 

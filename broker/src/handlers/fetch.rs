@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use net::ConnectionId;
 use protocol::messages::fetch::{
     EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
 };
@@ -17,7 +18,10 @@ use protocol::{ErrorCode, LeaderEpoch, Offset, PartitionIndex, Records, Str, Top
 use super::Work;
 use super::authorise::{Operation, Resource};
 use crate::error_code;
-use crate::limits::{FETCH_WAIT_MS_MAX, OWNER_ALLOWANCE_BYTES_MIN, RESPONSE_BYTES_MAX};
+use crate::limits::{
+    FETCH_WAIT_MS_MAX, HELD_FETCHES_PER_TURN, OWNER_ALLOWANCE_BYTES_MIN, RESPONSE_BYTES_MAX,
+    RESPONSE_SHARE_DIVISOR,
+};
 use crate::shard::Shard;
 use crate::shard::mail::{
     FetchAsk, FetchError, FetchTarget, Fetched, FetchedPart, Mail, ShardIndex,
@@ -93,7 +97,7 @@ impl Shard {
             bytes_max: usize::try_from(body.max_bytes).unwrap_or(0).min(RESPONSE_BYTES_MAX),
             parts,
             owners: BTreeMap::new(),
-            may_wait: wait_ms > 0 && body.min_bytes > 0 && !failed,
+            may_wait: wait_ms > 0 && body.min_bytes > 0 && !failed && !self.is_draining(),
             is_held: true,
         };
         let deadline = Some(self.now.monotonic + Duration::from_millis(wait_ms));
@@ -101,11 +105,28 @@ impl Shard {
         let id = self.begin_request(Request { head, deadline, work });
         self.progress.polls.insert((head.connection, id));
         self.release_frame(&head);
-        if self.front.connections.response_bytes_pinned() < self.front.responses_bytes_max {
+        if self.response_room(&head) > 0 {
             self.ask_owners(id);
         } else {
             self.progress.held_fetches.push_back(id);
         }
+    }
+
+    /// Bytes that a response on this connection may pin: a share of what all responses may pin and do not,
+    /// so that the last ones to ask find something too. 0: the fetch is held until clients have taken
+    /// some of their responses; of this connection, if it is the one that does not.
+    fn response_room(&self, head: &Head) -> usize {
+        let connections = &self.front.connections;
+        let all = self.front.responses_bytes_max;
+        let own = connections.response_bytes_unsent(head.connection);
+        // Who has taken its last response may use all of it, who has not only the first half.
+        let all = if own == 0 { all } else { all / 2 };
+        let left = all.saturating_sub(connections.response_bytes_pinned());
+        if own >= RESPONSE_BYTES_MAX || left < OWNER_ALLOWANCE_BYTES_MIN {
+            return 0;
+        }
+        let share = (left / RESPONSE_SHARE_DIVISOR).max(OWNER_ALLOWANCE_BYTES_MIN);
+        share.min(RESPONSE_BYTES_MAX - own)
     }
 
     /// The request's strings were copied: its frame's memory can go while it waits.
@@ -116,11 +137,17 @@ impl Shard {
         self.take_frames();
     }
 
-    /// Fetches that were held because too much was pinned.
+    /// Fetches that were held because too much was pinned: some of them each turn, all in turn.
     pub(crate) fn ask_held_fetches(&mut self) {
-        while self.front.connections.response_bytes_pinned() < self.front.responses_bytes_max {
+        for _ in 0..self.progress.held_fetches.len().min(HELD_FETCHES_PER_TURN) {
             let Some(id) = self.progress.held_fetches.pop_front() else { return };
-            self.ask_owners(id);
+            let Some(request) = self.progress.requests.get(id) else { continue };
+            let head = request.head;
+            if self.response_room(&head) > 0 {
+                self.ask_owners(id);
+            } else {
+                self.progress.held_fetches.push_back(id);
+            }
         }
     }
 
@@ -151,6 +178,8 @@ impl Shard {
     fn ask_owners(&mut self, id: RequestId) {
         let me = self.node.me;
         let now = self.now.monotonic;
+        let Some(head) = self.progress.requests.get(id).map(|request| request.head) else { return };
+        let room = self.response_room(&head);
         let Some(request) = self.progress.requests.get_mut(id) else { return };
         let is_over = request.deadline.is_none_or(|deadline| deadline <= now);
         let Work::Fetch(fetch) = &mut request.work else { unreachable!("a fetch") };
@@ -168,7 +197,7 @@ impl Shard {
                 last_fetched_epoch: epoch(target.last_fetched_epoch),
             });
         }
-        let response_bytes_max = allowance(fetch.bytes_max, asks.len());
+        let response_bytes_max = allowance(fetch.bytes_max.min(room), asks.len());
         let (bytes_min, may_wait) = (fetch.bytes_min, fetch.may_wait && !is_over);
         fetch.owners = asks.keys().map(|owner| (*owner, OwnerState::Asked)).collect();
         for (owner, parts) in asks {
@@ -203,6 +232,27 @@ impl Shard {
         let is_held = self.fetch_of(id).is_some_and(|fetch| fetch.is_held);
         if !is_held {
             self.advance_fetch(id, true);
+        }
+    }
+
+    /// The node is stopping: fetches are answered with what is there; those that wait for room, because
+    /// clients do not take their responses, end with their connection.
+    pub(crate) fn end_long_polls(&mut self) {
+        let polls: Vec<(ConnectionId, RequestId)> = self.progress.polls.iter().copied().collect();
+        for (connection, id) in polls {
+            // An earlier one may have taken the connection with it.
+            match self.fetch_of(id).map(|fetch| fetch.is_held) {
+                Some(true) => {
+                    let (now, out) = (self.now.monotonic, &mut self.front.out);
+                    self.front.connections.close(now, connection, out);
+                    self.take_frames();
+                }
+                Some(false) => {
+                    self.forget_deadline(id);
+                    self.advance_fetch(id, true);
+                }
+                None => {}
+            }
         }
     }
 
@@ -242,11 +292,16 @@ impl Shard {
     }
 
     fn finish_fetch(&mut self, id: RequestId) {
+        let request = self.progress.requests.get(id).expect("the caller looked it up");
+        let room = self.response_room(&request.head);
+        if room == 0 && self.hold_again(id) {
+            return;
+        }
         let Some(Request { head, work: Work::Fetch(fetch), .. }) = self.end_request(id) else {
             unreachable!("only a fetch ends here");
         };
         let mut fetch = *fetch;
-        drop_surplus(&mut fetch.parts, fetch.bytes_max);
+        drop_surplus(&mut fetch.parts, fetch.bytes_max.min(room));
         let mut response =
             FetchResponse { session_id: fetch.used.id(), ..FetchResponse::default() };
         for part in fetch.parts {
@@ -264,6 +319,24 @@ impl Shard {
             }
         }
         self.respond(&head, response);
+    }
+
+    /// Other responses have taken the room meanwhile: the records are let go and read again later. False:
+    /// there are none.
+    fn hold_again(&mut self, id: RequestId) -> bool {
+        let Some(fetch) = self.fetch_of(id) else { return false };
+        let has_records = |part: &Part| match &part.result {
+            Some(Ok(fetched)) => fetched.records.bytes > 0,
+            Some(Err(_)) | None => false,
+        };
+        if !fetch.parts.iter().any(has_records) {
+            return false;
+        }
+        fetch.parts.iter_mut().for_each(|part| part.result = None);
+        fetch.owners.clear();
+        fetch.is_held = true;
+        self.progress.held_fetches.push_back(id);
+        true
     }
 
     /// Its connection is gone: owners forget it.

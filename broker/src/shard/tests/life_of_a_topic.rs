@@ -243,6 +243,20 @@ fn a_moved_partition_keeps_its_records_and_takes_new_ones() {
 }
 
 #[test]
+fn a_long_poll_ends_when_the_node_does() {
+    let mut world = World::new(2);
+    let client = world.connect(0);
+    create(&mut world, client, "t", 2);
+    world.send(client, 12, fetch("t", &[(0, 0), (1, 0)], (10_000, 1)));
+    world.apply(0, Event::Mail { from: ShardIndex(3), parcel: vec![Mail::Drain] });
+    type Response = protocol::messages::fetch::FetchResponse;
+    let response = world.response::<Response>(client, 12).expect("an answer");
+    assert!(response.responses[0].partitions.iter().all(|partition| partition.error_code == 0));
+    assert_eq!(world.closed, [(0, client.connection)]);
+    assert!(world.main.iter().any(|mail| matches!(mail, Mail::Drained)));
+}
+
+#[test]
 fn an_orderly_end_is_reported_by_every_shard() {
     let mut world = World::new(2);
     let client = world.connect(0);

@@ -110,6 +110,7 @@ pub fn segment_window(bytes: &[u8]) {
             let wanted = Search {
                 base: Offset(0),
                 from: 0,
+                known: None,
                 target,
                 bound,
                 bytes_max: 1 << 20,

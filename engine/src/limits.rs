@@ -78,6 +78,9 @@ pub const READS_IN_FLIGHT_MAX: usize = 64;
 /// Parts of a batch list one read gives: bounds the send vector of a response.
 pub const READ_PARTS_MAX: usize = 256;
 
+/// Windows kept ahead at most, for each shard: 32 of 2 MiB.
+pub const AHEAD_MAX: usize = 32;
+
 /// Memory of loaded index files of finished segments, for each shard.
 pub const INDEX_CACHE_BYTES_MAX: usize = 16 << 20;
 /// Indexes of finished segments kept: all of them are looked at when one more comes.

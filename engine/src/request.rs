@@ -91,6 +91,17 @@ pub struct Records {
     pub next: Offset,
 }
 
+impl Records {
+    /// Nothing, at the place that was asked for.
+    pub(crate) fn empty(target: ReadTarget) -> Self {
+        let at = match target {
+            ReadTarget::Offset(offset) => offset,
+            ReadTarget::Timestamp(_) => Offset(0),
+        };
+        Self { first: at, next: at, ..Self::default() }
+    }
+}
+
 /// Why a read failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadError {

@@ -4,18 +4,21 @@
 //! look at a window of bytes from there, go on with the next window until the target is in it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 
 use protocol::Offset;
 
 use super::completion::Pending;
 use super::{Engine, Slot};
 use crate::PartitionId;
+use crate::batch::BatchView;
 use crate::disk::{DiskClass, DiskOp, DiskOutput, FileSystemError};
 use crate::limits::{
-    BLOCK_BYTES, READ_BYTES_MAX, READ_WINDOW_BYTES, READ_WINDOW_BYTES_MIN, READS_IN_FLIGHT_MAX,
+    AHEAD_MAX, BLOCK_BYTES, READ_BYTES_MAX, READ_WINDOW_BYTES, READ_WINDOW_BYTES_MIN,
+    READS_IN_FLIGHT_MAX,
 };
 use crate::partition::index::SegmentIndex;
-use crate::partition::window::{Found, Search, Target, Window, search};
+use crate::partition::window::{Found, Known, Search, Target, Window, search};
 use crate::partition::{Partition, PartitionState};
 use crate::request::{EngineEvent, ReadError, ReadRequest, ReadTarget, Records, Token};
 
@@ -29,6 +32,8 @@ pub(super) struct Read {
     pub(super) segment: Offset,
     /// Where in it: a batch boundary; `None` until the index was asked.
     from: Option<u64>,
+    /// What is known of the batch there.
+    known: Option<Known>,
     /// The next window holds at least this much.
     bytes_min: usize,
     /// The file ended before the log does.
@@ -83,9 +88,6 @@ pub(super) struct Reads {
     last_end: BTreeMap<Slot, (Offset, u64)>,
 }
 
-/// Windows kept ahead at most, for each shard: 32 of 2 MiB.
-const AHEAD_MAX: usize = 32;
-
 impl Engine {
     /// Reads record batches; the answer comes as an event, at once if memory has them.
     pub fn read(&mut self, request: ReadRequest) {
@@ -107,7 +109,7 @@ impl Engine {
         request.bytes_max = request.bytes_max.min(READ_BYTES_MAX);
         match self.admit_read(request, origin) {
             Ok(Some(read)) => self.step(read),
-            Ok(None) => self.answer_read(origin, &request, Ok(empty(request.target))),
+            Ok(None) => self.answer_read(origin, &request, Ok(Records::empty(request.target))),
             Err(error) => self.answer_read(origin, &request, Err(error)),
         }
     }
@@ -139,6 +141,7 @@ impl Engine {
             origin,
             segment: segment.base,
             from: None,
+            known: None,
             bytes_min: 0,
             is_short: false,
         }))
@@ -218,6 +221,9 @@ impl Engine {
                 by_time.max(index.position_before(segment.base, start))
             }
         };
+        if read.from.is_none() {
+            read.known = known_at(partition, index, read.segment, from);
+        }
         read.from = Some(from);
         let bound = partition.visible_in(segment);
         if from >= bound {
@@ -271,6 +277,7 @@ impl Engine {
         let wanted = Search {
             base: read.segment,
             from,
+            known: read.known,
             target,
             bound,
             bytes_max: request.bytes_max,
@@ -281,7 +288,10 @@ impl Engine {
         // An index that was dropped meanwhile is not begun anew: it would seem to be all there is.
         let mut unused = SegmentIndex::default();
         match search(window, &wanted, segment.index.as_mut().unwrap_or(&mut unused)) {
-            Found::Batches { first, .. } if self.is_beyond_a_gap(read, first) => {
+            Found::Batches { ref range, first, .. }
+                if self.is_beyond_a_gap(read, first)
+                    || (from_disk && !self.stands_in_its_epochs(read, window, range)) =>
+            {
                 self.metrics.corrupt_reads += 1;
                 Look::Answer(Err(ReadError::Unavailable))
             }
@@ -298,7 +308,7 @@ impl Engine {
                 }
                 Look::Answer(Ok(records))
             }
-            Found::GoOn { from, bytes } => {
+            Found::GoOn { from, bytes, known } => {
                 // A window of a file that is shorter than the log; one that is merely too small grows
                 // with the next look. And a batch that memory could never hold is none.
                 if from_disk && (read.is_short || bytes > self.arena.capacity() / 2) {
@@ -306,6 +316,7 @@ impl Engine {
                     return Look::Answer(Err(ReadError::Unavailable));
                 }
                 read.from = Some(from);
+                read.known = known;
                 read.bytes_min = bytes;
                 Look::Again
             }
@@ -328,6 +339,20 @@ impl Engine {
             ReadTarget::Offset(offset) => first > offset && !is_compacted,
             ReadTarget::Timestamp(_) => false,
         }
+    }
+
+    /// The epochs in the batches' headers are outside their CRCs: they must be those of the history.
+    fn stands_in_its_epochs(&self, read: &Read, window: &Window, range: &Range<u64>) -> bool {
+        let Some(partition) = self.partition(read.slot) else { return true };
+        let mut position = range.start;
+        while let Some(header) = window.header_at(position).filter(|_| position < range.end) {
+            let stated = partition.epochs.epoch_at(header.base_offset);
+            if stated.is_some_and(|stated| stated != header.partition_leader_epoch) {
+                return false;
+            }
+            position += header.total_bytes() as u64;
+        }
+        true
     }
 
     fn count_read(&mut self, from_disk: bool, bytes: usize) {
@@ -530,14 +555,6 @@ enum Look {
     Elsewhere,
 }
 
-fn empty(target: ReadTarget) -> Records {
-    let at = match target {
-        ReadTarget::Offset(offset) => offset,
-        ReadTarget::Timestamp(_) => Offset(0),
-    };
-    Records { first: at, next: at, ..Records::default() }
-}
-
 /// The read goes on in the following segment, if consumers may read that far.
 fn next_segment(partition: &Partition, read: &mut Read) -> Look {
     let after = partition.segments.partition_point(|segment| segment.base <= read.segment);
@@ -549,8 +566,19 @@ fn next_segment(partition: &Partition, read: &mut Read) -> Look {
             read.is_short = false;
             Look::Again
         }
-        _ => Look::Answer(Ok(empty(read.request.target))),
+        _ => Look::Answer(Ok(Records::empty(read.request.target))),
     }
+}
+
+/// What is known of the batch at `from` before it is read.
+fn known_at(
+    partition: &Partition,
+    index: &SegmentIndex,
+    segment: Offset,
+    from: u64,
+) -> Option<Known> {
+    let first = (from == 0 && !partition.config.cleanup_compact).then_some(Known::Base(segment));
+    first.or_else(|| index.last_offset_at(segment, from).map(Known::Last))
 }
 
 /// The window at `from` if the memory tail reaches back that far.

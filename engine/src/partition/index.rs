@@ -106,6 +106,12 @@ impl SegmentIndex {
         after.checked_sub(1).map_or(0, |at| u64::from(self.offsets[at].1))
     }
 
+    /// The last offset of the batch at `position`, if there is an entry for it.
+    pub fn last_offset_at(&self, base: Offset, position: u64) -> Option<Offset> {
+        let at = self.offsets.binary_search_by_key(&position, |entry| u64::from(entry.1)).ok()?;
+        Some(Offset(base.0 + i64::from(self.offsets[at].0)))
+    }
+
     /// A position at or before the first batch with a timestamp at or above `timestamp`.
     pub fn position_before_time(&self, base: Offset, timestamp: i64) -> u64 {
         let after = self.times.partition_point(|entry| entry.0 < timestamp);

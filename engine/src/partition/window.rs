@@ -83,6 +83,8 @@ pub struct Search {
     pub base: Offset,
     /// A batch boundary at or before what is sought.
     pub from: u64,
+    /// What is known of the batch at `from`: its offsets are outside its CRC.
+    pub known: Option<Known>,
     pub target: Target,
     /// Batches end here: the bound of what may be read.
     pub bound: u64,
@@ -91,6 +93,24 @@ pub struct Search {
     /// Check what came from the disk.
     pub verify: bool,
     pub index_interval_bytes: u32,
+}
+
+/// What is known of a batch before it is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// Its base offset: it follows on another one, or begins its segment.
+    Base(Offset),
+    /// Its last offset: the index says so.
+    Last(Offset),
+}
+
+impl Known {
+    fn fits(self, header: &BatchHeader) -> bool {
+        match self {
+            Self::Base(base) => header.base_offset == base,
+            Self::Last(last) => header.last_offset() == last,
+        }
+    }
 }
 
 /// Which batch is sought.
@@ -127,6 +147,7 @@ pub enum Found {
     GoOn {
         from: u64,
         bytes: usize,
+        known: Option<Known>,
     },
     /// There is no such batch below the bound.
     Nothing,
@@ -141,7 +162,7 @@ pub fn search(window: &Window, search: &Search, index: &mut SegmentIndex) -> Fou
     let mut position = search.from;
     let mut found: Option<(u64, Offset)> = None;
     let mut next = Offset(0);
-    let mut expected: Option<Offset> = None;
+    let mut known = search.known;
     loop {
         if position >= search.bound {
             break;
@@ -150,13 +171,13 @@ pub fn search(window: &Window, search: &Search, index: &mut SegmentIndex) -> Fou
             if found.is_some() {
                 break;
             }
-            return Found::GoOn { from: position, bytes: HEADER_BYTES };
+            return Found::GoOn { from: position, bytes: HEADER_BYTES, known };
         };
         let bytes = header.total_bytes();
         let end = position + bytes as u64;
         let in_place =
             header.is_plausible() && end <= search.bound && header.base_offset >= search.base;
-        if !in_place || expected.is_some_and(|expected| header.base_offset != expected) {
+        if !in_place || known.is_some_and(|known| !known.fits(&header)) {
             return found.map_or(Found::Corrupt { position }, |(from, first)| Found::Batches {
                 range: from..position,
                 first,
@@ -172,7 +193,7 @@ pub fn search(window: &Window, search: &Search, index: &mut SegmentIndex) -> Fou
                 if found.is_some() {
                     break;
                 }
-                return Found::GoOn { from: position, bytes };
+                return Found::GoOn { from: position, bytes, known };
             }
             if search.verify && !window.crc_matches(position..end, &header) {
                 if found.is_some() {
@@ -184,7 +205,7 @@ pub fn search(window: &Window, search: &Search, index: &mut SegmentIndex) -> Fou
             next = Offset(header.last_offset().0 + 1);
         }
         index.note(search.base, position, &header, search.index_interval_bytes);
-        expected = Some(Offset(header.last_offset().0 + 1));
+        known = Some(Known::Base(Offset(header.last_offset().0 + 1)));
         position = end;
     }
     match found {

@@ -100,12 +100,7 @@ impl<'a> Builder<'a> {
         };
         let known = saved.filter(|saved| saved.producers_known);
         // Where the journal still has the log from its first byte on, it tells of every producer.
-        let tells_of_first = |replay: &Replay| {
-            let mut entries = replay.pieces.iter().map(|piece| &piece.entry);
-            replay.next == Offset(0)
-                || entries.any(|entry| entry.kind != EntryKind::Fragment && entry.base == Offset(0))
-        };
-        let is_whole = replay.map_or((segment, position) == (Offset(0), 0), tells_of_first);
+        let is_whole = replay.map_or((segment, position) == (Offset(0), 0), tells_of_all);
         Self {
             fs,
             files,
@@ -537,6 +532,14 @@ impl<'a> Builder<'a> {
     fn log_path(&self) -> std::path::PathBuf {
         segment_path(&self.files.directory.path, self.segment, "log")
     }
+}
+
+/// Whether the journal still has every run of the log, from the first record on.
+fn tells_of_all(replay: &Replay) -> bool {
+    let runs = replay.pieces.iter().map(|piece| &piece.entry);
+    let runs = runs.filter(|entry| entry.kind != EntryKind::Fragment);
+    let told = runs.fold(Offset(0), |told, run| if run.base <= told { run.next } else { told });
+    told >= replay.next
 }
 
 /// Where the journal's bytes begin: at the checkpoint, or in a later segment when the log start has

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use protocol::record_batch::{BatchBuilder, BatchHeader, BatchOptions, patch};
 use protocol::{LeaderEpoch, Offset};
 
-use super::{Found, Search, Target, Window, search};
+use super::{Found, Known, Search, Target, Window, search};
 use crate::batch::BatchView;
 use crate::partition::index::SegmentIndex;
 
@@ -34,7 +34,16 @@ fn window(bytes: &[u8], start: usize, end: usize, piece: usize) -> Window {
 
 fn wanted(target: Target, bound: u64, bytes_max: usize) -> Search {
     let base = Offset(100);
-    Search { base, from: 0, target, bound, bytes_max, verify: true, index_interval_bytes: 200 }
+    Search {
+        base,
+        from: 0,
+        known: None,
+        target,
+        bound,
+        bytes_max,
+        verify: true,
+        index_interval_bytes: 200,
+    }
 }
 
 fn run(window: &Window, search_of: &Search) -> Found {
@@ -74,10 +83,11 @@ fn a_window_that_ends_too_soon_says_where_to_go_on_and_with_how_much() {
     let target = Target::Offset(Offset(101));
     let short = usize::try_from(second).unwrap() + 10;
     let in_header = run(&window(&bytes, 0, short, 50), &wanted(target, end, 1 << 20));
-    assert_eq!(in_header, Found::GoOn { from: second, bytes: 61 });
+    let known = Some(Known::Base(Offset(101)));
+    assert_eq!(in_header, Found::GoOn { from: second, bytes: 61, known });
     let in_body = run(&window(&bytes, 0, short + 100, 50), &wanted(target, end, 1 << 20));
     let whole = headers[1].1.total_bytes();
-    assert_eq!(in_body, Found::GoOn { from: second, bytes: whole });
+    assert_eq!(in_body, Found::GoOn { from: second, bytes: whole, known });
 }
 
 #[test]

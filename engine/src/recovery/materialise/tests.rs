@@ -161,7 +161,6 @@ fn pieces_continue_what_the_checkpoint_says_is_durable() {
     let log = log(&[3_000, 3_000, 3_000]);
     let world = World::new()
         .file(LOG, &log[..4_096])
-        .piece(EntryKind::Append, 0, 0, (0, 1), &log[..3_000])
         .row(0, 4_096, 2, 1_904, 0)
         .piece(EntryKind::Fragment, 0, 4_096, (0, 2), &log[4_096..6_000])
         .piece(EntryKind::Append, 0, 6_000, (2, 3), &log[6_000..]);

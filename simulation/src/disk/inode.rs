@@ -108,9 +108,12 @@ impl Inode {
     }
 
     /// The sync failed: the kernel has marked the pages clean, and the next sync knows nothing of them.
+    /// Lengths are not pages: they wait in the file system's journal, in order, and the next sync that
+    /// works brings them. (A journal that fails takes the file system down; nothing is written then.)
     pub(super) fn fail_sync(&mut self, covered: Moment) {
         for pending in &mut self.pending {
-            pending.forsaken |= pending.completed.is_some_and(|at| at <= covered);
+            let is_data = matches!(pending.change, Change::Write { .. });
+            pending.forsaken |= is_data && pending.completed.is_some_and(|at| at <= covered);
         }
     }
 

@@ -11,12 +11,14 @@
 //! * `error`: why a node does not start, one sentence each
 //! * `data_directories`: lock, probe, identity
 //! * `recovery`: from data directories to what every shard starts from
+//! * `accepted_losses`: new leader epochs where a loss was accepted
 //! * `memory_plan`: the limits of a shard, from its memory
 //! * `launch`: the shards' threads
 //! * `serving`: the main thread while the node serves
 //! * `signals`: SIGTERM and SIGINT
 //! * `log`: lines for the operator
 
+mod accepted_losses;
 mod data_directories;
 mod error;
 mod launch;

@@ -319,15 +319,48 @@ fn accepting_a_loss_brings_a_suspect_partition_back() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("hurt-0: offsets 1 to 2 are missing"), "{said}");
+    // Until the loss is accepted the node serves what is left, and says so at each start.
+    for _ in 0..2 {
+        node.launch();
+        assert_eq!(text(&node, &["consume", "--topic", "hurt"], ""), "one\n");
+        let bootstrap = node.bootstrap();
+        let mut words = vec!["produce", "--topic", "hurt", "--value", "no", "-b", &bootstrap];
+        words.extend(["--timeout", "1"]);
+        let (code, error) = fails(&words);
+        assert_eq!(code, 1);
+        assert!(error.contains("KAFKA_STORAGE_ERROR") && error.contains("doctor"), "{error}");
+        let admin = node.admin();
+        let output = corelane(&["doctor", "--data-dir", &data, "--admin", &admin], "");
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("hurt-0 lost") && said.contains("corelane verify"), "{said}");
+        node.stop();
+    }
+    assert!(node.log().contains("served up to offset 1 and takes no records"), "{}", node.log());
     let said = succeeds(&["verify", "--accept-loss", "--yes", &data], "");
     assert!(said.contains("hurt-0: offsets 1 to 2 are given up"), "{said}");
     assert!(succeeds(&["verify", &data], "").contains("no damage"));
+    let note = Path::new(&data).join("hurt-0/accept-loss");
+    assert!(note.exists());
     node.launch();
+    assert!(!note.exists(), "the node has done what the note asked for");
+    let said = "hurt-0: its loss was accepted: the log goes on at offset 1 in leader epoch 1";
+    assert!(node.log().contains(said), "{}", node.log());
     assert_eq!(text(&node, &["consume", "--topic", "hurt"], ""), "one\n");
     assert_eq!(
         text(&node, &["produce", "--topic", "hurt", "--value", "again"], ""),
         "wrote 1 record to hurt, partition 0, offset 1\n"
     );
+    node.kill();
+    node.launch();
+    assert_eq!(text(&node, &["consume", "--topic", "hurt"], ""), "one\nagain\n");
+    node.stop();
+    let segment = format!("{data}/hurt-0/00000000000000000000.log");
+    let shown = succeeds(&["inspect", &segment, "--format", "json"], "");
+    let batches: Vec<Value> =
+        shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let epochs: Vec<&Value> = batches.iter().map(|batch| &batch["leader_epoch"]).collect();
+    assert_eq!(epochs, [0, 1], "{shown}");
 }
 
 /// A producer that is at work while its node is killed writes every line once, in order.

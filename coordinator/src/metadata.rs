@@ -48,7 +48,7 @@ pub use allocate_producer_ids::AllocateProducerIds;
 pub use alter_configs::{AlterConfigs, ConfigResource, IncrementalAlterConfigs};
 pub use assignment::AssignmentError;
 pub use broker::{Broker, Listener, LogDirectory, LogDirectoryId, ShardId};
-pub use bump_leader_epochs::BumpLeaderEpochs;
+pub use bump_leader_epochs::{BumpLeaderEpochs, LeaderEpochBump};
 pub use create_partitions::CreatePartitions;
 pub use create_topics::CreateTopics;
 pub use delete_topics::{DeleteTopics, FinishDelete};

@@ -19,6 +19,7 @@ pub mod meta;
 pub mod opening;
 pub mod replay;
 pub mod state_file;
+pub mod suspicion;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -28,7 +29,6 @@ use protocol::{LeaderEpoch, Offset};
 
 use crate::PartitionId;
 use crate::config::LogConfig;
-use crate::journal::scan::Damage;
 use crate::journal::writer::{JournalIdentity, JournalOpening};
 use crate::limits::BLOCK_BYTES;
 use crate::partition::epochs::EpochHistory;
@@ -41,6 +41,7 @@ use crate::partition::{Partition, PartitionDirectory, PartitionState};
 
 pub use directories::{LogDirectories, NodeRecovery, RecoverError, recover};
 pub use opening::{open_shard, open_shard_with};
+pub use suspicion::Suspicion;
 
 /// A shard's journal, open in a new incarnation.
 #[derive(Clone, Debug)]
@@ -54,21 +55,6 @@ pub struct OpenedJournal {
     pub next_file_number: u64,
 }
 
-/// Why a partition is not served beyond its log end until somebody accepts the loss.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Suspicion {
-    /// The journal is damaged where it was acknowledged.
-    Journal(Damage),
-    /// The bytes of the log do not reach as far as was acknowledged.
-    Missing { acknowledged: Offset, found: Offset },
-    /// A run that was written straight to its segment does not match its pointer.
-    Run { base: Offset },
-    /// There are segments, and no journal speaks of them.
-    Unknown,
-    /// Stated by an earlier recovery; the loss was not accepted since.
-    Earlier(String),
-}
-
 /// One partition as recovery, or the shard that handed it over, left it.
 #[derive(Clone, Debug)]
 pub struct RecoveredPartition {
@@ -79,6 +65,8 @@ pub struct RecoveredPartition {
     pub epochs: EpochHistory,
     pub log_start: Offset,
     pub end: LogPosition,
+    /// Acknowledged at least up to here: behind `end` where the partition is suspect.
+    pub reached: Offset,
     /// Finished segments, oldest first: (base, length).
     pub finished: Vec<(Offset, u64)>,
     pub active: Option<ActiveSegment>,
@@ -130,6 +118,7 @@ impl RecoveredPartition {
             epochs: partition.epochs.clone(),
             log_start: partition.log_start,
             end,
+            reached: end.offset,
             finished,
             active,
             last_block: Bytes::from(parts.concat()),

@@ -5,14 +5,11 @@ use std::path::{Path, PathBuf};
 use engine::disk::FileSystemError;
 use engine::disk::real::{DataAccess, RealFileSystem};
 use engine::recovery::identity;
-use engine::recovery::materialise::SUSPECT_FILE;
 use engine::recovery::meta::{self, MetaError, MetaProperties};
+use engine::recovery::suspicion::{ACCEPT_LOSS_FILE, SUSPECT_FILE};
 
 use super::failure::Failure;
 
-/// Left in a partition's directory when its loss was accepted; the node's next start raises the leader
-/// epoch and removes it.
-pub(crate) const ACCEPT_LOSS_FILE: &str = "accept-loss";
 /// What was lost and accepted, line after line, in the data directory.
 pub(crate) const ACCEPTED_LOSSES_FILE: &str = "accepted-losses.log";
 /// The directory of the shards' journals.

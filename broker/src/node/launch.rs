@@ -11,11 +11,11 @@ use runtime::mailbox::{Mailbox, mesh};
 use runtime::shard::{Placement, ShardConfig, ShardHandle, start};
 use tuning::{CpuId, ShardPlan};
 
-use super::NodeError;
 use super::data_directories::DataDirectories;
 use super::log::Log;
 use super::memory_plan::{MemoryPlan, ShardLimits};
 use super::recovery::Recovered;
+use super::{NodeError, accepted_losses};
 use crate::limits::MAILBOX_SLOTS;
 use crate::shard::Shard;
 use crate::shard::mail::{Mail, ShardIndex};
@@ -69,6 +69,7 @@ pub(super) fn launch(
     let facts = NodeFacts { me: facts.main(), ..facts };
     let mut node = RunningNode { facts, mailbox, shards, summary };
     node.await_ready(log)?;
+    accepted_losses::forget(&recovered.accepted_losses, directories)?;
     node.listen()?;
     Ok(node)
 }

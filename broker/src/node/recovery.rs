@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::thread;
 
 use coordinator::Metadata;
+use coordinator::limits::RECORDS_PER_DECISION_MAX;
 use coordinator::metadata::record::LeaderEpochReason;
 use coordinator::metadata::{
-    Broker, BumpLeaderEpochs, Command, Decision, FormCluster, Image, Listener, LogDirectory,
-    LogDirectoryId, MetadataRecord, RegisterBroker, ShardId, Topic, WallMillis,
+    Broker, BumpLeaderEpochs, Command, Decision, FormCluster, Image, LeaderEpochBump, Listener,
+    LogDirectory, LogDirectoryId, MetadataRecord, RegisterBroker, ShardId, Topic, WallMillis,
 };
 use engine::config::{Durability, EngineConfig};
 use engine::disk::{DirId, FileSystem, FileSystemError};
@@ -16,10 +17,11 @@ use engine::journal::writer::{JournalFileName, JournalIdentity};
 use engine::limits::JOURNAL_FILES;
 use engine::recovery::{self, LogDirectories, NodeRecovery, OpenedJournal, RecoveredPartition};
 use engine::{EngineStart, PartitionId};
-use protocol::{BrokerId, PartitionIndex, Str, TopicId};
+use protocol::{BrokerId, PartitionIndex, Str};
 use tuning::ShardPlan;
 
 use super::NodeError;
+use super::accepted_losses::{self, AcceptedLoss};
 use super::data_directories::{DataDirectories, random_bytes};
 use super::log::Log;
 use super::memory_plan::{MemoryPlan, ShardLimits};
@@ -40,6 +42,8 @@ pub(super) struct Recovered {
     /// By mailbox: the data shards, then the controller.
     pub(super) starts: Vec<ShardStart>,
     pub(super) advertised: Vec<String>,
+    /// Their notes go when this start is committed.
+    pub(super) accepted_losses: Vec<AcceptedLoss>,
 }
 
 pub(super) fn recover(
@@ -62,7 +66,8 @@ pub(super) fn recover(
     let metadata_partition = found.partitions.remove(&METADATA);
     let before = read_metadata(directories, config, broker, metadata_partition.as_ref())?;
     let listeners = listeners(listen);
-    let start = begin_start(&before, directories, plan, &listeners, &found, log)?;
+    let mut start = begin_start(&before, directories, plan, &listeners, log)?;
+    let accepted_losses = begin_new_epochs(&mut start, &found, log)?;
     let facts = NodeFacts {
         me: ShardIndex(0),
         broker,
@@ -101,7 +106,8 @@ pub(super) fn recover(
     }
     let advertised: BTreeSet<String> =
         listen.iter().map(|listen| listen.advertised.to_string()).collect();
-    Ok(Recovered { starts, advertised: advertised.into_iter().collect() })
+    let advertised = advertised.into_iter().collect();
+    Ok(Recovered { starts, advertised, accepted_losses })
 }
 
 fn disk_error(directories: &DataDirectories, dir: DirId, error: FileSystemError) -> NodeError {
@@ -122,8 +128,9 @@ fn report(found: &NodeRecovery, directories: &DataDirectories, log: &Log) {
             let directory = &partition.directory;
             let path = directories.get(directory.dir).path.join(&directory.path);
             log.error(&format!(
-                "{}: acknowledged records are missing or damaged ({suspicion:?}); it is served up to \
-                 offset {} and takes no records; `corelane verify --accept-loss` brings it back",
+                "{}: acknowledged records are missing or damaged ({suspicion}); it is served up to \
+                 offset {} and takes no records; stop the node, and `corelane verify --accept-loss` \
+                 says what is lost and brings the partition back",
                 path.display(),
                 partition.end.offset
             ));
@@ -144,7 +151,7 @@ fn read_metadata(
     };
     let directory = directories.get(partition.directory.dir);
     if let Some(suspicion) = &partition.suspicion {
-        let (path, why) = (directory.path.clone(), format!("{suspicion:?}"));
+        let (path, why) = (directory.path.clone(), suspicion.to_string());
         return Err(NodeError::MetadataSuspect { path, why });
     }
     metadata_log::read(&*directory.fs, partition, empty).map_err(NodeError::MetadataLog)
@@ -197,14 +204,12 @@ impl Start {
     }
 }
 
-/// Forms the cluster at its first start, registers this start, and gives up the epochs of topics that may
-/// have lost records.
+/// Forms the cluster at its first start, and registers this start.
 fn begin_start(
     before: &MetadataLog,
     directories: &DataDirectories,
     plan: &ShardPlan,
     listeners: &[ListenerFacts],
-    found: &NodeRecovery,
     log: &Log,
 ) -> Result<Start, NodeError> {
     let metadata = before.metadata.clone();
@@ -249,12 +254,31 @@ fn begin_start(
             break;
         }
     }
-    let partitions = unclean_memory_partitions(start.metadata.image(), &start.metadata, found);
-    if !partitions.is_empty() {
-        let reason = LeaderEpochReason::UncleanStart;
+    Ok(start)
+}
+
+/// Epochs of partitions that lost records, or may have, are given up.
+fn begin_new_epochs(
+    start: &mut Start,
+    found: &NodeRecovery,
+    log: &Log,
+) -> Result<Vec<AcceptedLoss>, NodeError> {
+    let unclean = unclean_memory_partitions(start.metadata.image(), &start.metadata, found);
+    for partitions in unclean.chunks(RECORDS_PER_DECISION_MAX) {
+        let (partitions, reason) = (partitions.to_vec(), LeaderEpochReason::UncleanStart);
         start.decide(&BumpLeaderEpochs { partitions, reason })?;
     }
-    Ok(start)
+    let accepted = accepted_losses::find(found, &start.metadata);
+    for losses in accepted.chunks(RECORDS_PER_DECISION_MAX) {
+        let partitions = losses.iter().map(|loss| loss.bump).collect();
+        let reason = LeaderEpochReason::LossAccepted;
+        let bumped = start.decide(&BumpLeaderEpochs { partitions, reason })?;
+        for (loss, epoch) in losses.iter().zip(bumped) {
+            let epoch = epoch.map_err(|error| NodeError::Metadata(error.to_string()))?;
+            loss.report(epoch, log);
+        }
+    }
+    Ok(accepted)
 }
 
 /// Partitions that acknowledge from memory and were not closed in good order.
@@ -262,7 +286,7 @@ fn unclean_memory_partitions(
     image: &Image,
     metadata: &Metadata,
     found: &NodeRecovery,
-) -> Vec<(TopicId, PartitionIndex)> {
+) -> Vec<LeaderEpochBump> {
     let mut unclean = Vec::new();
     for topic in image.topics() {
         let config = metadata.topic_config(topic.id()).map(|config| log_config(&config));
@@ -271,9 +295,13 @@ fn unclean_memory_partitions(
         }
         for index in (0..).map(PartitionIndex).take(topic.partitions().len()) {
             let id = PartitionId { topic_id: topic.id(), partition: index };
-            let active = found.partitions.get(&id).and_then(|partition| partition.active.as_ref());
-            if active.is_some_and(|active| !active.is_complete) {
-                unclean.push((topic.id(), index));
+            let Some(partition) = found.partitions.get(&id) else { continue };
+            if partition.active.as_ref().is_some_and(|active| !active.is_complete) {
+                unclean.push(LeaderEpochBump {
+                    topic: topic.id(),
+                    partition: index,
+                    above: partition.leader_epoch,
+                });
             }
         }
     }

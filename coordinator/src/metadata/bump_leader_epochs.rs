@@ -12,11 +12,19 @@ use super::{
 };
 use crate::limits::RECORDS_PER_DECISION_MAX;
 
-/// Partitions whose leader epoch shall grow by one, each on its own.
+/// Partitions whose leader epoch shall grow, each on its own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BumpLeaderEpochs {
-    pub partitions: Vec<(TopicId, PartitionIndex)>,
+    pub partitions: Vec<LeaderEpochBump>,
     pub reason: LeaderEpochReason,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaderEpochBump {
+    pub topic: TopicId,
+    pub partition: PartitionIndex,
+    /// The newest epoch in the partition's log, which may know more than metadata that lost records.
+    pub above: LeaderEpoch,
 }
 
 /// The new epochs, in the order of the command.
@@ -50,8 +58,9 @@ impl Command for BumpLeaderEpochs {
         }
         let mut bumped = BTreeMap::new();
         let (mut records, mut reply) = (Vec::new(), Vec::with_capacity(self.partitions.len()));
-        for &(topic, partition) in &self.partitions {
-            let result = bump(&metadata.image, &bumped, topic, partition);
+        for bump in &self.partitions {
+            let LeaderEpochBump { topic, partition, .. } = *bump;
+            let result = bumped_epoch(&metadata.image, &bumped, bump);
             if let Ok(leader_epoch) = result {
                 bumped.insert((topic, partition), leader_epoch);
                 let reason = self.reason;
@@ -68,16 +77,16 @@ impl Command for BumpLeaderEpochs {
     }
 }
 
-fn bump(
+fn bumped_epoch(
     image: &Image,
     bumped: &BTreeMap<(TopicId, PartitionIndex), LeaderEpoch>,
-    topic: TopicId,
-    partition: PartitionIndex,
+    bump: &LeaderEpochBump,
 ) -> Result<LeaderEpoch, BumpLeaderEpochError> {
+    let LeaderEpochBump { topic, partition, above } = *bump;
     let found = image.topic(topic).ok_or(BumpLeaderEpochError::UnknownTopic)?;
     let found = found.partition(partition).ok_or(BumpLeaderEpochError::UnknownPartition)?;
     let current = bumped.get(&(topic, partition)).copied().unwrap_or(found.leader_epoch);
-    let next = current.0.checked_add(1).ok_or(BumpLeaderEpochError::Exhausted)?;
+    let next = current.max(above).0.checked_add(1).ok_or(BumpLeaderEpochError::Exhausted)?;
     Ok(LeaderEpoch(next))
 }
 

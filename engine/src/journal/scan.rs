@@ -17,7 +17,6 @@ use bytes::Bytes;
 
 use super::entry::Entry;
 use super::group::{self, Group, GroupContent, JournalSalt};
-use crate::PartitionId;
 use crate::limits::BLOCK_BYTES;
 
 /// What a scan found in one shard's journal directory.
@@ -47,8 +46,8 @@ pub struct Scans {
 #[derive(Clone, Debug)]
 pub enum ScanStep {
     Apply(Entry, Bytes),
-    /// Acknowledged data of this partition is damaged here.
-    Damaged(PartitionId, Damage),
+    /// Acknowledged data of this partition is damaged here; the entry is sound, its body is not.
+    Damaged(Entry, Damage),
     /// Acknowledged data of unknown partitions of this shard is damaged here.
     AllDamaged(Damage),
 }
@@ -136,7 +135,7 @@ fn apply(group: Option<&Group>, damage: Damage, steps: &mut Vec<ScanStep>) {
         Some(GroupContent::BodyDamaged(entries)) => {
             steps.extend(entries.iter().map(|entry| match entry.body_bytes {
                 0 => ScanStep::Apply(*entry, Bytes::new()),
-                _ => ScanStep::Damaged(entry.partition, damage),
+                _ => ScanStep::Damaged(*entry, damage),
             }));
         }
         Some(GroupContent::TableDamaged) | None => steps.push(ScanStep::AllDamaged(damage)),

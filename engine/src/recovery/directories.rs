@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use protocol::Offset;
 
+use super::RecoveredPartition;
 use super::identity;
 use super::journals::{self, Journals};
-use super::materialise::{PartitionFiles, SUSPECT_FILE, materialise};
+use super::materialise::{PartitionFiles, materialise};
 use super::replay::Replay;
 use super::state_file::SavedState;
-use super::{RecoveredPartition, Suspicion};
+use super::suspicion::{self, ACCEPT_LOSS_FILE, NOTE_BYTES_MAX, SUSPECT_FILE, SuspectNote};
 use crate::PartitionId;
 use crate::disk::job::read_file;
 use crate::disk::{DirId, FileSystem, FileSystemError};
@@ -34,6 +35,8 @@ pub struct NodeRecovery {
     pub doomed: Vec<(DirId, PathBuf)>,
     /// Directories that look like a partition and are not sound: left alone, reported.
     pub unknown: Vec<(DirId, PathBuf)>,
+    /// Partitions whose loss was accepted since the last start; see [`ACCEPT_LOSS_FILE`].
+    pub accepted_losses: Vec<PartitionId>,
     pub incarnation_max: u64,
     pub journal_bytes: u64,
 }
@@ -79,12 +82,16 @@ fn recover_directory(
             recovery.unknown.push((dir, entry.name.clone()));
             continue;
         };
-        let files = list_segments(dir, fs, &entry.name)?;
+        let (files, accepted) = list_segments(dir, fs, &entry.name)?;
         let recovered = materialise(fs, id, &files, replays.get(&id), saved.get(&id))?;
         if let Some(suspicion) = &recovered.suspicion
             && files.suspect_note.is_none()
         {
-            note_suspicion(fs, &files.directory.path, suspicion)?;
+            suspicion::leave_note(fs, &recovered, suspicion)?;
+        }
+        // Where it is suspect still, accepting the loss was cut short and has to be done again.
+        if accepted && recovered.suspicion.is_none() {
+            recovery.accepted_losses.push(id);
         }
         recovery.partitions.insert(id, recovered);
     }
@@ -96,37 +103,27 @@ fn recover_directory(
     Ok(())
 }
 
-/// A suspicion outlives the journal that showed it: the new incarnation writes that one over.
-fn note_suspicion(
-    fs: &dyn FileSystem,
-    directory: &Path,
-    suspicion: &Suspicion,
-) -> Result<(), FileSystemError> {
-    let path = directory.join(SUSPECT_FILE);
-    fs.write_file(&path, format!("{suspicion:?}\n").as_bytes())?;
-    fs.sync(&path)?;
-    fs.sync_dir(directory)
-}
-
+/// The partition's files, and whether a loss was accepted since the last start.
 fn list_segments(
     dir: DirId,
     fs: &dyn FileSystem,
     directory: &Path,
-) -> Result<PartitionFiles, FileSystemError> {
+) -> Result<(PartitionFiles, bool), FileSystemError> {
     let mut segments = Vec::new();
     let mut suspect_note = None;
+    let mut accepted = false;
     for entry in fs.entries(directory)? {
         let name = entry.name.to_str().unwrap_or_default();
         if name == SUSPECT_FILE {
-            let note = read_file(fs, &directory.join(name), identity::FILE_BYTES_MAX)?;
-            let note = note.unwrap_or_default();
-            suspect_note = Some(String::from_utf8_lossy(&note).trim().to_owned());
+            let note = read_file(fs, &directory.join(name), NOTE_BYTES_MAX)?;
+            suspect_note = Some(SuspectNote::decode(&note.unwrap_or_default()));
         }
+        accepted |= name == ACCEPT_LOSS_FILE;
         if let Some(base) = name.strip_suffix(".log").and_then(|base| base.parse().ok()) {
             segments.push((Offset(base), entry.length));
         }
     }
     segments.sort_unstable();
     let directory = PartitionDirectory { dir, path: directory.to_owned() };
-    Ok(PartitionFiles { directory, segments, suspect_note })
+    Ok((PartitionFiles { directory, segments, suspect_note }, accepted))
 }

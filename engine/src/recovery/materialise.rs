@@ -18,6 +18,7 @@ use protocol::record_batch::BatchHeader;
 use super::identity;
 use super::replay::{Piece, Replay};
 use super::state_file::SavedState;
+use super::suspicion::SuspectNote;
 use super::{ActiveSegment, RecoveredPartition, Suspicion};
 use crate::PartitionId;
 use crate::batch::BatchView;
@@ -40,11 +41,8 @@ pub struct PartitionFiles {
     /// (base offset, file length), in order.
     pub segments: Vec<(Offset, u64)>,
     /// Set by an earlier recovery that found damage; removed when the loss is accepted.
-    pub suspect_note: Option<String>,
+    pub suspect_note: Option<SuspectNote>,
 }
-
-/// Name of the file that marks a partition whose loss was not accepted.
-pub const SUSPECT_FILE: &str = "suspect";
 
 /// Brings one partition's segments up to what its journal says.
 pub fn materialise(
@@ -280,13 +278,20 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Writes everything, the last block padded.
+    /// Writes everything, the last block padded; in a suspect log with what stands there: acknowledged
+    /// records may.
     fn flush_padded(&mut self) -> Result<(), FileSystemError> {
         self.flush_blocks()?;
         if !self.buffer.is_empty() {
-            let mut block = self.buffer.clone();
-            block.resize(BLOCK_BYTES, 0);
             let path = self.log_path();
+            let mut block = vec![0; BLOCK_BYTES];
+            if self.suspicion.is_some() {
+                match self.fs.read(&path, self.buffer_start, &mut block) {
+                    Ok(_) | Err(FileSystemError::NotFound) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            block[..self.buffer.len()].copy_from_slice(&self.buffer);
             self.fs.write(&path, self.buffer_start, &block)?;
             self.written = true;
         }
@@ -346,6 +351,12 @@ impl<'a> Builder<'a> {
     }
 
     fn finish(mut self, id: PartitionId) -> Result<RecoveredPartition, FileSystemError> {
+        self.check_unknown();
+        self.check_older_segments();
+        let note = self.files.suspect_note.as_ref();
+        if let Some(note) = note {
+            self.suspicion.get_or_insert(Suspicion::Earlier(note.reason.clone()));
+        }
         self.flush_padded()?;
         let path = self.log_path();
         let on_disk = self.files.segments.iter().find(|(base, _)| *base == self.segment);
@@ -354,11 +365,6 @@ impl<'a> Builder<'a> {
         }
         let has_file = on_disk.is_some() || self.written;
         self.keep_names(id, has_file)?;
-        self.check_unknown();
-        self.check_older_segments();
-        if let Some(note) = &self.files.suspect_note {
-            self.suspicion.get_or_insert(Suspicion::Earlier(note.clone()));
-        }
         self.remove_newer_segments()?;
         let log_start = self.replay.map_or(Offset(0), |replay| replay.log_start);
         let log_start = log_start.max(self.finished.first().map_or(self.segment, |first| first.0));
@@ -379,6 +385,11 @@ impl<'a> Builder<'a> {
             epochs: self.epochs,
             log_start: log_start.min(self.next),
             end,
+            reached: self
+                .replay
+                .map_or(Offset(0), |replay| replay.reached)
+                .max(note.map_or(Offset(0), |note| note.reached))
+                .max(end.offset),
             finished: self.finished,
             active,
             last_block: Bytes::from(self.buffer),

@@ -47,6 +47,8 @@ pub struct Replay {
     pub acknowledged: Offset,
     /// End of the log as far as entries tell.
     pub next: Offset,
+    /// The same with entries whose bodies are damaged, and those behind them.
+    pub reached: Offset,
     pub pieces: Vec<Piece>,
     /// Acknowledged data was damaged; later entries were ignored.
     pub damage: Option<Damage>,
@@ -67,6 +69,7 @@ impl Replay {
             unflushed: 0,
             acknowledged: Offset(0),
             next: Offset(0),
+            reached: Offset(0),
             pieces: Vec::new(),
             damage: None,
             doubt: None,
@@ -125,12 +128,16 @@ pub fn replay(scan: Scan, shard: u32) -> BTreeMap<PartitionId, Replay> {
                 let replay = replays
                     .entry(entry.partition)
                     .or_insert_with(|| Replay { doubt, ..Replay::new(incarnation, shard) });
+                replay.reached = replay.reached.max(entry.next);
                 if replay.damage.is_none() {
                     replay.apply(entry, body);
                 }
             }
-            ScanStep::Damaged(id, damage) => {
-                let replay = replays.entry(id).or_insert_with(|| Replay::new(incarnation, shard));
+            ScanStep::Damaged(entry, damage) => {
+                let replay = replays
+                    .entry(entry.partition)
+                    .or_insert_with(|| Replay::new(incarnation, shard));
+                replay.reached = replay.reached.max(entry.next);
                 replay.damage.get_or_insert(damage);
             }
             ScanStep::AllDamaged(damage) => {

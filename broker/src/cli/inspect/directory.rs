@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 
 use engine::disk::{DirectoryEntry, FileSystem};
 use engine::recovery::identity;
-use engine::recovery::materialise::SUSPECT_FILE;
 use engine::recovery::meta;
+use engine::recovery::suspicion::{ACCEPT_LOSS_FILE, SUSPECT_FILE};
 use serde::Serialize;
 use tuning::ByteCount;
 
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, Table};
 use crate::cli::stored_files::{
-    ACCEPT_LOSS_FILE, FileKind, JOURNAL_DIRECTORY, open_for_reading, read_meta, unreadable,
+    FileKind, JOURNAL_DIRECTORY, open_for_reading, read_meta, unreadable,
 };
 
 pub(super) fn inspect(path: &Path, output: &mut Output) -> Result<(), Failure> {

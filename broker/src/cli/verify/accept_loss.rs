@@ -26,7 +26,7 @@ use engine::limits::INDEX_INTERVAL_BYTES;
 use engine::partition::epochs::EpochHistory;
 use engine::partition::index::{build_files, segment_path};
 use engine::partition::producers::ProducerTable;
-use engine::recovery::materialise::SUSPECT_FILE;
+use engine::recovery::suspicion::{ACCEPT_LOSS_FILE, SUSPECT_FILE};
 use engine::recovery::{
     ActiveSegment, LogDirectories, NodeRecovery, RecoveredPartition, Suspicion, open_shard,
     state_file,
@@ -38,11 +38,11 @@ use super::journals::{self, JournalFacts};
 use super::node_data::NodeData;
 use super::report::Report;
 use super::sound_end::{self, SoundEnd};
-use super::{of_directory, partitions, recover_all};
+use super::{of_directory, recover_all};
 use crate::cli::confirm::confirm;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Colour, Output};
-use crate::cli::stored_files::{ACCEPT_LOSS_FILE, ACCEPTED_LOSSES_FILE, unreadable};
+use crate::cli::stored_files::{ACCEPTED_LOSSES_FILE, unreadable};
 use crate::cli::times;
 
 /// What goes, of one partition.
@@ -133,22 +133,20 @@ fn foresee(data: &NodeData, report: &mut Report) -> Result<Vec<Loss>, Failure> {
         let Some(suspicion) = &partition.suspicion else { continue };
         let fs = of_directory(&overlays, partition.directory.dir);
         let sound = sound_end::find(fs, partition)?;
-        let (log_start, reached) = match suspicion {
-            Suspicion::Missing { acknowledged, found } if acknowledged < found => {
-                (Some(*found), None)
-            }
-            Suspicion::Missing { acknowledged, .. } => (None, Some(*acknowledged)),
-            _ => (None, None),
+        let log_start = match suspicion {
+            Suspicion::Missing { acknowledged, found } if acknowledged < found => Some(*found),
+            _ => None,
         };
+        let reached = facts.end_of(partition.id).max(Some(partition.reached));
         losses.push(Loss {
             id: partition.id,
             directory: partition.directory.dir,
             partition: partition.directory.path.display().to_string(),
             topic_id: partition.id.topic_id.to_string(),
-            reason: partitions::describe(suspicion),
+            reason: suspicion.to_string(),
             log_start: log_start.map(|start| start.0),
             log_end: sound.end.offset.0,
-            reached: facts.end_of(partition.id).max(reached).map(|end| end.0),
+            reached: reached.filter(|end| *end > partition.end.offset).map(|end| end.0),
             removed_segments: sound.dropped.iter().map(|base| base.0).collect(),
         });
     }
@@ -212,6 +210,7 @@ fn cut(
     });
     partition.finished = sound.finished;
     partition.end = end;
+    partition.reached = end.offset;
     partition.log_start = partition.log_start.min(end.offset);
     let kept = partition.epochs.pairs().iter().copied().filter(|(_, start)| *start < end.offset);
     let mut epochs = EpochHistory::from_pairs(kept.collect()).unwrap_or_default();

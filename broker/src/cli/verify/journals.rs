@@ -176,7 +176,7 @@ impl Findings {
                     *at = scan.incarnation.max(*at);
                     continue;
                 }
-                ScanStep::Damaged(id, damage) => (*damage, Some(*id)),
+                ScanStep::Damaged(entry, damage) => (*damage, Some(entry.partition)),
                 ScanStep::AllDamaged(damage) => (*damage, None),
             };
             if said.insert((damage.sequence, partition)) {

@@ -26,7 +26,7 @@ pub(super) fn check(
     if let Some(suspicion) = &partition.suspicion {
         let hurts = lost(partition, facts);
         let directory = root.join(&partition.directory.path);
-        report.damage(&directory, None, describe(suspicion), hurts);
+        report.damage(&directory, None, suspicion.to_string(), hurts);
     }
     let mut check = LogCheck {
         root,
@@ -66,40 +66,11 @@ pub(super) fn segments(partition: &RecoveredPartition) -> Vec<(Offset, u64)> {
     partition.finished.iter().copied().chain(active).collect()
 }
 
-/// In sentences.
-pub(super) fn describe(suspicion: &Suspicion) -> String {
-    match suspicion {
-        Suspicion::Journal(damage) => format!(
-            "acknowledged records were in group {}.{} of shard {}'s journal, which is damaged",
-            damage.incarnation, damage.sequence, damage.shard
-        ),
-        Suspicion::Missing { acknowledged, found } if acknowledged < found => {
-            format!("the log starts at offset {acknowledged}, and its first segment at {found}")
-        }
-        Suspicion::Missing { acknowledged, found } => {
-            format!(
-                "the log reached offset {acknowledged}, acknowledged, and is found up to {found}"
-            )
-        }
-        Suspicion::Run { base } => {
-            format!(
-                "the run of records from offset {base} does not match what the journal says of it"
-            )
-        }
-        Suspicion::Unknown => "there are segments, and no journal speaks of them".to_owned(),
-        Suspicion::Earlier(note) => format!("an earlier start found: {note}"),
-    }
-}
-
 /// What a suspect partition lacks.
 fn lost(partition: &RecoveredPartition, facts: &JournalFacts) -> String {
     let name = partition.directory.path.display();
     let end = partition.end.offset;
-    let reached = match partition.suspicion {
-        Some(Suspicion::Missing { acknowledged, .. }) => acknowledged,
-        _ => Offset(0),
-    };
-    let reached = facts.end_of(partition.id).unwrap_or_default().max(reached);
+    let reached = facts.end_of(partition.id).unwrap_or_default().max(partition.reached);
     let lost = match partition.suspicion {
         Some(Suspicion::Missing { acknowledged, found }) if acknowledged < found => {
             format!("offsets {acknowledged} to {} are missing", found.0 - 1)

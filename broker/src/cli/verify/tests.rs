@@ -86,6 +86,7 @@ impl World {
             epochs: EpochHistory::from_pairs(vec![(LeaderEpoch(0), Offset(0))]).unwrap(),
             log_start: Offset(0),
             end: LogPosition { offset: Offset(50), segment: Offset(40), position: length },
+            reached: Offset(50),
             finished: vec![(Offset(0), first)],
             active: Some(ActiveSegment {
                 base: Offset(40),

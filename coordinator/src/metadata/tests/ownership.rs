@@ -8,8 +8,8 @@ use super::{NODE, NOW, apply, broker, create, directory, registration, started, 
 use crate::{
     limits::RECORDS_PER_DECISION_MAX,
     metadata::{
-        AllocateProducerIds, BumpLeaderEpochs, LogDirectoryId, Metadata, MetadataRecord,
-        MovePartition, PlacementReason, ShardId, TopicSelector,
+        AllocateProducerIds, BumpLeaderEpochs, LeaderEpochBump, LogDirectoryId, Metadata,
+        MetadataRecord, MovePartition, PlacementReason, ShardId, TopicSelector,
         allocate_producer_ids::AllocateProducerIdsError,
         bump_leader_epochs::{BumpLeaderEpochError, BumpLeaderEpochsError},
         move_partition::MovePartitionError,
@@ -90,9 +90,13 @@ fn a_move_is_refused_for_each_reason() {
 #[test]
 fn leader_epochs_grow_one_by_one() {
     let mut metadata = two_directories();
-    let at = |id, index| (topic_id(id), PartitionIndex(index));
+    let at = |id, index, above| LeaderEpochBump {
+        topic: topic_id(id),
+        partition: PartitionIndex(index),
+        above: LeaderEpoch(above),
+    };
     let command = BumpLeaderEpochs {
-        partitions: vec![at(1, 0), at(9, 0), at(1, 7), at(1, 0), at(1, 1)],
+        partitions: vec![at(1, 0, 0), at(9, 0, 0), at(1, 7, 0), at(1, 0, 0), at(1, 1, 4)],
         reason: LeaderEpochReason::UncleanStart,
     };
     let reply = apply(&mut metadata, &command).unwrap();
@@ -101,7 +105,7 @@ fn leader_epochs_grow_one_by_one() {
         Err(BumpLeaderEpochError::UnknownTopic),
         Err(BumpLeaderEpochError::UnknownPartition),
         Ok(LeaderEpoch(2)),
-        Ok(LeaderEpoch(1)),
+        Ok(LeaderEpoch(5)),
     ];
     assert_eq!(reply, expected);
     let last = MetadataRecord::LeaderEpochBumped {
@@ -114,7 +118,7 @@ fn leader_epochs_grow_one_by_one() {
     let reply = metadata.decide(NOW, &command).unwrap().reply;
     assert_eq!(reply[0], Err(BumpLeaderEpochError::Exhausted));
     let records = RECORDS_PER_DECISION_MAX + 1;
-    let command = BumpLeaderEpochs { partitions: vec![at(1, 0); records], ..command };
+    let command = BumpLeaderEpochs { partitions: vec![at(1, 0, 0); records], ..command };
     let error = metadata.decide(NOW, &command).unwrap_err();
     assert_eq!(error, BumpLeaderEpochsError::TooManyRecords { records });
 }

@@ -7,13 +7,13 @@ use proptest::{
     collection::vec,
     prelude::{Strategy, any, prop_oneof, proptest},
 };
-use protocol::{BrokerId, PartitionIndex, Str, TopicId};
+use protocol::{BrokerId, LeaderEpoch, PartitionIndex, Str, TopicId};
 
 use super::{NODE, broker, directory, empty, registration};
 use crate::metadata::{
     AllocateProducerIds, BumpLeaderEpochs, Command, ConfigResource, CreatePartitions, CreateTopics,
-    DeleteTopics, FinishDelete, FormCluster, IncrementalAlterConfigs, Metadata, MetadataRecord,
-    MovePartition, ShardId, TopicSelector, WallMillis,
+    DeleteTopics, FinishDelete, FormCluster, IncrementalAlterConfigs, LeaderEpochBump, Metadata,
+    MetadataRecord, MovePartition, ShardId, TopicSelector, WallMillis,
     alter_configs::{ConfigChange, ConfigOperation},
     create_partitions::GrownTopic,
     create_topics::NewTopic,
@@ -139,7 +139,8 @@ impl World {
             Step::Bump { name: topic, partition } => {
                 let topic = self.live.image().topic_by_name(&name(topic)).map(Topic::id);
                 let topic = topic.unwrap_or(TopicId::NONE);
-                let partitions = vec![(topic, PartitionIndex(*partition))];
+                let (partition, above) = (PartitionIndex(*partition), LeaderEpoch(0));
+                let partitions = vec![LeaderEpochBump { topic, partition, above }];
                 let reason = LeaderEpochReason::UncleanStart;
                 self.apply(&BumpLeaderEpochs { partitions, reason });
             }

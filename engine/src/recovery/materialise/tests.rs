@@ -208,6 +208,24 @@ fn a_gap_ends_the_log_and_makes_it_suspect() {
     assert_eq!((found.suspicion, found.end.offset), (Some(missing), Offset(1)));
 }
 
+/// Whoever accepts the loss has a look at them first; zeros would take them away before that.
+#[test]
+fn bytes_behind_the_end_of_a_suspect_log_stay() {
+    let log = log(&[3_000, 500, 500, 5_000]);
+    let world = World::new()
+        .file(LOG, &log)
+        .row(0, 0, 0, 0, 0)
+        .piece(EntryKind::Append, 0, 0, (0, 1), &log[..3_000])
+        .piece(EntryKind::Append, 0, 3_500, (2, 3), &log[3_500..4_000]);
+    for _ in 0..2 {
+        let found = world.recover();
+        assert!(matches!(found.suspicion, Some(Suspicion::Missing { .. })));
+        assert_eq!((found.end.offset, found.end.position), (Offset(1), 3_000));
+        assert_eq!(found.reached, Offset(3));
+        assert_eq!(world.bytes(LOG, 9_000), log);
+    }
+}
+
 #[test]
 fn a_row_that_expects_bytes_in_the_journal_is_not_taken_for_the_end() {
     let log = log(&[3_000]);

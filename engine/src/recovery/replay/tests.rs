@@ -94,7 +94,7 @@ fn a_damaged_body_ends_what_is_known_of_its_partition() {
     let damage = Damage { shard: 0, incarnation: 1, sequence: 2 };
     let steps = vec![
         append(0, 5),
-        ScanStep::Damaged(some_partition(), damage),
+        ScanStep::Damaged(Entry::new(EntryKind::Append, some_partition()), damage),
         append(9, 12),
         row(12, 0, 12, 9),
     ];

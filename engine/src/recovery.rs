@@ -91,19 +91,18 @@ pub struct ActiveSegment {
 impl RecoveredPartition {
     /// What another shard needs to go on with a partition whose files are complete.
     pub(crate) fn of(partition: &Partition) -> Self {
-        let mut finished: Vec<(Offset, u64)> =
-            partition.segments.iter().map(|segment| (segment.base, segment.length)).collect();
-        let last = finished.pop();
-        let active = last.map(|(base, length)| ActiveSegment {
-            base,
-            length,
-            allocated: length,
-            index: partition
-                .segment(base)
-                .and_then(|segment| segment.index.clone())
-                .unwrap_or_default(),
+        // Without a file yet the log ends in a segment that its next append creates.
+        let last = partition.segments.back().filter(|last| last.base == partition.end.segment);
+        let active = last.map(|last| ActiveSegment {
+            base: last.base,
+            length: last.length,
+            allocated: last.length,
+            index: last.index.clone().unwrap_or_default(),
             is_complete: true,
         });
+        let older =
+            partition.segments.iter().filter(|segment| segment.base < partition.end.segment);
+        let finished = older.map(|segment| (segment.base, segment.length)).collect();
         let end = partition.end;
         let mut parts = Vec::new();
         let start = end.position - end.position % BLOCK_BYTES as u64;

@@ -5,6 +5,7 @@ mod world;
 
 use engine::PartitionId;
 use engine::disk::{DirId, DiskClass, DiskEffect, DiskOp, Step};
+use engine::partition::segment::Segment;
 use engine::request::{AppendError, LifecycleError};
 use protocol::{LeaderEpoch, Offset};
 use world::{Batch, World};
@@ -136,6 +137,43 @@ fn a_roll_on_a_full_disk_is_undone_and_no_checkpoint_waits_for_it() {
     assert_eq!(world.read_all(partition).len(), count);
     world.crash();
     assert_eq!(world.read_all(partition).len(), count);
+}
+
+#[test]
+fn a_partition_whose_last_roll_found_no_space_moves_with_all_its_records() {
+    // A start found its last segment complete and no next one. The roll that found no space put the log's
+    // end back into it, and so into a last block that nobody had in memory. (Found by the simulation.)
+    let mut world = World::new();
+    world.config.segment_bytes = 1 << 20;
+    let partition = world.create("roll-0");
+    let other = world.create("other-0");
+    let mut count = 0;
+    while world.engine().get(partition).is_none_or(|found| found.end.position < 900_000) {
+        world.append(partition, &Batch::sized(100_000));
+        count += 1;
+    }
+    world.hold = |effect| {
+        matches!(&effect.request, DiskOp::Job(job)
+            if job.steps.iter().any(|step| matches!(step, Step::Allocate { path, .. }
+                if path.starts_with("roll-0"))))
+    };
+    world.submit(partition, &Batch::sized(200_000));
+    world.settle(20);
+    rotate(&mut world, other, 3);
+    world.crash();
+    world.hold = |_| false;
+    let found = world.engine().get(partition).unwrap();
+    assert!(found.segments.iter().all(Segment::is_finished), "{found:?}");
+    world.disks[0].is_full.set(true);
+    let result = world.try_append(partition, &Batch::sized(30_000));
+    assert_eq!(result.unwrap_err(), AppendError::NoSpace);
+    world.disks[0].is_full.set(false);
+    world.move_to_new_shard(partition);
+    assert_eq!(world.read_all(partition).len(), count);
+    world.append(partition, &Batch::sized(200_000));
+    assert_eq!(world.read_all(partition).len(), count + 1);
+    world.crash();
+    assert_eq!(world.read_all(partition).len(), count + 1);
 }
 
 #[test]

@@ -34,10 +34,11 @@ mod producers;
 mod reading;
 mod traits;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use broker::engine::PartitionId;
+use broker::engine::disk::DirId;
 use broker::engine::partition::PartitionState;
 use broker::engine::recovery::RecoveredPartition;
 use broker::engine::request::{EngineEvent, ReadTarget, Token};
@@ -144,6 +145,7 @@ pub(crate) struct Tally {
     pub(crate) reads: u64,
     pub(crate) batches_checked: u64,
     pub(crate) told_damage: u64,
+    pub(crate) told_losses: u64,
     pub(crate) virtual_ms: u64,
     pub(crate) phases: PhaseCounts,
 }
@@ -161,6 +163,7 @@ impl Tally {
         self.reads += other.reads;
         self.batches_checked += other.batches_checked;
         self.told_damage += other.told_damage;
+        self.told_losses += other.told_losses;
         self.virtual_ms += other.virtual_ms;
         self.phases.merge(&other.phases);
     }
@@ -200,6 +203,8 @@ pub(crate) struct EngineWorld {
     excuses: Excuses,
     /// A log directory went offline in this life.
     has_failed: bool,
+    /// Log directories that went offline since the last start that came to its end.
+    failed_dirs: BTreeSet<DirId>,
     /// The disks have less room than the engine wants.
     is_full: bool,
     /// Shards that ended in order.
@@ -256,6 +261,7 @@ impl EngineWorld {
             next_action: 0,
             excuses: Excuses::default(),
             has_failed: false,
+            failed_dirs: BTreeSet::new(),
             is_full: false,
             shut_down: 0,
             stopped_in_order: false,

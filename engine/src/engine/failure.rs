@@ -91,16 +91,16 @@ impl Engine {
         self.end_operation(slot);
     }
 
-    /// A roll that found no space: the old segment goes on.
+    /// A roll that found no space: the old segment goes on, unless its file is complete (or about to be):
+    /// then the next append tries to roll again.
     fn undo_roll(&mut self, slot: Slot, base: Offset) {
         let Some(partition) = self.partition_mut(slot) else { return };
         if partition.segments.back().is_some_and(|segment| segment.base == base) {
             partition.segments.pop_back();
         }
-        let Some(last) = partition.segments.back_mut() else { return };
-        if last.state == SegmentState::Sealed {
-            last.state = SegmentState::Active;
-        }
+        let last = partition.segments.back_mut();
+        let Some(last) = last.filter(|last| last.state == SegmentState::Sealed) else { return };
+        last.state = SegmentState::Active;
         let (segment, position) = (last.base, last.length);
         partition.end.segment = segment;
         partition.end.position = position;

@@ -94,6 +94,10 @@ impl<'a> Builder<'a> {
             Some(replay) if replay.pieces.is_empty() && replay.unflushed == 0 => {
                 replay.next.max(segment)
             }
+            // Pieces from before it (of an earlier stay in this shard) do not reach that far.
+            Some(Replay { whole: Some((at, next)), .. }) if *at == (segment, position) => {
+                (*next).max(segment)
+            }
             _ => segment,
         };
         let known = saved.filter(|saved| saved.producers_known);

@@ -41,6 +41,8 @@ pub struct Replay {
     pub epochs: Vec<(LeaderEpoch, Offset)>,
     /// Segments are durable below (base, position).
     pub checkpoint: Option<(Offset, u64)>,
+    /// A checkpoint behind which nothing was acknowledged when it was stated, and the log end there.
+    pub whole: Option<((Offset, u64), Offset)>,
     /// Acknowledged bytes behind it that the newest row expects in the journal.
     pub unflushed: u64,
     /// The log reached at least this far, acknowledged.
@@ -66,6 +68,7 @@ impl Replay {
             leader_epoch: LeaderEpoch(0),
             epochs: Vec::new(),
             checkpoint: None,
+            whole: None,
             unflushed: 0,
             acknowledged: Offset(0),
             next: Offset(0),
@@ -110,7 +113,11 @@ impl Replay {
         self.log_start = self.log_start.max(entry.base);
         self.acknowledged = self.acknowledged.max(entry.next);
         self.next = self.next.max(entry.next);
-        self.checkpoint = self.checkpoint.max(Some((entry.segment, entry.position)));
+        let stated = (entry.segment, entry.position);
+        self.checkpoint = self.checkpoint.max(Some(stated));
+        if entry.run_bytes == 0 {
+            self.whole = self.whole.max(Some((stated, entry.next)));
+        }
     }
 }
 

@@ -193,8 +193,10 @@ impl EngineWorld {
     /// A new partition; often under a name that a deleted one had.
     pub(super) fn create(&mut self) {
         self.next_topic += 1;
-        let mut topic_id = [0x5e; 16];
-        topic_id[..8].copy_from_slice(&self.next_topic.to_be_bytes());
+        // Drawn, so that no flipped bit makes one of another.
+        let mut topic_id = [0; 16];
+        topic_id[..8].copy_from_slice(&self.random.next_u64().to_be_bytes());
+        topic_id[8..].copy_from_slice(&self.random.next_u64().to_be_bytes());
         let free = self.any_log(|log| log.state == LogState::Deleted);
         let free = free.map(|key| self.logs[key.0].name.clone());
         let is_free = |name: &String| {

@@ -29,6 +29,7 @@ impl EngineWorld {
             EngineEvent::DirectoryFailed { dir, error } => {
                 self.note(|_| format!("shard {shard}: {dir:?} failed: {error:?}"));
                 self.has_failed = true;
+                self.failed_dirs.insert(dir);
                 Checker::AnswersMakeSense.check(self.excuses.failed, || {
                     format!("{dir:?} failed on shard {shard} without a reason: {error:?}")
                 })
@@ -118,10 +119,10 @@ impl EngineWorld {
         let is_done = result.is_ok();
         match expected {
             Expected::Create { log, shard } => {
-                // Without room it is asked for again later.
                 if is_done {
                     self.log(log).state = LogState::Live { shard };
-                } else if self.excuses.no_space {
+                } else if result == Err(LifecycleError::NoSpace) {
+                    // Refused for good: it leaves nothing behind.
                     self.log(log).state = LogState::Deleted;
                 }
             }

@@ -208,16 +208,33 @@ impl EngineWorld {
         let no_space = self.is_full;
         self.excuses = Excuses { damaged: self.excuses.damaged, no_space, ..Excuses::default() };
         self.stopped_in_order = false;
+        self.failed_dirs.clear();
         self.check_started()?;
         Ok(())
+    }
+
+    /// What a failed log directory had not written is lost when the shard's journal, in another one, has
+    /// moved on meanwhile. That is told: the partition is suspect, and nobody speaks to it any more.
+    fn take_told_losses(&mut self, recovered: &Recovered) {
+        for key in (0..self.logs.len()).map(LogKey) {
+            let log = &self.logs[key.0];
+            let found = recovered.recovery.partitions.get(&log.id);
+            let is_suspect = found.is_some_and(|found| found.suspicion.is_some());
+            if is_suspect && self.failed_dirs.contains(&log.dir) {
+                self.tally.told_losses += 1;
+                self.producers.leave(key);
+                self.log(key).state = LogState::Damaged;
+            }
+        }
     }
 
     fn try_start(&mut self) -> Result<(), Failure> {
         let shards = 1 + self.random.below(u64::from(self.traits.shards_max)) as u32;
         let now = self.clock();
+        let (dirs, arenas) = (self.dirs.clone(), self.arenas.clone());
         let start = NodeStart {
-            dirs: &self.dirs,
-            arenas: &self.arenas,
+            dirs: &dirs,
+            arenas: &arenas,
             now,
             journal_file_bytes: self.traits.journal_file_bytes,
             plant: self.options.plant,
@@ -228,6 +245,7 @@ impl EngineWorld {
                 eprintln!("    found {}: {}", found.directory.path.display(), brief(found));
             }
         }
+        self.take_told_losses(&recovered);
         check_recovered(self, &recovered)?;
         let mut owners: BTreeMap<PartitionId, u32> = BTreeMap::new();
         for id in recovered.recovery.partitions.keys() {
@@ -382,7 +400,7 @@ fn check_recovered(world: &EngineWorld, recovered: &Recovered) -> Checked {
             let what = format!("{id:?} was never created");
             return Err(Checker::PartitionsAreThose.violated(what));
         };
-        if world.excuses.damaged || log.state == LogState::Deleting {
+        if world.excuses.damaged || matches!(log.state, LogState::Deleting | LogState::Damaged) {
             continue;
         }
         let name = &log.name;

@@ -235,6 +235,22 @@ fn a_row_that_expects_bytes_in_the_journal_is_not_taken_for_the_end() {
 }
 
 #[test]
+fn a_complete_segment_is_the_end_whatever_the_journal_has_of_earlier_ones() {
+    // A partition left a shard and came back with another segment, which ended with a whole block: the
+    // shard's journal has older runs, and no fragment. (Found by the simulation.)
+    let (first, second) = (log(&[3_000]), batch(1, 8_192));
+    let next = "topic-0/00000000000000000001.log";
+    let world = World::new()
+        .file(LOG, &first)
+        .file(next, &second)
+        .row(0, 0, 0, 0, 0)
+        .piece(EntryKind::Append, 0, 0, (0, 1), &first)
+        .row(1, 8_192, 2, 0, 0);
+    let found = world.sound();
+    assert_eq!((found.end.offset, found.end.position), (Offset(2), 8_192));
+}
+
+#[test]
 fn a_file_shorter_than_its_checkpoint_is_missing_something() {
     let log = log(&[9_000]);
     for length in [0, 4_096, 8_000] {

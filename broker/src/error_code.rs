@@ -61,10 +61,13 @@ fn records(error: &RecordsError) -> ErrorCode {
     match error {
         RecordsError::Decompress(DecompressError::Corrupt) => ErrorCode::CorruptMessage,
         RecordsError::Decompress(DecompressError::TooLarge { .. }) => ErrorCode::MessageTooLarge,
-        RecordsError::Timestamp { .. } => ErrorCode::InvalidTimestamp,
-        RecordsError::Malformed { .. }
+        RecordsError::Refused(refused) if refused.timestamp_among_them => {
+            ErrorCode::InvalidTimestamp
+        }
+        RecordsError::TooManyRecords { .. }
+        | RecordsError::Malformed { .. }
         | RecordsError::OffsetDelta { .. }
-        | RecordsError::MissingKey { .. } => ErrorCode::InvalidRecord,
+        | RecordsError::Refused(_) => ErrorCode::InvalidRecord,
     }
 }
 

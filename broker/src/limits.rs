@@ -57,6 +57,10 @@ pub const FETCH_SESSION_KEPT_MS: u64 = 120_000;
 /// sets no time would never see one.
 pub const PRODUCE_TIMEOUT_MS_MIN: i32 = 1_000;
 
+/// Bad records that one produce response names: at some hundred bytes each 100 KB. Of one batch it names
+/// `protocol::limits::RECORDS_REFUSED_MAX`.
+pub const RECORD_ERRORS_MAX: usize = 1_000;
+
 /// Requests to the controller end after this long, whatever the client asks.
 pub const COMMAND_TIMEOUT_MS_MAX: i32 = 120_000;
 

@@ -33,5 +33,9 @@ pub const REQUEST_BYTES_MAX_DEFAULT: usize = 100 * 1024 * 1024;
 /// second, for the memory of a decoded record.
 pub const RECORD_HEADERS_MAX: usize = 64 * 1024;
 
+/// Records of one batch that are named when a topic does not take them: enough to see what is wrong, and
+/// 1.6 KiB.
+pub const RECORDS_REFUSED_MAX: usize = 100;
+
 const _: () = assert!(VARINT_BYTES_MAX * 7 >= 32 && (VARINT_BYTES_MAX - 1) * 7 < 32);
 const _: () = assert!(VARLONG_BYTES_MAX * 7 >= 64 && (VARLONG_BYTES_MAX - 1) * 7 < 64);

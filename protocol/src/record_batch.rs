@@ -15,6 +15,7 @@
 //! | `header.rs` | the fields and where they are |
 //! | `walk.rs` | the batches in a run of bytes |
 //! | `validate.rs` | what a producer's batch must be before it is appended |
+//! | `validate/records.rs` | … and its records |
 //! | `stamp.rs` | what the broker writes into a batch |
 //! | `record.rs` | the records in a batch's uncompressed data |
 //! | `builder.rs` | records to a batch |
@@ -42,7 +43,7 @@ pub use header::{
 pub use record::{Header, Headers, Record, RecordError, RecordIterator};
 pub use stamp::{patch, stamp_log_append_time};
 pub use validate::{
-    ProduceBatchError, ProduceRules, RecordBatch, RecordRules, RecordsError, validate_produce,
-    validate_records,
+    ProduceBatchError, ProduceRules, RecordBatch, RecordRefusal, RecordRules, RecordsError,
+    RefusedRecord, RefusedRecords, validate_produce, validate_records,
 };
 pub use walk::{BatchSlice, BatchWalk, WalkError};

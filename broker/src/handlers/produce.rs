@@ -10,13 +10,13 @@ use protocol::messages::produce::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceResponse, ProduceRequest,
     ProduceResponse, TopicProduceResponse,
 };
-use protocol::record_batch::{BatchHeader, RecordsError};
+use protocol::record_batch::{BatchHeader, RecordsError, RefusedRecord};
 use protocol::{ErrorCode, PartitionIndex, Str};
 
 use super::Work;
 use super::authorise::{Operation, Resource};
 use crate::error_code;
-use crate::limits::PRODUCE_TIMEOUT_MS_MIN;
+use crate::limits::{PRODUCE_TIMEOUT_MS_MIN, RECORD_ERRORS_MAX};
 use crate::shard::Shard;
 use crate::shard::mail::{AppendPart, Mail, ReplyTo};
 use crate::shard::requests::{Head, Request, RequestId};
@@ -27,6 +27,8 @@ pub(crate) struct Produce {
     response: ProduceResponse,
     places: Vec<(usize, usize)>,
     outstanding: usize,
+    /// Records that the response may still name.
+    record_errors_left: usize,
 }
 
 /// Version from which batches may be compressed with zstd.
@@ -52,6 +54,7 @@ impl Shard {
             response: ProduceResponse::default(),
             places: Vec::new(),
             outstanding: 0,
+            record_errors_left: RECORD_ERRORS_MAX,
         };
         let timeout_ms = body.timeout_ms.max(PRODUCE_TIMEOUT_MS_MIN).unsigned_abs();
         let timeout = Duration::from_millis(u64::from(timeout_ms));
@@ -121,7 +124,10 @@ impl Shard {
             }
             Err(error) => {
                 partition.error_code = error_code::append(error).code();
-                explain(error, partition);
+                if let AppendError::Invalid(invalid) = error {
+                    explain(invalid, partition, produce.record_errors_left);
+                    produce.record_errors_left -= partition.record_errors.len();
+                }
                 if *error == AppendError::NotOwner {
                     let index = PartitionIndex(partition.index);
                     let route = self.replica.route_by_name(&name, index);
@@ -174,27 +180,30 @@ fn refusal_of_all(body: &ProduceRequest) -> Option<ErrorCode> {
     None
 }
 
-/// The batch's or record's fault in words.
-fn explain(error: &AppendError, partition: &mut PartitionProduceResponse) {
-    let AppendError::Invalid(invalid) = error else { return };
-    let index = match invalid {
+/// The batch's fault in words, and that of each record which is to blame.
+fn explain(invalid: &InvalidBatch, partition: &mut PartitionProduceResponse, errors_max: usize) {
+    let error = match invalid {
         InvalidBatch::Batch(error) => {
             partition.error_message = Some(Str::from(error.to_string()));
             return;
         }
-        InvalidBatch::Records(error) => {
-            partition.error_message = Some(Str::from(error.to_string()));
-            match error {
-                RecordsError::Decompress(_) => return,
-                RecordsError::Malformed { index, .. }
-                | RecordsError::OffsetDelta { index, .. }
-                | RecordsError::MissingKey { index }
-                | RecordsError::Timestamp { index, .. } => *index,
-            }
-        }
+        InvalidBatch::Records(error) => error,
     };
-    partition.record_errors.push(BatchIndexAndErrorMessage {
-        batch_index: index,
-        batch_index_error_message: partition.error_message.clone(),
-    });
+    partition.error_message = Some(Str::from(error.to_string()));
+    partition.record_errors = match error {
+        RecordsError::Decompress(_) | RecordsError::TooManyRecords { .. } => Vec::new(),
+        RecordsError::Malformed { index, .. } | RecordsError::OffsetDelta { index, .. } => {
+            let batch_index_error_message = partition.error_message.clone();
+            vec![BatchIndexAndErrorMessage { batch_index: *index, batch_index_error_message }]
+        }
+        RecordsError::Refused(refused) => refused.first.iter().map(record_error).collect(),
+    };
+    partition.record_errors.truncate(errors_max);
+}
+
+fn record_error(refused: &RefusedRecord) -> BatchIndexAndErrorMessage {
+    BatchIndexAndErrorMessage {
+        batch_index: refused.index,
+        batch_index_error_message: Some(Str::from(refused.refusal.to_string())),
+    }
 }

@@ -1,8 +1,11 @@
 //! Checks a batch against its topic's rules before it gets offsets.
 
+use std::ops::RangeInclusive;
+
 use bytes::Bytes;
 use protocol::record_batch::{
-    BatchHeader, ProduceRules, RecordRules, validate_produce, validate_records,
+    BatchHeader, Compression, ProduceRules, RecordBatch, RecordRules, validate_produce,
+    validate_records,
 };
 
 use crate::config::LogConfig;
@@ -23,24 +26,33 @@ pub fn validate(
         timestamp_type: config.timestamp_type,
     };
     let batch = validate_produce(Some(bytes), &rules).map_err(InvalidBatch::Batch)?;
-    let bounds = timestamp_bounds(config, wall_ms);
-    // Looking at records costs a decompression, so only topics whose rules need it pay for it. A bound on
-    // the future alone (Kafka's default) is kept by the header's largest timestamp.
-    let within = |bounds: &std::ops::RangeInclusive<i64>| {
-        *bounds.start() == i64::MIN && batch.header().max_timestamp <= *bounds.end()
+    let rules = RecordRules {
+        key_required: config.cleanup_compact,
+        timestamps: timestamp_bounds(config, wall_ms),
+        decompressed_bytes_max: DECOMPRESSED_BYTES_MAX,
     };
-    if config.cleanup_compact || bounds.as_ref().is_some_and(|bounds| !within(bounds)) {
-        let rules = RecordRules {
-            key_required: config.cleanup_compact,
-            timestamps: bounds,
-            decompressed_bytes_max: DECOMPRESSED_BYTES_MAX,
-        };
-        validate_records(&batch, &rules).map_err(InvalidBatch::Records)?;
-    }
+    let records = if must_see_records(&batch, &rules) {
+        validate_records(&batch, &rules)
+    } else {
+        batch.check_compressed(DECOMPRESSED_BYTES_MAX)
+    };
+    records.map_err(InvalidBatch::Records)?;
     Ok(*batch.header())
 }
 
-fn timestamp_bounds(config: &LogConfig, wall_ms: i64) -> Option<std::ops::RangeInclusive<i64>> {
+/// Uncompressed records are always walked, some nanoseconds each. Decompressing costs a multiple of the
+/// append, so only topics whose rules need it pay for it; a bound on the future alone (Kafka's default)
+/// is kept by the header's largest timestamp.
+fn must_see_records(batch: &RecordBatch, rules: &RecordRules) -> bool {
+    let beyond = |bounds: &RangeInclusive<i64>| {
+        *bounds.start() > i64::MIN || batch.header().max_timestamp > *bounds.end()
+    };
+    batch.compression() == Compression::None
+        || rules.key_required
+        || rules.timestamps.as_ref().is_some_and(beyond)
+}
+
+fn timestamp_bounds(config: &LogConfig, wall_ms: i64) -> Option<RangeInclusive<i64>> {
     use protocol::record_batch::TimestampType;
     let (before, after) = (config.timestamp_before_ms_max, config.timestamp_after_ms_max);
     if config.timestamp_type == TimestampType::LogAppendTime
@@ -51,4 +63,86 @@ fn timestamp_bounds(config: &LogConfig, wall_ms: i64) -> Option<std::ops::RangeI
     let earliest = before.map_or(i64::MIN, |before| wall_ms.saturating_sub(before));
     let latest = after.map_or(i64::MAX, |after| wall_ms.saturating_add(after));
     Some(earliest..=latest)
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::record_batch::{
+        ATTRIBUTES_AT, BatchBuilder, BatchOptions, CRC_AT, CRC_COVERS_FROM, DecompressError,
+        HEADER_BYTES, LAST_OFFSET_DELTA_AT, RECORD_COUNT_AT, RecordError, RecordsError,
+    };
+
+    use super::{Bytes, Compression, InvalidBatch, LogConfig, validate};
+
+    const NOW_MS: i64 = 1_000;
+
+    fn batch(compression: Compression, timestamp: i64) -> Vec<u8> {
+        let options = BatchOptions { compression, ..BatchOptions::default() };
+        let mut builder = BatchBuilder::new(options);
+        builder.push(timestamp, None, Some(b"one"), &[]);
+        builder.push(timestamp, None, Some(b"two"), &[]);
+        builder.finish()
+    }
+
+    fn signed(mut bytes: Vec<u8>, at: usize, field: &[u8]) -> Vec<u8> {
+        bytes[at..at + field.len()].copy_from_slice(field);
+        let crc = crc32c::crc32c(&bytes[CRC_COVERS_FROM..]);
+        bytes[CRC_AT..CRC_AT + 4].copy_from_slice(&crc.to_be_bytes());
+        bytes
+    }
+
+    fn counted(bytes: Vec<u8>, count: i32) -> Vec<u8> {
+        let bytes = signed(bytes, RECORD_COUNT_AT, &count.to_be_bytes());
+        signed(bytes, LAST_OFFSET_DELTA_AT, &(count - 1).to_be_bytes())
+    }
+
+    fn error(config: &LogConfig, bytes: Vec<u8>) -> Option<RecordsError> {
+        match validate(&Bytes::from(bytes), config, true, NOW_MS) {
+            Ok(_) => None,
+            Err(InvalidBatch::Records(error)) => Some(error),
+            Err(InvalidBatch::Batch(error)) => panic!("{error}"),
+        }
+    }
+
+    /// Once only topics whose rules need the records looked at them: two records were stored as 2^31 − 1.
+    #[test]
+    fn uncompressed_records_are_those_that_the_header_announces() {
+        let config = LogConfig::default();
+        let good = || batch(Compression::None, NOW_MS);
+        assert_eq!(error(&config, good()), None);
+        let malformed = |index, error| Some(RecordsError::Malformed { index, error });
+        for count in [3, i32::MAX] {
+            let truncated = malformed(2, RecordError::Truncated);
+            assert_eq!(error(&config, counted(good(), count)), truncated);
+        }
+        let trailing = malformed(1, RecordError::TrailingBytes);
+        assert_eq!(error(&config, counted(good(), 1)), trailing);
+        let jumps = signed(good(), good().len() - 7, &[10]);
+        let offset_delta = RecordsError::OffsetDelta { index: 1, offset_delta: 5 };
+        assert_eq!(error(&config, jumps), Some(offset_delta));
+        let too_long = malformed(0, RecordError::Truncated);
+        assert_eq!(error(&config, signed(good(), HEADER_BYTES, &[126])), too_long);
+    }
+
+    #[test]
+    fn compressed_records_are_looked_at_where_the_topic_needs_it() {
+        let any = LogConfig::default();
+        let compacted = LogConfig { cleanup_compact: true, ..LogConfig::default() };
+        let hour = LogConfig { timestamp_after_ms_max: Some(100), ..LogConfig::default() };
+        let garbage = |timestamp| {
+            let bytes = batch(Compression::Gzip, timestamp);
+            let at = bytes.len() - 4;
+            signed(bytes, at, &[0xff; 4])
+        };
+        assert_eq!(error(&any, garbage(NOW_MS)), None);
+        assert_eq!(error(&hour, garbage(NOW_MS)), None);
+        let corrupt = Some(RecordsError::Decompress(DecompressError::Corrupt));
+        assert_eq!(error(&compacted, garbage(NOW_MS)), corrupt);
+        assert_eq!(error(&hour, garbage(NOW_MS + 101)), corrupt);
+        let many = counted(batch(Compression::Gzip, NOW_MS), i32::MAX);
+        let too_many = RecordsError::TooManyRecords { record_count: i32::MAX };
+        assert_eq!(error(&any, many), Some(too_many));
+        let not_lz4 = signed(batch(Compression::None, NOW_MS), ATTRIBUTES_AT, &[0, 3]);
+        assert_eq!(error(&any, not_lz4), corrupt);
+    }
 }

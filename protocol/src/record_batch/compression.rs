@@ -95,6 +95,31 @@ impl Compression {
         }
     }
 
+    /// Whether data begin as this codec's do. Says nothing about what follows.
+    #[must_use]
+    pub fn begins(self, data: &[u8]) -> bool {
+        match self {
+            Self::None => true,
+            Self::Gzip => data.starts_with(&gzip::MAGIC),
+            Self::Snappy => snappy::begins(data),
+            Self::Lz4 => data.starts_with(&lz4::MAGIC),
+            Self::Zstd => zstd::begins(data),
+        }
+    }
+
+    /// The most bytes that so much compressed data can become, by what the format allows.
+    #[must_use]
+    pub fn decompressed_bytes_at_most(self, data: &[u8]) -> usize {
+        let ratio = match self {
+            Self::None => 1,
+            Self::Gzip => gzip::RATIO_MAX,
+            Self::Snappy => snappy::RATIO_MAX,
+            Self::Lz4 => lz4::RATIO_MAX,
+            Self::Zstd => zstd::RATIO_MAX,
+        };
+        data.len().saturating_mul(ratio)
+    }
+
     /// Uncompressed data are shared, not copied.
     pub fn decompress(self, data: &Bytes, bytes_max: usize) -> Result<Bytes, DecompressError> {
         let decompressed = match self {
@@ -153,6 +178,20 @@ mod tests {
                 let again = compression.decompress(&compressed, data.len());
                 assert_eq!(again.as_deref(), Ok(&data[..]), "{compression}");
             }
+        }
+    }
+
+    #[test]
+    fn compressed_data_begin_as_the_codec_says_and_stay_below_its_ratio() {
+        for compression in Compression::ALL {
+            for data in samples().into_iter().chain([vec![0; 8 << 20]]) {
+                let compressed = compression.compress(&data);
+                assert!(compression.begins(&compressed), "{compression}");
+                let at_most = compression.decompressed_bytes_at_most(&compressed);
+                assert!(at_most >= data.len(), "{compression}: {} in {at_most}", data.len());
+            }
+            assert_eq!(compression.begins(&[0xff; 60]), compression == Compression::None);
+            assert_eq!(compression.begins(&[]), compression == Compression::None);
         }
     }
 

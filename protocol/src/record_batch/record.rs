@@ -14,6 +14,9 @@ use crate::limits::RECORD_HEADERS_MAX;
 use crate::wire::DecodeError;
 use crate::wire::{read_varint, read_varlong};
 
+/// The smallest record: one byte each for length, attributes, timestamp, offset, key, value, headers.
+pub(super) const RECORD_BYTES_MIN: usize = 7;
+
 /// Why data are not the records that a batch announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordError {
@@ -125,6 +128,7 @@ impl<'a> RecordIterator<'a> {
 impl<'a> Iterator for RecordIterator<'a> {
     type Item = Result<Record<'a>, RecordError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.ended {
             return None;
@@ -140,7 +144,85 @@ impl<'a> Iterator for RecordIterator<'a> {
     }
 }
 
+#[inline]
 fn read_record<'a>(rest: &mut &'a [u8]) -> Result<Record<'a>, RecordError> {
+    match read_usual(rest) {
+        Some(record) => Ok(record),
+        None => read_any(rest),
+    }
+}
+
+/// The front of a record in a register: varints of one or two bytes are shifted out of it.
+#[derive(Clone, Copy)]
+struct Front {
+    bits: u64,
+    taken: usize,
+}
+
+impl Front {
+    #[inline(always)]
+    fn of(bytes: &[u8]) -> Option<Self> {
+        Some(Self { bits: u64::from_le_bytes(*bytes.first_chunk()?), taken: 0 })
+    }
+
+    #[inline(always)]
+    const fn byte(&mut self) {
+        self.bits >>= 8;
+        self.taken = self.taken.saturating_add(1);
+    }
+
+    /// None: it is longer.
+    #[inline(always)]
+    const fn varint(&mut self) -> Option<i32> {
+        let zigzag = if self.bits & 0x80 == 0 {
+            let zigzag = self.bits & 0x7f;
+            self.byte();
+            zigzag
+        } else if self.bits & 0x8000 == 0 {
+            let zigzag = (self.bits & 0x7f) | ((self.bits >> 1) & 0x3f80);
+            self.byte();
+            self.byte();
+            zigzag
+        } else {
+            return None;
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "fourteen bits")]
+        let zigzag = zigzag as u32;
+        Some((zigzag >> 1).cast_signed() ^ (zigzag & 1).cast_signed().wrapping_neg())
+    }
+}
+
+/// A record as nearly all are: no number in it takes more than two bytes, and it has no headers. The
+/// producer's batches are walked in this way, so it counts. None: it is another, or none at all.
+#[inline(always)]
+fn read_usual<'a>(rest: &mut &'a [u8]) -> Option<Record<'a>> {
+    let mut front = Front::of(rest)?;
+    let length = usize::try_from(front.varint()?).ok()?;
+    let (body, after) = rest.get(front.taken..)?.split_at_checked(length)?;
+    // Attributes, timestamp, offset and key length are seven bytes at the most.
+    let mut front = Front::of(body)?;
+    front.byte();
+    let timestamp_delta = i64::from(front.varint()?);
+    let offset_delta = front.varint()?;
+    let key_length = front.varint()?;
+    let mut body = body.get(front.taken..)?;
+    let key = match key_length {
+        -1 => None,
+        length => Some(take(&mut body, usize::try_from(length).ok()?).ok()?),
+    };
+    let value = match read_varint(&mut body).ok()? {
+        -1 => None,
+        length => Some(take(&mut body, usize::try_from(length).ok()?).ok()?),
+    };
+    if body != [0] {
+        return None;
+    }
+    *rest = after;
+    Some(Record { timestamp_delta, offset_delta, key, value, headers: Headers::default() })
+}
+
+#[inline(never)]
+fn read_any<'a>(rest: &mut &'a [u8]) -> Result<Record<'a>, RecordError> {
     let length = read_varint(rest)?;
     let mut body = take(rest, usize::try_from(length).map_err(|_| RecordError::NegativeLength)?)?;
     // The attributes have no meaning yet.

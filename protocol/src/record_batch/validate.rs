@@ -1,22 +1,31 @@
 //! What a producer's batch must be before it is appended. Checked once, at the door; inside, batches are
 //! trusted.
+//!
+//! Here is the batch as a whole; `records` looks at the records in it.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 
+mod records;
+
 use std::fmt;
-use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 
-use super::compression::{Compression, DecompressError};
+use super::compression::Compression;
 use super::header::{
     BATCH_LENGTH_AT, BatchHeader, CRC_COVERS_FROM, HEADER_BYTES, LENGTH_COUNTS_FROM, MAGIC,
     MAGIC_AT, TimestampType,
 };
-use super::record::{Record, RecordError, RecordIterator};
 use crate::ids::Offset;
+
+pub use records::{
+    RecordRefusal, RecordRules, RecordsError, RefusedRecord, RefusedRecords, validate_records,
+};
 
 /// The least that a message of any format counts; below it, Kafka calls the length illegal.
 const LENGTH_MIN_OF_ANY_MAGIC: i32 = 14;
+
+/// The header's part that the length counts.
+const LENGTH_MIN: usize = HEADER_BYTES - LENGTH_COUNTS_FROM;
 
 /// What the request and the topic allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +44,7 @@ pub struct ProduceRules {
 /// INVALID_RECORD but where a variant says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProduceBatchError {
-    /// A length that no message of any format has: CORRUPT_MESSAGE.
+    /// A length that no message of any format has, or one below the header's: CORRUPT_MESSAGE.
     IllegalLength {
         batch_length: i32,
     },
@@ -61,7 +70,7 @@ pub enum ProduceBatchError {
         bytes: usize,
         bytes_max: usize,
     },
-    /// CORRUPT_MESSAGE: the CRC differs, or the batch is shorter than its header.
+    /// CORRUPT_MESSAGE: the CRC differs.
     Corrupt,
     NegativeOffsetRange {
         last_offset_delta: i32,
@@ -182,7 +191,7 @@ pub fn validate_produce(
     }
     check_size(size, rules)?;
     let covered = bytes.get(CRC_COVERS_FROM..).unwrap_or_default();
-    if size < HEADER_BYTES || crc32c::crc32c(covered) != header.crc {
+    if crc32c::crc32c(covered) != header.crc {
         return Err(ProduceBatchError::Corrupt);
     }
     let compression = check_header(&header, rules)?;
@@ -206,6 +215,9 @@ fn check_structure(bytes: &Bytes) -> Result<usize, ProduceBatchError> {
     }
     if magic != MAGIC {
         return Err(ProduceBatchError::WrongMagic { magic });
+    }
+    if counted < LENGTH_MIN {
+        return Err(illegal);
     }
     Ok(size)
 }
@@ -248,98 +260,6 @@ fn check_header(
         return Err(ProduceBatchError::LogAppendTimestamps);
     }
     Ok(compression)
-}
-
-/// What a topic demands of each record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordRules {
-    /// `cleanup.policy` has `compact`.
-    pub key_required: bool,
-    /// `message.timestamp.before.max.ms` and `after.max.ms` around now; `None` when they bound nothing.
-    pub timestamps: Option<RangeInclusive<i64>>,
-    /// What a compressed batch may become.
-    pub decompressed_bytes_max: usize,
-}
-
-/// Why a batch's records are refused. `index` is that of the record in the batch, for `record_errors`.
-/// The broker answers INVALID_RECORD but where a variant says otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecordsError {
-    /// CORRUPT_MESSAGE, or MESSAGE_TOO_LARGE where the bound was passed.
-    Decompress(DecompressError),
-    Malformed {
-        index: i32,
-        error: RecordError,
-    },
-    /// Offset deltas that are not 0, 1, 2 and so on.
-    OffsetDelta {
-        index: i32,
-        offset_delta: i32,
-    },
-    MissingKey {
-        index: i32,
-    },
-    /// INVALID_TIMESTAMP.
-    Timestamp {
-        index: i32,
-        timestamp: i64,
-    },
-}
-
-impl fmt::Display for RecordsError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Decompress(error) => error.fmt(formatter),
-            Self::Malformed { index, error } => write!(formatter, "record {index}: {error}"),
-            Self::OffsetDelta { index, offset_delta } => {
-                write!(formatter, "record {index}: offset delta {offset_delta}")
-            }
-            Self::MissingKey { index } => {
-                write!(formatter, "record {index}: a compacted topic needs a key")
-            }
-            Self::Timestamp { index, timestamp } => {
-                write!(formatter, "record {index}: timestamp {timestamp} is out of range")
-            }
-        }
-    }
-}
-
-impl std::error::Error for RecordsError {}
-
-/// Walks the records of a validated batch. Costs a decompression where there is a codec, so the broker
-/// does it only for topics whose rules need the records.
-pub fn validate_records(batch: &RecordBatch, rules: &RecordRules) -> Result<(), RecordsError> {
-    let data = batch
-        .compression
-        .decompress(&batch.record_data(), rules.decompressed_bytes_max)
-        .map_err(RecordsError::Decompress)?;
-    let records = RecordIterator::new(&data, batch.header.record_count);
-    for (index, record) in (0..i32::MAX).zip(records) {
-        let record = record.map_err(|error| RecordsError::Malformed { index, error })?;
-        check_record(index, &record, &batch.header, rules)?;
-    }
-    Ok(())
-}
-
-fn check_record(
-    index: i32,
-    record: &Record<'_>,
-    header: &BatchHeader,
-    rules: &RecordRules,
-) -> Result<(), RecordsError> {
-    if record.offset_delta != index {
-        return Err(RecordsError::OffsetDelta { index, offset_delta: record.offset_delta });
-    }
-    if rules.key_required && record.key.is_none() {
-        return Err(RecordsError::MissingKey { index });
-    }
-    if let Some(allowed) = &rules.timestamps {
-        let timestamp = header.base_timestamp.wrapping_add(record.timestamp_delta);
-        if !allowed.contains(&timestamp) {
-            return Err(RecordsError::Timestamp { index, timestamp });
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ const BITS: u8 = 0x7f;
 
 /// Reads at most `bytes_max` bytes off the front of `rest`. Bits beyond the 64th are refused; the caller
 /// refuses those beyond its own width.
+#[cold]
 fn read_unsigned(rest: &mut &[u8], bytes_max: u32) -> Result<u64, DecodeError> {
     let mut value = 0u64;
     for index in 0..bytes_max {
@@ -29,25 +30,43 @@ fn read_unsigned(rest: &mut &[u8], bytes_max: u32) -> Result<u64, DecodeError> {
     Err(DecodeError::VarintTooLong)
 }
 
-pub(crate) fn read_unsigned_varint(rest: &mut &[u8]) -> Result<u32, DecodeError> {
-    // One byte holds nearly every length and count there is.
-    if let Some((&byte, after)) = rest.split_first()
-        && byte & MORE == 0
-    {
+/// One byte, or two, hold nearly every length, count and difference there is.
+#[inline]
+fn read_short(rest: &mut &[u8]) -> Option<u16> {
+    let (&first, after) = rest.split_first()?;
+    if first & MORE == 0 {
         *rest = after;
-        return Ok(u32::from(byte));
+        return Some(u16::from(first));
+    }
+    let (&second, after) = after.split_first()?;
+    if second & MORE != 0 {
+        return None;
+    }
+    *rest = after;
+    Some(u16::from(first & BITS) | (u16::from(second) << 7))
+}
+
+#[inline]
+pub(crate) fn read_unsigned_varint(rest: &mut &[u8]) -> Result<u32, DecodeError> {
+    if let Some(short) = read_short(rest) {
+        return Ok(u32::from(short));
     }
     let value = read_unsigned(rest, VARINT_BYTES_MAX)?;
     u32::try_from(value).map_err(|_| DecodeError::VarintTooLong)
 }
 
+#[inline]
 pub(crate) fn read_varint(rest: &mut &[u8]) -> Result<i32, DecodeError> {
     let zigzag = read_unsigned_varint(rest)?;
     Ok((zigzag >> 1).cast_signed() ^ (zigzag & 1).cast_signed().wrapping_neg())
 }
 
+#[inline]
 pub(crate) fn read_varlong(rest: &mut &[u8]) -> Result<i64, DecodeError> {
-    let zigzag = read_unsigned(rest, VARLONG_BYTES_MAX)?;
+    let zigzag = match read_short(rest) {
+        Some(short) => u64::from(short),
+        None => read_unsigned(rest, VARLONG_BYTES_MAX)?,
+    };
     Ok((zigzag >> 1).cast_signed() ^ (zigzag & 1).cast_signed().wrapping_neg())
 }
 

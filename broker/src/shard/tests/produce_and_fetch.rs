@@ -1,8 +1,11 @@
 //! Produce, durable, fetch: across shards, parked, cancelled, refused.
 
 use bytes::Bytes;
+use protocol::limits::RECORDS_REFUSED_MAX;
 use protocol::messages::api_versions::ApiVersionsResponse;
-use protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
+use protocol::messages::create_topics::{
+    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
+};
 use protocol::messages::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
 use protocol::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
@@ -10,8 +13,10 @@ use protocol::messages::list_offsets::{
 use protocol::messages::produce::{
     PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
 };
-use protocol::record_batch::BatchSlice;
+use protocol::record_batch::{BatchBuilder, BatchOptions, BatchSlice};
 use protocol::{Offset, Str};
+
+use crate::limits::RECORD_ERRORS_MAX;
 
 use super::code;
 use super::world::{Client, World, batch, owner};
@@ -206,6 +211,42 @@ fn refusals_have_kafkas_codes() {
     let partition = &response.responses[0].partitions[0];
     assert_eq!(partition.error_code, code::OFFSET_OUT_OF_RANGE);
     assert_eq!(partition.high_watermark, -1);
+}
+
+/// Once the response named the first bad record only.
+#[test]
+fn every_record_without_a_key_is_named_up_to_a_bound() {
+    let mut world = World::new(1);
+    let client = world.connect(0);
+    let name = Some(Str::from("compact"));
+    let config = CreatableTopicConfig { name: Str::from("cleanup.policy"), value: name };
+    let topic = CreatableTopic {
+        name: Str::from("t"),
+        num_partitions: 1,
+        replication_factor: 1,
+        configs: vec![config],
+        ..CreatableTopic::default()
+    };
+    let request = CreateTopicsRequest { topics: vec![topic], ..CreateTopicsRequest::default() };
+    assert_eq!(world.ask(client, 7, request).topics[0].error_code, 0);
+    let mut builder = BatchBuilder::new(BatchOptions::default());
+    for _ in 0..RECORDS_REFUSED_MAX {
+        builder.push(1_700_000_000_000, None, Some(b"value"), &[]);
+    }
+    let keyless = Bytes::from(builder.finish());
+    let mut request = produce(1, "t", 0, keyless);
+    let again = request.topic_data[0].partition_data[0].clone();
+    let batches = RECORD_ERRORS_MAX / RECORDS_REFUSED_MAX + 1;
+    request.topic_data[0].partition_data = vec![again; batches];
+    let response = world.ask(client, PRODUCE, request);
+    let partitions = &response.responses[0].partition_responses;
+    assert!(partitions.iter().all(|partition| partition.error_code == code::INVALID_RECORD));
+    let named: Vec<usize> =
+        partitions.iter().map(|partition| partition.record_errors.len()).collect();
+    assert_eq!(named[..batches - 1], vec![RECORDS_REFUSED_MAX; batches - 1]);
+    assert_eq!(named[batches - 1], 0);
+    let indexes = partitions[0].record_errors.iter().map(|error| error.batch_index);
+    assert!(indexes.eq(0..100));
 }
 
 #[test]

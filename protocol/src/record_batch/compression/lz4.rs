@@ -6,6 +6,11 @@ use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInf
 
 use super::{DecompressError, read_bounded};
 
+/// How a frame begins.
+pub(super) const MAGIC: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
+/// Each further byte of a match's length stands for 255 bytes.
+pub(super) const RATIO_MAX: usize = 255;
+
 pub(super) fn compress(data: &[u8]) -> Vec<u8> {
     let info = FrameInfo::new().block_mode(BlockMode::Independent).block_size(BlockSize::Max64KB);
     let mut encoder = FrameEncoder::with_frame_info(info, Vec::new());

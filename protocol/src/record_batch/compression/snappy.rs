@@ -12,6 +12,8 @@ use super::DecompressError;
 
 const MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
 const VERSIONS: [u8; 8] = [0, 0, 0, 1, 0, 0, 0, 1];
+/// A copy of 64 bytes takes three.
+pub(super) const RATIO_MAX: usize = 22;
 /// The block size of Java's stream.
 const BLOCK_BYTES: usize = 32 * 1024;
 
@@ -48,6 +50,13 @@ pub(super) fn decompress(data: &[u8], bytes_max: usize) -> Result<Vec<u8>, Decom
         rest = after;
     }
     Ok(out)
+}
+
+/// A stream's header, or a length that the raw data behind it can have.
+pub(super) fn begins(data: &[u8]) -> bool {
+    let possible = data.len().saturating_mul(RATIO_MAX);
+    let raw = |data| decompress_len(data).is_ok_and(|length| length <= possible);
+    data.starts_with(&MAGIC) || (!data.is_empty() && raw(data))
 }
 
 fn after_stream_header(data: &[u8]) -> Option<&[u8]> {

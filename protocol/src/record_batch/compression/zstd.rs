@@ -12,6 +12,17 @@ const WINDOW_LOG_MIN: u32 = 23;
 /// zstd's own default limit.
 const WINDOW_LOG_MAX: u32 = 27;
 
+const MAGIC: u32 = 0xFD2F_B528;
+/// Frames to be skipped, which a stream may begin with, have any of sixteen magics.
+const SKIPPABLE: u32 = 0x184D_2A50;
+/// A block of 128 KiB takes four bytes if it repeats one.
+pub(super) const RATIO_MAX: usize = 32 * 1024;
+
+pub(super) fn begins(data: &[u8]) -> bool {
+    let magic = data.first_chunk().copied().map(u32::from_le_bytes);
+    magic.is_some_and(|magic| magic == MAGIC || magic & !0xf == SKIPPABLE)
+}
+
 pub(super) fn compress(data: &[u8]) -> Vec<u8> {
     zstd::bulk::compress(data, LEVEL).expect("memory does not fail")
 }

@@ -4,13 +4,15 @@ use bytes::Bytes;
 
 use super::super::{
     ATTRIBUTES_AT, BASE_OFFSET_AT, BASE_SEQUENCE_AT, BATCH_LENGTH_AT, BatchBuilder, BatchOptions,
-    CRC_AT, CRC_COVERS_FROM, Compression, LAST_OFFSET_DELTA_AT, MAGIC_AT, Producer,
-    RECORD_COUNT_AT, RecordError, TimestampType,
+    CRC_AT, CRC_COVERS_FROM, Compression, DecompressError, LAST_OFFSET_DELTA_AT, MAGIC_AT,
+    Producer, RECORD_COUNT_AT, RecordError, TimestampType,
 };
 use super::{
-    ProduceBatchError, ProduceRules, RecordRules, RecordsError, validate_produce, validate_records,
+    ProduceBatchError, ProduceRules, RecordRefusal as Refusal, RecordRules, RecordsError,
+    RefusedRecord, RefusedRecords, validate_produce, validate_records,
 };
 use crate::ids::{Offset, ProducerEpoch, ProducerId};
+use crate::limits::RECORDS_REFUSED_MAX;
 
 const RULES: ProduceRules = ProduceRules {
     zstd_allowed: true,
@@ -68,6 +70,12 @@ fn every_row_of_the_table_has_its_error() {
         assert_eq!(error(good()[..end].to_vec()), Some(E::NoBatch), "{end}");
     }
     assert_eq!(error(length(13)), Some(E::IllegalLength { batch_length: 13 }));
+    // Shorter than the header, with more bytes behind it or none.
+    assert_eq!(error(length(48)), Some(E::IllegalLength { batch_length: 48 }));
+    let short = length(20)[..32].to_vec();
+    assert_eq!(error(short), Some(E::IllegalLength { batch_length: 20 }));
+    let old = with(length(20), MAGIC_AT, &[1]);
+    assert_eq!(error(old), Some(E::WrongMagic { magic: 1 }));
     assert_eq!(error(length(-1)), Some(E::IllegalLength { batch_length: -1 }));
     assert_eq!(error(length(i32::MAX)), Some(E::NoBatch));
     assert_eq!(error(with(good(), MAGIC_AT, &[1])), Some(E::WrongMagic { magic: 1 }));
@@ -78,8 +86,6 @@ fn every_row_of_the_table_has_its_error() {
         Some(E::BaseOffsetNotZero { base_offset: Offset(5) })
     );
     assert!(matches!(error(batch(Compression::None, 200)), Some(E::TooLarge { .. })));
-    let short = with(good(), BATCH_LENGTH_AT, &48i32.to_be_bytes());
-    assert_eq!(error(short[..60].to_vec()), Some(E::Corrupt));
     for at in CRC_AT..good().len() {
         let flipped = good()[at] ^ 1;
         assert_eq!(error(with(good(), at, &[flipped])), Some(E::Corrupt), "{at}");
@@ -159,6 +165,70 @@ fn the_first_error_in_the_order_of_the_variants_is_reported() {
     assert_eq!(error(signed(bytes, ATTRIBUTES_AT, &[0, 0])), None);
 }
 
+fn refused(records: &[(i32, Refusal)]) -> Result<(), RecordsError> {
+    let first: Vec<_> =
+        records.iter().map(|&(index, refusal)| RefusedRecord { index, refusal }).collect();
+    let timestamp_among_them =
+        records.iter().any(|(_, refusal)| matches!(refusal, Refusal::Timestamp { .. }));
+    Err(RecordsError::Refused(RefusedRecords { count: first.len(), first, timestamp_among_them }))
+}
+
+#[test]
+fn every_record_that_the_topic_does_not_take_is_named_up_to_a_bound() {
+    let records = 3 * RECORDS_REFUSED_MAX;
+    let mut builder = BatchBuilder::new(BatchOptions::default());
+    for _ in 0..records {
+        builder.push(7, None, Some(b""), &[]);
+    }
+    let rules = ProduceRules { batch_bytes_max: 1 << 20, segment_bytes_max: 1 << 20, ..RULES };
+    let batch = validate_produce(Some(&builder.finish().into()), &rules).unwrap();
+    let rules = RecordRules {
+        key_required: true,
+        timestamps: Some(8..=9),
+        decompressed_bytes_max: 1 << 20,
+    };
+    let Err(RecordsError::Refused(refused)) = validate_records(&batch, &rules) else {
+        panic!("records without a key are refused")
+    };
+    assert_eq!((refused.first.len(), refused.count), (RECORDS_REFUSED_MAX, records));
+    // A record has one reason, the key's first.
+    assert!(!refused.timestamp_among_them);
+    assert!(refused.first.iter().all(|record| record.refusal == Refusal::MissingKey));
+}
+
+#[test]
+fn a_record_without_a_timestamp_is_not_out_of_time() {
+    let mut builder = BatchBuilder::new(BatchOptions::default());
+    builder.push(-1, Some(b"key"), None, &[]);
+    let batch = validate_produce(Some(&builder.finish().into()), &RULES).unwrap();
+    let rules = RecordRules {
+        key_required: true,
+        timestamps: Some(1000..=1001),
+        decompressed_bytes_max: 999,
+    };
+    assert_eq!(validate_records(&batch, &rules), Ok(()));
+}
+
+#[test]
+fn a_count_beyond_what_compressed_data_can_hold_is_refused_without_looking_into_them() {
+    for compression in Compression::ALL {
+        let good = batch(compression, 3);
+        let check = |bytes: Vec<u8>| {
+            validate_produce(Some(&bytes.into()), &RULES).unwrap().check_compressed(256 << 20)
+        };
+        assert_eq!(check(good.clone()), Ok(()), "{compression}");
+        let count = i32::MAX;
+        let bytes = signed(good, RECORD_COUNT_AT, &count.to_be_bytes());
+        let bytes = signed(bytes, LAST_OFFSET_DELTA_AT, &(count - 1).to_be_bytes());
+        let error = RecordsError::TooManyRecords { record_count: count };
+        assert_eq!(check(bytes), Err(error), "{compression}");
+    }
+    let garbage = signed(batch(Compression::None, 3), ATTRIBUTES_AT, &[0, 4]);
+    let garbage = validate_produce(Some(&garbage.into()), &RULES).unwrap();
+    let error = RecordsError::Decompress(DecompressError::Corrupt);
+    assert_eq!(garbage.check_compressed(256 << 20), Err(error));
+}
+
 #[test]
 fn records_are_checked_in_order_with_their_index() {
     let rules = RecordRules {
@@ -172,8 +242,11 @@ fn records_are_checked_in_order_with_their_index() {
     for compression in Compression::ALL {
         assert_eq!(check(batch(compression, 2), &rules), Ok(()));
         assert_eq!(
-            check(batch(compression, 3), &rules),
-            Err(RecordsError::Timestamp { index: 2, timestamp: 1002 })
+            check(batch(compression, 4), &rules),
+            refused(&[
+                (2, Refusal::Timestamp { timestamp: 1002 }),
+                (3, Refusal::Timestamp { timestamp: 1003 })
+            ])
         );
         let small = RecordRules { decompressed_bytes_max: 10, ..rules.clone() };
         assert!(matches!(check(batch(compression, 2), &small), Err(RecordsError::Decompress(_))));
@@ -181,7 +254,7 @@ fn records_are_checked_in_order_with_their_index() {
     let mut builder = BatchBuilder::new(BatchOptions::default());
     builder.push(1000, None, Some(b"value"), &[]);
     let keyless = builder.finish();
-    assert_eq!(check(keyless.clone(), &rules), Err(RecordsError::MissingKey { index: 0 }));
+    assert_eq!(check(keyless.clone(), &rules), refused(&[(0, Refusal::MissingKey)]));
     let any = RecordRules { key_required: false, timestamps: None, ..rules.clone() };
     assert_eq!(check(keyless.clone(), &any), Ok(()));
     // The offset delta is the record's fourth byte.

@@ -241,6 +241,19 @@ impl Connection {
         .min_by_key(|(at, _)| *at)
     }
 
+    /// From when on the frame being received is behind the slowest client that is waited for while memory
+    /// is short.
+    pub(crate) fn lags_from(&self, limits: &Limits) -> Option<Monotonic> {
+        let (length, received) = match &self.inbound.framing {
+            Framing::Head { .. } | Framing::Sized { .. } => return None,
+            Framing::Small { length, frame, .. } => (*length, frame.len()),
+            Framing::Body { length, received, .. } => (*length, *received),
+        };
+        // Its clock began so long before it ends.
+        let begun = self.clocks.frame_due?.0.saturating_sub(limits.slow_frame_ns(length));
+        Some(Monotonic(begun.saturating_add(limits.slow_frame_pressed_ns(received))))
+    }
+
     pub(crate) fn invariants(&self, limits: &Limits) {
         let inbound = &self.inbound;
         assert!(

@@ -34,7 +34,7 @@ use crate::close_reason::CloseReason;
 use crate::connection::{Connection, Framing, Phase};
 use crate::deadlines::Deadlines;
 use crate::ids::{ConnectionId, ListenerId, Principal};
-use crate::limits::{ARENA_RETRY_NS, Limits};
+use crate::limits::{ARENA_RETRY_NS, Limits, PRESSED_LOOK_NS};
 use crate::metrics::Metrics;
 use crate::request_memory::{Lane, RequestMemory};
 use crate::request_order::RequestOrder;
@@ -51,6 +51,8 @@ pub struct Connections {
     deadlines: Deadlines,
     /// When the arena is to be asked again for a block.
     arena_retry: Option<Monotonic>,
+    /// When frames that keep memory from others are to be looked at: do their bytes come?
+    pressed_look: Option<Monotonic>,
     /// Connections that `finish_batch` has to look at, each once.
     touched: Vec<ConnectionId>,
     /// Response bytes in memory, of all connections.
@@ -71,6 +73,7 @@ impl Connections {
             left_behind: BTreeMap::new(),
             deadlines: Deadlines::default(),
             arena_retry: None,
+            pressed_look: None,
             touched: Vec::new(),
             pinned: 0,
             draining: false,
@@ -140,7 +143,7 @@ impl Connections {
 
     /// Memory that requests hold.
     #[must_use]
-    pub const fn request_bytes_held(&self) -> usize {
+    pub fn request_bytes_held(&self) -> usize {
         self.memory.held()
     }
 
@@ -343,7 +346,7 @@ impl Connections {
 
     /// Memory may have come back: the heads of the queues try again, for as long as they get on.
     fn settle(&mut self, now: Monotonic, out: &mut NetOutput) {
-        for lane in [Lane::Small, Lane::Large] {
+        for lane in Lane::ALL {
             while let Some(head) = self.memory.head(lane) {
                 self.advance(now, head, out);
                 if self.memory.head(lane) == Some(head) {
@@ -354,6 +357,11 @@ impl Connections {
         }
         self.arena_retry =
             self.memory.waits_for_arena().then(|| Monotonic(now.0.saturating_add(ARENA_RETRY_NS)));
+        self.pressed_look = if Lane::ALL.iter().any(|lane| self.memory.is_pressed(*lane)) {
+            self.pressed_look.or(Some(Monotonic(now.0.saturating_add(PRESSED_LOOK_NS))))
+        } else {
+            None
+        };
     }
 
     fn touch(&mut self, id: ConnectionId) {
@@ -367,8 +375,8 @@ impl Connections {
 
     /// Checks every invariant; linear in connections and requests: for tests and simulation.
     pub fn invariants(&self) {
-        let (mut charged, mut waiting, mut unsent, mut entries) = ([0; 2], [0; 2], 0, 0);
-        let lane = |lane| if lane == Lane::Small { 0 } else { 1 };
+        let (mut charged, mut waiting, mut unsent, mut entries) = ([0; 3], [0; 3], 0, 0);
+        let lane = |lane| Lane::ALL.iter().position(|one| *one == lane).expect("one of all");
         for connection in self.table.iter() {
             connection.invariants(&self.limits);
             let charges = connection.requests.charges().chain(connection.inbound.framing.charge());

@@ -3,7 +3,8 @@
 //! Memory of a shard's connections is at most
 //!
 //! ```text
-//!   request_small_bytes_max + request_large_bytes_max      requests held (one large one alone may exceed it)
+//!   request_small_bytes_max + request_large_bytes_max      requests held
+//! + one block of request_bytes_max                         one huge request, if the arena has such a block
 //! + connections_max × 16 KiB                               received, not yet parsed (each ≤ SMALL_FRAME_BYTES_MAX)
 //! + responses                                              bounded by the broker: response_bytes_pinned()
 //! + connections_max × ~0.6 KiB                             the connections themselves (measured in a test)
@@ -12,6 +13,12 @@
 /// Frames up to here are taken out of the small buffer they arrived in; larger ones get a block of
 /// their own, reserved before their body is received.
 pub const SMALL_FRAME_BYTES_MAX: usize = 16 * 1024;
+
+/// So many large frames fit at least; what is larger than such a share is huge, and comes alone.
+pub const LARGE_FRAMES_MIN: usize = 4;
+
+/// While memory is short, the connections that hold some for a frame are looked at this often.
+pub const PRESSED_LOOK_NS: u64 = 100_000_000;
 
 /// Slices in one send. The kernel takes 1,024 (IOV_MAX); a fetch response of 4 MiB in slices of
 /// 16 KiB has 256, and its headers as many again.
@@ -74,6 +81,9 @@ pub struct Limits {
     pub idle_ms_max: u64,
     /// How long a frame may take from its first byte to its last, beside its size's share.
     pub slow_frame_ms_max: u64,
+    /// The same while somebody waits for the memory that the frame holds: then its bytes must come at
+    /// `slow_frame_bytes_per_ms_min` all along, but for this. A second is several losses of a packet.
+    pub slow_frame_pressed_ms_max: u64,
     /// The slowest client that is waited for: 1 KiB a millisecond is 8 Mbit/s, so 100 MiB may take
     /// 100 s more than a small frame.
     pub slow_frame_bytes_per_ms_min: u64,
@@ -95,6 +105,7 @@ impl Default for Limits {
             connections_max: 10_000,
             idle_ms_max: 600_000,
             slow_frame_ms_max: 30_000,
+            slow_frame_pressed_ms_max: 1_000,
             slow_frame_bytes_per_ms_min: 1_024,
             send_stall_ms_max: 30_000,
             memory_wait_ms_max: 30_000,
@@ -122,6 +133,14 @@ impl Limits {
         let length = u64::try_from(length).expect("usize is at most 64 bits");
         self.slow_frame_ms_max
             .saturating_add(length / self.slow_frame_bytes_per_ms_min)
+            .saturating_mul(MS)
+    }
+
+    /// How long the first `received` bytes of a frame may take while somebody waits for its memory.
+    pub(crate) fn slow_frame_pressed_ns(&self, received: usize) -> u64 {
+        let received = u64::try_from(received).expect("usize is at most 64 bits");
+        self.slow_frame_pressed_ms_max
+            .saturating_add(received / self.slow_frame_bytes_per_ms_min)
             .saturating_mul(MS)
     }
 }

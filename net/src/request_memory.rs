@@ -1,12 +1,12 @@
 //! The memory of requests: reserved before a body is received, given back when the request is answered.
 //!
-//! Two lanes, each with a budget and a queue of its own. *Small* requests (fetches, metadata, little
+//! Three lanes, each with a budget and a queue of its own. *Small* requests (fetches, metadata, little
 //! batches) may be held for long, a fetch as long as its poll waits; *large* ones are produce requests
 //! and last as long as a disk write. With one budget a large request could wait for ever behind a
-//! thousand polls, and every small request behind it.
+//! thousand polls, and every small request behind it. *Huge* ones would take a good part of what large
+//! ones may have together: they come one at a time, and nobody but another huge one waits for them.
 //!
-//! A lane is fair: whoever has to wait joins its queue, and nobody overtakes the queue's head. A large
-//! request beyond the whole budget is let in alone, when the lane holds nothing else, so that an
+//! A lane is fair: whoever has to wait joins its queue, and nobody overtakes the queue's head. So an
 //! allowed size is always served in the end.
 
 use std::collections::VecDeque;
@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use runtime::memory::{Arena, Block};
 
 use crate::ids::ConnectionId;
-use crate::limits::{Limits, SMALL_FRAME_BYTES_MAX};
+use crate::limits::{LARGE_FRAMES_MIN, Limits, SMALL_FRAME_BYTES_MAX};
 
 /// The smallest block of an arena.
 const BLOCK_BYTES_MIN: usize = 4096;
@@ -23,6 +23,11 @@ const BLOCK_BYTES_MIN: usize = 4096;
 pub(crate) enum Lane {
     Small,
     Large,
+    Huge,
+}
+
+impl Lane {
+    pub(crate) const ALL: [Self; 3] = [Self::Small, Self::Large, Self::Huge];
 }
 
 /// Memory that a request holds. It must be given back: there is no `Drop`, the lane counts.
@@ -52,16 +57,18 @@ pub(crate) enum Shortage {
 
 #[derive(Debug)]
 struct Budget {
-    /// Invariant: `held <= limit`, or one request holds all of it.
+    /// Invariant: `held <= limit`, or one request holds all of it: always so with a limit of 0.
     held: usize,
     limit: usize,
     requests: usize,
     queue: VecDeque<ConnectionId>,
+    /// The head of the queue could have had its block but for the arena.
+    arena_short: bool,
 }
 
 impl Budget {
     const fn new(limit: usize) -> Self {
-        Self { held: 0, limit, requests: 0, queue: VecDeque::new() }
+        Self { held: 0, limit, requests: 0, queue: VecDeque::new(), arena_short: false }
     }
 
     fn has_room(&self, connection: ConnectionId, bytes: usize) -> bool {
@@ -85,8 +92,7 @@ pub(crate) struct RequestMemory {
     arena: Arena,
     small: Budget,
     large: Budget,
-    /// The head of the large lane could have had its block but for the arena.
-    arena_short: bool,
+    huge: Budget,
 }
 
 impl RequestMemory {
@@ -95,12 +101,18 @@ impl RequestMemory {
             arena,
             small: Budget::new(limits.request_small_bytes_max),
             large: Budget::new(limits.request_large_bytes_max),
-            arena_short: false,
+            huge: Budget::new(0),
         }
     }
 
-    pub(crate) const fn lane_of(length: usize) -> Lane {
-        if length <= SMALL_FRAME_BYTES_MAX { Lane::Small } else { Lane::Large }
+    pub(crate) fn lane_of(&self, length: usize) -> Lane {
+        if length <= SMALL_FRAME_BYTES_MAX {
+            Lane::Small
+        } else if Self::block_bytes(length) <= self.large.limit / LARGE_FRAMES_MIN {
+            Lane::Large
+        } else {
+            Lane::Huge
+        }
     }
 
     /// What a large frame takes: arenas have blocks of powers of two.
@@ -110,20 +122,27 @@ impl RequestMemory {
 
     /// Whether a frame of this length could ever be held.
     pub(crate) fn could_hold(&self, length: usize) -> bool {
-        Self::lane_of(length) == Lane::Small || Self::block_bytes(length) <= self.arena.capacity()
+        length <= SMALL_FRAME_BYTES_MAX || Self::block_bytes(length) <= self.arena.capacity()
     }
 
-    pub(crate) const fn held(&self) -> usize {
-        self.small.held + self.large.held
+    pub(crate) fn held(&self) -> usize {
+        Lane::ALL.iter().map(|lane| self.budget(*lane).held).sum()
     }
 
     pub(crate) fn waiting(&self) -> usize {
-        self.small.queue.len() + self.large.queue.len()
+        Lane::ALL.iter().map(|lane| self.budget(*lane).queue.len()).sum()
+    }
+
+    /// Whether a frame that is being received in this lane keeps memory from others. A huge one always
+    /// does: log tails and responses take theirs from the same arena.
+    pub(crate) fn is_pressed(&self, lane: Lane) -> bool {
+        let budget = self.budget(lane);
+        !budget.queue.is_empty() || (lane == Lane::Huge && budget.requests > 0)
     }
 
     /// Whether only another owner of the arena can end the wait: such a return wakes nobody.
     pub(crate) const fn waits_for_arena(&self) -> bool {
-        self.arena_short
+        self.large.arena_short || self.huge.arena_short
     }
 
     pub(crate) fn reserve_small(
@@ -138,23 +157,27 @@ impl RequestMemory {
         Ok(Charge { lane: Lane::Small, bytes: length })
     }
 
-    pub(crate) fn reserve_large(
+    /// For a large or a huge frame.
+    pub(crate) fn reserve_block(
         &mut self,
         connection: ConnectionId,
         length: usize,
     ) -> Result<(Charge, Block), Shortage> {
+        let lane = self.lane_of(length);
         let bytes = Self::block_bytes(length);
-        if !self.large.has_room(connection, bytes) {
+        let arena = self.arena.clone();
+        let budget = self.budget_mut(lane);
+        if !budget.has_room(connection, bytes) {
             return Err(Shortage::Budget);
         }
-        let Some(block) = self.arena.allocate(length) else {
-            self.arena_short = true;
+        let Some(block) = arena.allocate(length) else {
+            budget.arena_short = true;
             return Err(Shortage::Arena);
         };
         assert!(block.len() >= length, "a block of {} for {length} bytes", block.len());
-        self.arena_short = false;
-        self.large.take(connection, bytes);
-        Ok((Charge { lane: Lane::Large, bytes }, block))
+        budget.arena_short = false;
+        budget.take(connection, bytes);
+        Ok((Charge { lane, bytes }, block))
     }
 
     pub(crate) fn release(&mut self, charge: Charge) {
@@ -174,8 +197,8 @@ impl RequestMemory {
         let queue = &mut self.budget_mut(lane).queue;
         let place = queue.iter().position(|waiting| *waiting == connection);
         queue.remove(place.expect("a waiting connection is in its lane's queue"));
-        if self.large.queue.is_empty() {
-            self.arena_short = false;
+        if queue.is_empty() {
+            self.budget_mut(lane).arena_short = false;
         }
     }
 
@@ -187,6 +210,7 @@ impl RequestMemory {
         match lane {
             Lane::Small => &self.small,
             Lane::Large => &self.large,
+            Lane::Huge => &self.huge,
         }
     }
 
@@ -194,23 +218,25 @@ impl RequestMemory {
         match lane {
             Lane::Small => &mut self.small,
             Lane::Large => &mut self.large,
+            Lane::Huge => &mut self.huge,
         }
     }
 
-    /// `charged` and `waiting` are what the connections say of themselves, by lane: small, large.
-    pub(crate) fn invariants(&self, charged: [usize; 2], waiting: [usize; 2]) {
-        for (budget, charged, waiting) in
-            [(&self.small, charged[0], waiting[0]), (&self.large, charged[1], waiting[1])]
-        {
+    /// `charged` and `waiting` are what the connections say of themselves, by lane.
+    pub(crate) fn invariants(&self, charged: [usize; 3], waiting: [usize; 3]) {
+        for ((lane, charged), waiting) in Lane::ALL.into_iter().zip(charged).zip(waiting) {
+            let budget = self.budget(lane);
             assert_eq!(budget.held, charged, "the lane and its connections disagree on bytes held");
             assert_eq!(
                 budget.queue.len(),
                 waiting,
                 "the lane and its connections disagree on waiting"
             );
-            assert!(budget.held <= budget.limit || budget.requests == 1, "the budget is exceeded");
+            let exceeded = budget.held > budget.limit;
+            assert!(!exceeded || budget.requests == 1, "the budget is exceeded");
+            assert!(!exceeded || lane == Lane::Huge, "only a huge frame exceeds a budget");
+            assert!(!budget.arena_short || !budget.queue.is_empty());
         }
-        assert!(!self.arena_short || !self.large.queue.is_empty());
     }
 }
 
@@ -223,7 +249,7 @@ mod tests {
     fn memory(arena: usize) -> RequestMemory {
         let limits = Limits {
             request_small_bytes_max: 32 * KIB,
-            request_large_bytes_max: 128 * KIB,
+            request_large_bytes_max: 512 * KIB,
             ..Limits::default()
         };
         RequestMemory::new(&limits, Arena::new(arena).unwrap())
@@ -236,25 +262,43 @@ mod tests {
     #[test]
     fn nobody_overtakes_the_head_of_a_queue() {
         let mut memory = memory(4096 * KIB);
-        let (large, block) = memory.reserve_large(connection(0), 100 * KIB).unwrap();
-        drop(block);
-        assert_eq!(memory.reserve_large(connection(1), 64 * KIB).unwrap_err(), Shortage::Budget);
-        memory.join_queue(connection(1), Lane::Large);
-        memory.release(large);
-        assert_eq!(memory.reserve_large(connection(2), 20 * KIB).unwrap_err(), Shortage::Budget);
-        let (charge, _block) = memory.reserve_large(connection(1), 64 * KIB).unwrap();
+        let held: Vec<_> = (0..4)
+            .map(|slot| memory.reserve_block(connection(slot), 100 * KIB).unwrap().0)
+            .collect();
+        assert_eq!(memory.reserve_block(connection(4), 64 * KIB).unwrap_err(), Shortage::Budget);
+        memory.join_queue(connection(4), Lane::Large);
+        held.into_iter().for_each(|charge| memory.release(charge));
+        assert_eq!(memory.reserve_block(connection(5), 20 * KIB).unwrap_err(), Shortage::Budget);
+        let (charge, _block) = memory.reserve_block(connection(4), 64 * KIB).unwrap();
         assert_eq!((charge.bytes(), memory.waiting()), (64 * KIB, 0));
     }
 
     #[test]
-    fn one_request_beyond_the_budget_is_held_alone() {
+    fn huge_requests_come_one_at_a_time_and_keep_no_large_one_waiting() {
         let mut memory = memory(4096 * KIB);
-        let (beyond, _block) = memory.reserve_large(connection(0), 300 * KIB).unwrap();
-        assert_eq!(beyond.bytes(), 512 * KIB);
-        memory.invariants([0, 512 * KIB], [0, 0]);
-        assert_eq!(memory.reserve_large(connection(1), 20 * KIB).unwrap_err(), Shortage::Budget);
-        memory.release(beyond);
-        assert!(memory.reserve_large(connection(1), 20 * KIB).is_ok());
+        let (huge, _block) = memory.reserve_block(connection(0), 300 * KIB).unwrap();
+        assert_eq!((huge.lane(), huge.bytes()), (Lane::Huge, 512 * KIB));
+        memory.invariants([0, 0, 512 * KIB], [0, 0, 0]);
+        assert_eq!(memory.reserve_block(connection(1), 129 * KIB).unwrap_err(), Shortage::Budget);
+        memory.join_queue(connection(1), Lane::Huge);
+        let (large, _block) = memory.reserve_block(connection(2), 128 * KIB).unwrap();
+        assert_eq!((large.lane(), large.bytes()), (Lane::Large, 128 * KIB));
+        memory.release(huge);
+        assert!(memory.reserve_block(connection(1), 129 * KIB).is_ok());
+    }
+
+    #[test]
+    fn a_lane_is_pressed_while_somebody_waits_and_by_every_huge_request() {
+        let mut memory = memory(4096 * KIB);
+        let (large, _block) = memory.reserve_block(connection(0), 20 * KIB).unwrap();
+        assert!(!memory.is_pressed(Lane::Large));
+        memory.join_queue(connection(1), Lane::Large);
+        assert!(memory.is_pressed(Lane::Large) && !memory.is_pressed(Lane::Small));
+        memory.release(large);
+        let (huge, _block) = memory.reserve_block(connection(2), 300 * KIB).unwrap();
+        assert!(memory.is_pressed(Lane::Huge));
+        memory.release(huge);
+        assert!(!memory.is_pressed(Lane::Huge));
     }
 
     #[test]
@@ -277,11 +321,11 @@ mod tests {
     fn an_empty_arena_is_told_apart_from_a_spent_budget() {
         let mut memory = memory(2048 * KIB);
         let other = memory.arena.allocate(2048 * KIB).unwrap();
-        assert_eq!(memory.reserve_large(connection(0), 20 * KIB).unwrap_err(), Shortage::Arena);
+        assert_eq!(memory.reserve_block(connection(0), 20 * KIB).unwrap_err(), Shortage::Arena);
         memory.join_queue(connection(0), Lane::Large);
         assert!(memory.waits_for_arena());
         drop(other);
-        assert!(memory.reserve_large(connection(0), 20 * KIB).is_ok());
+        assert!(memory.reserve_block(connection(0), 20 * KIB).is_ok());
         assert!(!memory.waits_for_arena());
     }
 }

@@ -4,18 +4,17 @@
 use runtime::clock::Monotonic;
 
 use super::Connections;
-use crate::connection::Due;
+use crate::close_reason::CloseReason;
+use crate::connection::{Connection, Due};
 use crate::ids::ConnectionId;
+use crate::request_memory::Charge;
 use crate::seam::NetOutput;
 
 impl Connections {
     /// When `on_deadline` has to be called at the latest.
     #[must_use]
     pub fn deadline(&self) -> Option<Monotonic> {
-        match (self.deadlines.first(), self.arena_retry) {
-            (Some(first), Some(retry)) => Some(first.min(retry)),
-            (first, retry) => first.or(retry),
-        }
+        [self.deadlines.first(), self.arena_retry, self.pressed_look].into_iter().flatten().min()
     }
 
     /// Time has passed. Costs a look at each connection that is due, not at the others.
@@ -23,7 +22,27 @@ impl Connections {
         while let Some(id) = self.deadlines.pop_due(now) {
             self.look_at(now, id, out);
         }
+        if self.pressed_look.is_some_and(|at| at <= now) {
+            self.pressed_look = None;
+            self.close_lagging(now, out);
+        }
         self.settle(now, out);
+    }
+
+    /// Memory is short: who holds some for a frame whose bytes do not come gives it back. Otherwise a few
+    /// clients that announce much and send nothing would keep everybody out for `slow_frame_ms_max`, again
+    /// and again. Linear in connections, ten times a second while memory is short.
+    #[cold]
+    fn close_lagging(&mut self, now: Monotonic, out: &mut NetOutput) {
+        let lags = |connection: &&Connection| {
+            let lane = connection.inbound.framing.charge().map(Charge::lane);
+            lane.is_some_and(|lane| self.memory.is_pressed(lane))
+                && connection.lags_from(&self.limits).is_some_and(|at| at <= now)
+        };
+        let lagging: Vec<_> = self.table.iter().filter(lags).map(|found| found.id).collect();
+        for id in lagging {
+            self.begin_close(id, CloseReason::SlowFrame, out);
+        }
     }
 
     fn look_at(&mut self, now: Monotonic, id: ConnectionId, out: &mut NetOutput) {

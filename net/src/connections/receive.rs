@@ -138,15 +138,17 @@ impl Intake<'_> {
             }
             return Step::Stop;
         }
-        match RequestMemory::lane_of(length) {
+        match self.memory.lane_of(length) {
             Lane::Small => match self.memory.reserve_small(connection.id, length) {
                 Ok(charge) => self.begin_small(length, data, charge),
                 Err(shortage) => self.wait(now, Lane::Small, shortage),
             },
-            Lane::Large => match self.memory.reserve_large(connection.id, length) {
-                Ok((charge, block)) => self.begin_large(length, data, charge, block),
-                Err(shortage) => self.wait(now, Lane::Large, shortage),
-            },
+            lane @ (Lane::Large | Lane::Huge) => {
+                match self.memory.reserve_block(connection.id, length) {
+                    Ok((charge, block)) => self.begin_large(length, data, charge, block),
+                    Err(shortage) => self.wait(now, lane, shortage),
+                }
+            }
         }
     }
 

@@ -98,7 +98,7 @@ fn a_spent_budget_stops_reading_and_is_shared_in_turn() {
 }
 
 #[test]
-fn one_oversized_request_uses_the_budget_alone() {
+fn huge_requests_come_one_at_a_time_whatever_their_size() {
     let limits = Limits { request_large_bytes_max: 64 * KIB, ..Limits::default() };
     let mut world = World::new(limits, 8 << 20);
     let [a, b] = [world.open(), world.open()];
@@ -111,6 +111,88 @@ fn one_oversized_request_uses_the_budget_alone() {
     world.run(b);
     assert_eq!(world.connections.request_bytes_held(), 1024 * KIB);
     assert_eq!(world.frames.len(), 1);
+}
+
+/// Two hundred clients that announced 90 MiB each and stalled kept every produce request out, for minutes.
+#[test]
+fn huge_frames_that_do_not_come_keep_nobody_out_and_lose_their_turn() {
+    let limits = Limits { request_large_bytes_max: 1024 * KIB, ..Limits::default() };
+    let mut world = World::new(limits, 8 << 20);
+    let stalled = [world.open(), world.open(), world.open()];
+    for connection in stalled {
+        world.write(connection, &framed(&vec![1; 3000 * KIB])[..64 * KIB]);
+        world.run(connection);
+    }
+    assert_eq!(world.connections.request_bytes_held(), 4096 * KIB, "one at a time");
+    assert_eq!(world.connections.waiting_for_memory(), 2);
+    let good = world.open();
+    let frame = vec![2; 200 * KIB];
+    world.write(good, &framed(&frame));
+    world.run(good);
+    assert_eq!(world.frame_bytes(good), [frame]);
+    // 64 KiB are 63 ms of the slowest client's time, and it is looked every 100 ms.
+    world.pass(1_000);
+    assert!(world.connections.is_open(stalled[0]));
+    world.pass(100);
+    world.end_asked();
+    assert_eq!(closed_for(&world), [CloseReason::SlowFrame]);
+    assert_eq!(world.closed[0].connection, stalled[0]);
+    assert_eq!(world.connections.waiting_for_memory(), 1, "the next one has its turn");
+}
+
+#[test]
+fn a_frame_that_keeps_coming_is_received_although_others_wait() {
+    let limits = Limits { request_large_bytes_max: 512 * KIB, ..Limits::default() };
+    let mut world = World::new(limits, 8 << 20);
+    let slow = [world.open(), world.open(), world.open(), world.open()];
+    let frame = framed(&vec![1; 120 * KIB]);
+    for connection in slow {
+        world.write(connection, &frame[..20 * KIB]);
+        world.run(connection);
+    }
+    let waiting = world.open();
+    world.write(waiting, &frame);
+    world.run(waiting);
+    assert_eq!(world.connections.waiting_for_memory(), 1);
+    // The first goes on at half of the slowest rate, within the second's grace; the others do not.
+    for piece in frame[20 * KIB..].chunks(10 * KIB) {
+        world.pass(20);
+        world.write(slow[0], piece);
+        world.run(slow[0]);
+    }
+    assert_eq!(world.frame_bytes(slow[0]).len(), 1);
+    for _ in 0..20 {
+        world.pass(100);
+    }
+    assert!(world.connections.is_open(slow[0]), "its frame is complete");
+    for connection in &slow[1..] {
+        assert!(!world.connections.is_open(*connection));
+    }
+    world.end_asked();
+    world.run(waiting);
+    assert_eq!(world.frame_bytes(waiting).len(), 1);
+}
+
+#[test]
+fn small_frames_that_do_not_come_are_closed_only_while_others_wait() {
+    let limits = Limits { request_small_bytes_max: 32 * KIB, ..Limits::default() };
+    let mut world = World::new(limits, 8 << 20);
+    let stalled = [world.open(), world.open()];
+    for connection in stalled {
+        world.write(connection, &framed(&vec![1; 16 * KIB])[..100]);
+        world.run(connection);
+    }
+    world.pass(5_000);
+    assert!(stalled.iter().all(|connection| world.connections.is_open(*connection)));
+    let good = world.open();
+    world.write(good, &framed(b"fetch"));
+    world.run(good);
+    assert_eq!(world.connections.waiting_for_memory(), 1);
+    world.pass(100);
+    world.end_asked();
+    world.run(good);
+    assert_eq!(world.frame_bytes(good), [b"fetch".to_vec()]);
+    assert_eq!(closed_for(&world), [CloseReason::SlowFrame; 2]);
 }
 
 #[test]

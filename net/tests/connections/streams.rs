@@ -47,6 +47,7 @@ impl Run {
             // The wait for memory is the subject, not its end.
             memory_wait_ms_max: u64::MAX,
             slow_frame_ms_max: u64::MAX,
+            slow_frame_pressed_ms_max: u64::MAX,
             ..Limits::default()
         };
         let mut run = Self {

@@ -5,6 +5,7 @@
 //! log start ≤ durable ≤ high watermark = log end          (durability=memory)
 //! ```
 
+pub mod batch_walk;
 pub mod epochs;
 pub mod index;
 pub mod position;

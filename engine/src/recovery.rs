@@ -10,6 +10,7 @@
 //! then the journal. It may be cut short at any point and begun again: it writes the same bytes to the
 //! same places until the new incarnation's opening is complete, and only then lets go of the old one.
 
+mod beginning;
 pub mod directories;
 pub mod identity;
 mod journal_files;

@@ -13,11 +13,20 @@ mod kernel;
 mod machine;
 mod process;
 
+pub use data_directory::mend_unwritable;
+
 /// What the node was asked to promise: whether a data directory that forgets is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DurabilityWanted {
     Fsync,
     Memory,
+}
+
+/// Whether a data directory is yet to be filled, or has a node's data and journals in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DirectoryContents {
+    Nothing,
+    NodeData,
 }
 
 /// Everything about the machine and the process; what failed and matters most comes first.
@@ -33,8 +42,9 @@ pub fn directory_checks(
     facts: &DirectoryFacts,
     probe: &Result<DirectoryProbe, DirectoryProbeError>,
     durability: DurabilityWanted,
+    contents: DirectoryContents,
 ) -> Vec<Check> {
-    ordered(data_directory::checks(facts, probe, durability))
+    ordered(data_directory::checks(facts, probe, durability, contents))
 }
 
 fn ordered(mut checks: Vec<Check>) -> Vec<Check> {

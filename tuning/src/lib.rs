@@ -58,7 +58,9 @@ mod shard_plan;
 pub use block_device::{BlockDevice, WriteCache};
 pub use byte_count::{ByteCount, ParseByteCountError};
 pub use check::{Check, Severity, Status};
-pub use checks::{DurabilityWanted, directory_checks, host_checks};
+pub use checks::{
+    DirectoryContents, DurabilityWanted, directory_checks, host_checks, mend_unwritable,
+};
 pub use container::{Container, ContainerFacts, Seccomp};
 pub use cpu_set::{CpuId, CpuSet};
 pub use cpus::{CpuFacts, NumaNode};

@@ -172,6 +172,11 @@ fn engine_rows(out: &mut String, snapshots: &[ShardSnapshot]) {
         snapshots.iter().map(move |snapshot| (shard_label(snapshot), value(snapshot)))
     };
     gauge("partitions", "Partitions of a shard.").rows(out, rows(|one| one.partitions as u64));
+    gauge(
+        "partitions_suspect",
+        "Partitions that are read-only because acknowledged records are damaged.",
+    )
+    .rows(out, rows(|one| one.partitions_suspect as u64));
     counter("appends_total", "Record batches appended.").rows(out, rows(|one| one.engine.appends));
     counter("append_bytes_total", "Bytes of record batches appended.")
         .rows(out, rows(|one| one.engine.append_bytes));

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use engine::recovery::meta;
 use runtime::probe::Refusal;
 use rustix::io::Errno;
 use serde::Serialize;
 use tuning::{
-    Check, DirectoryFacts, DurabilityWanted, HostFacts, HostRoot, RingProbe, Severity, Status,
-    directory_checks, host_checks, probe_directory, raise_soft_limits,
+    Check, DirectoryContents, DirectoryFacts, DurabilityWanted, HostFacts, HostRoot, RingProbe,
+    Severity, Status, directory_checks, host_checks, probe_directory, raise_soft_limits,
 };
 
 use super::admin_http::AdminArgs;
@@ -85,7 +86,12 @@ impl DoctorArgs {
                 Ok(facts) => {
                     // The nearest directory that exists: doctor creates none.
                     let probe = probe_directory(&facts.path);
-                    checks.extend(directory_checks(&facts, &probe, DurabilityWanted::Fsync));
+                    let contents = match directory.join(meta::FILE_NAME).exists() {
+                        true => DirectoryContents::NodeData,
+                        false => DirectoryContents::Nothing,
+                    };
+                    let durability = DurabilityWanted::Fsync;
+                    checks.extend(directory_checks(&facts, &probe, durability, contents));
                 }
                 Err(error) => checks.push(unreadable(directory, &error.to_string())),
             }

@@ -11,7 +11,10 @@ use engine::journal::group::JournalSalt;
 use engine::limits::SLOW_CALLS_IN_FLIGHT_MAX;
 use engine::recovery::meta::{FILE_NAME, FORMAT_VERSION, MetaError, MetaProperties};
 use protocol::TopicId;
-use tuning::{DirectoryFacts, DurabilityWanted, HostRoot, directory_checks, probe_directory};
+use tuning::{
+    DirectoryContents, DirectoryFacts, DurabilityWanted, HostRoot, directory_checks,
+    probe_directory,
+};
 
 use super::NodeError;
 use super::log::Log;
@@ -127,7 +130,12 @@ fn open_one(
     let lock = DirectoryLock::take(path).map_err(NodeError::Lock)?;
     let facts = DirectoryFacts::read(&HostRoot::live(), path);
     let facts = facts.map_err(|error| NodeError::Directory(error.to_string()))?;
-    let checks = directory_checks(&facts, &probe_directory(path), durability);
+    let is_known = path.join(FILE_NAME).exists() || path.join("journal").exists();
+    let contents = match is_known {
+        true => DirectoryContents::NodeData,
+        false => DirectoryContents::Nothing,
+    };
+    let checks = directory_checks(&facts, &probe_directory(path), durability, contents);
     if let Some(fatal) = checks.iter().find(|check| check.is_fatal()) {
         return Err(NodeError::Directory(format!("{}: {}", path.display(), fatal.sentence())));
     }
@@ -155,6 +163,9 @@ fn open_one(
     })?;
     let unknown = DirectorySpace { total_bytes: 0, usable_bytes: facts.free.get() };
     let space = space_of(path, unknown);
+    if meta.is_none() && contents == DirectoryContents::NodeData {
+        return Err(NodeError::MetaMissing { path: path.join(FILE_NAME) });
+    }
     Ok(Opened { path: path.into(), fs, meta, space, lock })
 }
 

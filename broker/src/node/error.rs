@@ -10,7 +10,8 @@ use engine::disk::real::LockError;
 use runtime::OsError;
 use runtime::probe::Refusal;
 use runtime::shard::StartError;
-use tuning::ShardPlanError;
+use rustix::io::Errno;
+use tuning::{ShardPlanError, mend_unwritable};
 
 use crate::shard::metadata_log::MetadataLogError;
 
@@ -37,6 +38,10 @@ pub enum NodeError {
     NewerFormat {
         path: PathBuf,
         found: u32,
+    },
+    /// There are journals, and nothing says whose.
+    MetaMissing {
+        path: PathBuf,
     },
     OtherCluster {
         path: PathBuf,
@@ -81,18 +86,28 @@ impl fmt::Display for NodeError {
             Self::Listen { address, error } => listen_error(f, *address, error),
             Self::CreateDirectory { path, error } => write!(
                 f,
-                "{} cannot be created ({error}): run `sudo install -d -o \"$(id -un)\" '{}'`, or give \
-                 another --data-dir",
+                "{} cannot be created ({error}): {}",
                 path.display(),
-                path.display()
+                mend_unwritable(path, Errno::from_io_error(error))
             ),
-            Self::Lock(error) => error.fmt(f),
+            Self::Lock(LockError::Failed { root, errno }) => {
+                let errno = Errno::from_raw_os_error(*errno);
+                let (path, mend) = (root.display(), mend_unwritable(root, Some(errno)));
+                write!(f, "{path} cannot be written ({}): {mend}", io::Error::from(errno))
+            }
+            Self::Lock(error @ LockError::Held { .. }) => error.fmt(f),
             Self::Directory(sentence) | Self::Metadata(sentence) | Self::Listening(sentence) => {
                 f.write_str(sentence)
             }
             Self::MetaDamaged { path, key } => write!(
                 f,
                 "{} is damaged at {key}: bring back the file from a backup, or give another --data-dir",
+                path.display()
+            ),
+            Self::MetaMissing { path } => write!(
+                f,
+                "{} is missing, but journals of a node are beside it: bring back the file from a backup, or \
+                 give another --data-dir",
                 path.display()
             ),
             Self::NewerFormat { path, found } => write!(

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use engine::engine::EngineMetrics;
 use engine::journal::writer::JournalMetrics;
+use engine::partition::PartitionState;
 use net::driver::{AcceptMetrics, DriverMetrics};
 use protocol::ApiKey;
 use runtime::clock::Monotonic;
@@ -70,6 +71,8 @@ pub struct ShardSnapshot {
     pub sessions: usize,
     pub session_partitions: usize,
     pub partitions: usize,
+    /// Read-only because acknowledged records are missing or damaged.
+    pub partitions_suspect: usize,
     pub tail_bytes: usize,
     pub request_bytes: usize,
     pub response_bytes: usize,
@@ -103,6 +106,10 @@ impl Shard {
             sessions: self.front.sessions.len(),
             session_partitions: self.front.sessions.partitions(),
             partitions: self.owner.engine.iter().count(),
+            partitions_suspect: {
+                let all = self.owner.engine.iter();
+                all.filter(|partition| partition.state == PartitionState::Suspect).count()
+            },
             tail_bytes: self.owner.engine.tail_bytes(),
             request_bytes: self.front.connections.request_bytes_held(),
             response_bytes: self.front.connections.response_bytes_pinned(),

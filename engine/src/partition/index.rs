@@ -13,8 +13,9 @@ use std::path::Path;
 
 use bytes::Bytes;
 use protocol::Offset;
-use protocol::record_batch::{BatchHeader, HEADER_BYTES};
+use protocol::record_batch::BatchHeader;
 
+use super::batch_walk::walk_batches;
 use crate::batch::BatchView;
 use crate::disk::{FileSystem, FileSystemError};
 
@@ -196,29 +197,10 @@ pub fn build_files(
     let log = segment_path(directory, base, "log");
     let length = fs.length(&log)?;
     let mut index = SegmentIndex::default();
-    let mut window = vec![0u8; 1 << 20];
-    let mut position = 0;
-    while position < length {
-        let read = fs.read(&log, position, &mut window)?;
-        let mut at = 0;
-        while let Some(header) = BatchHeader::read(&window[at..read]) {
-            if header.total_bytes() < HEADER_BYTES {
-                return Err(FileSystemError::Failed {
-                    errno: 5,
-                    call: "index of a damaged segment",
-                });
-            }
-            index.note(base, position + at as u64, &header, interval_bytes);
-            at += header.total_bytes();
-            if at >= read {
-                break;
-            }
-        }
-        if at == 0 {
-            break;
-        }
-        position += at as u64;
-    }
+    // What stands behind a damaged batch is found by walking, or not at all; reads tell.
+    walk_batches(fs, &log, length, |position, header| {
+        index.note(base, position, header, interval_bytes);
+    })?;
     let (offsets, times) = index.encode();
     for (extension, data) in [("index", offsets), ("timeindex", times)] {
         let path = segment_path(directory, base, extension);

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use protocol::Offset;
 use protocol::record_batch::BatchHeader;
 
+use super::beginning::{begin, tells_of_all};
 use super::identity;
 use super::replay::{Piece, Replay};
 use super::state_file::SavedState;
@@ -27,6 +28,7 @@ use crate::disk::{FileSystem, FileSystemError};
 use crate::journal::entry::EntryKind;
 use crate::limits::BLOCK_BYTES;
 use crate::partition::PartitionDirectory;
+use crate::partition::batch_walk::walk_batches;
 use crate::partition::epochs::EpochHistory;
 use crate::partition::index::{SegmentIndex, segment_path};
 use crate::partition::position::LogPosition;
@@ -125,7 +127,9 @@ impl<'a> Builder<'a> {
     fn apply_all(&mut self, replay: &Replay) -> Result<(), FileSystemError> {
         let mut pieces: Vec<&Piece> = replay.pieces.iter().collect();
         pieces.sort_by_key(|piece| (piece.entry.segment, piece.entry.position));
-        self.check_checkpointed();
+        if !self.check_checkpointed(&pieces)? {
+            pieces.clear();
+        }
         self.load_partial_block(&pieces)?;
         for piece in pieces {
             if !self.apply(piece)? {
@@ -148,13 +152,7 @@ impl<'a> Builder<'a> {
     /// The checkpoint may stand inside a block (after an orderly end): its bytes come from the file.
     fn load_partial_block(&mut self, pieces: &[&Piece]) -> Result<(), FileSystemError> {
         let bytes = index(self.position - self.buffer_start);
-        let is_journaled = |piece: &&Piece| {
-            piece.entry.segment == self.segment
-                && piece.entry.kind != EntryKind::Pointer
-                && piece.entry.position <= self.buffer_start
-                && piece.end() >= self.position
-        };
-        if pieces.iter().any(is_journaled) {
+        if pieces.iter().any(|piece| self.is_journaled(piece)) {
             // The file's block may be torn: it was about to be written again.
             self.position = self.buffer_start;
             return Ok(());
@@ -494,13 +492,33 @@ impl<'a> Builder<'a> {
         self.files.segments.iter().find(|segment| segment.0 == base).map(|segment| segment.1)
     }
 
-    /// The file holds what the checkpoint says that it does.
-    fn check_checkpointed(&mut self) {
+    /// False if the file holds less than the checkpoint says, and the journal does not bring it back: the
+    /// log then ends with the last whole batch, and nothing continues it.
+    fn check_checkpointed(&mut self, pieces: &[&Piece]) -> Result<bool, FileSystemError> {
         let found = self.file_length(self.segment).unwrap_or(0);
-        if found < self.position {
-            let acknowledged = self.replay.map_or(self.segment, |replay| replay.acknowledged);
-            self.suspicion = Some(Suspicion::Missing { acknowledged, found: self.segment });
+        if found >= self.position
+            || (found >= self.buffer_start && pieces.iter().any(|piece| self.is_journaled(piece)))
+        {
+            return Ok(true);
         }
+        let mut next = self.segment;
+        let path = self.log_path();
+        self.position = walk_batches(self.fs, &path, found, |_, header| {
+            next = next.max(header.next_offset());
+        })?;
+        self.next = next;
+        self.buffer_start = self.position - self.position % BLOCK;
+        let acknowledged = self.replay.map_or(next, |replay| replay.acknowledged);
+        self.suspicion = Some(Suspicion::Missing { acknowledged, found: next });
+        Ok(false)
+    }
+
+    /// Whether the piece has the checkpoint's unfinished block.
+    fn is_journaled(&self, piece: &Piece) -> bool {
+        piece.entry.segment == self.segment
+            && piece.entry.kind != EntryKind::Pointer
+            && piece.entry.position <= self.buffer_start
+            && piece.end() >= self.position
     }
 
     /// Segments without a journal that speaks of them: a partition gets its first segment only after
@@ -547,34 +565,6 @@ impl<'a> Builder<'a> {
     fn log_path(&self) -> std::path::PathBuf {
         segment_path(&self.files.directory.path, self.segment, "log")
     }
-}
-
-/// Whether the journal still has every run of the log, from the first record on.
-fn tells_of_all(replay: &Replay) -> bool {
-    let runs = replay.pieces.iter().map(|piece| &piece.entry);
-    let runs = runs.filter(|entry| entry.kind != EntryKind::Fragment);
-    let told = runs.fold(Offset(0), |told, run| if run.base <= told { run.next } else { told });
-    told >= replay.next
-}
-
-/// Where the journal's bytes begin: at the checkpoint, or in a later segment when the log start has
-/// passed the checkpointed one, whose file may be gone then.
-fn begin(files: &PartitionFiles, replay: Option<&Replay>) -> (Offset, u64) {
-    let first = files.segments.first().map_or(Offset(0), |segment| segment.0);
-    let Some(replay) = replay else { return (first, 0) };
-    let (segment, position) = replay.checkpoint.unwrap_or((first, 0));
-    let in_files = files.segments.iter().map(|segment| segment.0);
-    let in_pieces = replay.pieces.iter().map(|piece| piece.entry.segment);
-    let of_log_start = in_files.clone().chain(in_pieces).filter(|base| *base <= replay.log_start);
-    if let Some(later) = of_log_start.max().filter(|base| *base > segment) {
-        return (later, 0);
-    }
-    let is_gone = !in_files.clone().any(|base| base == segment) && replay.log_start > segment;
-    if is_gone && replay.next <= replay.log_start {
-        // Everything was deleted, and its files are.
-        return (replay.next, 0);
-    }
-    (segment, position)
 }
 
 /// The whole blocks of a pointer's run, the first with the bytes before it.

@@ -1,8 +1,12 @@
 //! A data directory: whether writes to it are direct and stable, its file system, space and disks.
 
+use std::path::Path;
+
+use rustix::io::Errno;
+
 use crate::block_device::{BlockDevice, WriteCache};
 use crate::check::{Check, Severity};
-use crate::checks::{DurabilityWanted, Finding, shown};
+use crate::checks::{DirectoryContents, DurabilityWanted, Finding, shown};
 use crate::directory::DirectoryFacts;
 use crate::directory_probe::{DirectoryProbe, DirectoryProbeError, WritePath};
 use crate::file_system::FileSystemKind;
@@ -14,6 +18,7 @@ pub(crate) fn checks(
     facts: &DirectoryFacts,
     probe: &Probe,
     durability: DurabilityWanted,
+    contents: DirectoryContents,
 ) -> Vec<Check> {
     let mut checks: Vec<Check> = vec![
         writable(facts, probe).into(),
@@ -25,7 +30,7 @@ pub(crate) fn checks(
         journaled_data(facts).into(),
         discard(facts).into(),
         timestamps(facts).into(),
-        room(facts).into(),
+        room(facts, contents).into(),
         space(facts).into(),
     ];
     for disk in &facts.disks {
@@ -49,10 +54,7 @@ fn writable(facts: &DirectoryFacts, probe: &Probe) -> Finding {
         },
         wanted: "possible".to_owned(),
         why: "every acknowledged record is written there",
-        mend: Some(format!(
-            "sudo chown \"$(id -u)\" '{}', or another --data-dir",
-            facts.path.display()
-        )),
+        mend: Some(mend_unwritable(&facts.path, probe.as_ref().err().map(|error| error.errno))),
         severity: Severity::Fatal,
         passed: Some(probe.is_ok()),
     }
@@ -224,18 +226,29 @@ fn timestamps(facts: &DirectoryFacts) -> Finding {
     }
 }
 
-fn room(facts: &DirectoryFacts) -> Finding {
+fn room(facts: &DirectoryFacts, contents: DirectoryContents) -> Finding {
+    // A node must be able to start on a disk that it filled itself: it serves reads, and topics can be
+    // deleted.
+    let (severity, why) = match contents {
+        DirectoryContents::Nothing => {
+            (Severity::Fatal, "journals and a reserve are written before the node answers")
+        }
+        DirectoryContents::NodeData => (
+            Severity::Warning,
+            "appends are refused until there is room; reads and deletions go on",
+        ),
+    };
     Finding {
         id: "directory.room",
         title: "room for the first journals",
         current: format!("{} free", facts.free),
         wanted: format!("{FREE_BYTES_MIN} or more"),
-        why: "journals and a reserve are written before the node answers",
+        why,
         mend: Some(format!(
             "df -h '{}': free some space, or another --data-dir",
             facts.path.display()
         )),
-        severity: Severity::Fatal,
+        severity,
         passed: Some(facts.free >= FREE_BYTES_MIN),
     }
 }
@@ -292,6 +305,25 @@ fn write_cache(disk: &BlockDevice) -> Finding {
         severity: Severity::Info,
         passed: disk.write_cache.map(|_| !disk.needs_flush()),
     }
+}
+
+/// What to do where a directory cannot be written (or created) for this reason.
+pub fn mend_unwritable(path: &Path, reason: Option<Errno>) -> String {
+    let path = path.display();
+    let mend = match reason {
+        Some(Errno::NOSPC | Errno::DQUOT) => format!("`df -h '{path}'`: free some space"),
+        Some(Errno::ROFS) => format!(
+            "its file system is read-only, and `findmnt -T '{path}'` and `dmesg` say why: mount it \
+             for writing"
+        ),
+        Some(Errno::NOTDIR | Errno::EXIST) => {
+            format!("`ls -ld '{path}'` shows a file where a directory is needed: move it away")
+        }
+        Some(Errno::NOENT) => format!("`mkdir -p '{path}'`"),
+        Some(Errno::IO) => "the device fails, see `dmesg`: mend or replace it".to_owned(),
+        _ => format!("`sudo install -d -o \"$(id -un)\" '{path}'`"),
+    };
+    format!("{mend}, or give another --data-dir")
 }
 
 /// Only where the mount is known.

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use crate::byte_count::ByteCount;
 use crate::check::{Check, Severity, Status};
-use crate::checks::{DurabilityWanted, directory_checks, host_checks};
+use crate::checks::{DirectoryContents, DurabilityWanted, directory_checks, host_checks};
 use crate::directory::{DirectoryFacts, DirectoryStat};
 use crate::directory_probe::{DirectoryProbe, DirectoryProbeError, WritePath};
 use crate::host::{HostFacts, RingProbe};
@@ -165,7 +165,7 @@ fn directory(tree: &str, path: &str, magic: u64) -> DirectoryFacts {
 
 fn with_probe(facts: &DirectoryFacts, write_path: WritePath) -> Vec<Check> {
     let probe = Ok(DirectoryProbe { write_path, ..GOOD_PROBE });
-    directory_checks(facts, &probe, DurabilityWanted::Fsync)
+    directory_checks(facts, &probe, DurabilityWanted::Fsync, DirectoryContents::Nothing)
 }
 
 #[test]
@@ -181,9 +181,11 @@ fn xfs_with_good_options_has_nothing_but_its_disks_cache_to_say() {
 fn what_is_no_disk_is_refused_unless_memory_will_do() {
     let facts = directory(NUMA_SERVER, "/data", 0x0102_1994);
     let probe = Ok(GOOD_PROBE);
-    let strict = directory_checks(&facts, &probe, DurabilityWanted::Fsync);
+    let strict =
+        directory_checks(&facts, &probe, DurabilityWanted::Fsync, DirectoryContents::Nothing);
     assert_eq!(fatal(&strict), ["directory.stable_writes"]);
-    let lax = directory_checks(&facts, &probe, DurabilityWanted::Memory);
+    let lax =
+        directory_checks(&facts, &probe, DurabilityWanted::Memory, DirectoryContents::Nothing);
     assert_eq!(fatal(&lax), [""; 0]);
 }
 
@@ -204,9 +206,39 @@ fn refused_direct_or_stable_writes_are_fatal() {
     let checks = with_probe(&facts, WritePath::DirectWithoutStable { errno });
     assert_eq!(fatal(&checks), ["directory.stable_writes"]);
     let error = DirectoryProbeError { path: PathBuf::from("/data"), errno: Errno::ACCESS };
-    let checks = directory_checks(&facts, &Err(error), DurabilityWanted::Fsync);
+    let checks =
+        directory_checks(&facts, &Err(error), DurabilityWanted::Fsync, DirectoryContents::Nothing);
     assert_eq!(fatal(&checks), ["directory.writable"]);
-    assert!(mend(by_id(&checks, "directory.writable")).contains("'/data', or another --data-dir"));
+    assert!(
+        mend(by_id(&checks, "directory.writable")).contains("'/data'`, or give another --data-dir")
+    );
+}
+
+#[test]
+fn advice_for_an_unwritable_directory_fits_its_reason() {
+    let facts = directory(NUMA_SERVER, "/data", 0x5846_5342);
+    for (errno, expected) in [
+        (Errno::ROFS, "findmnt -T '/data'"),
+        (Errno::NOTDIR, "move it away"),
+        (Errno::NOSPC, "df -h '/data'"),
+        (Errno::ACCESS, "sudo install -d"),
+    ] {
+        let error = DirectoryProbeError { path: PathBuf::from("/data"), errno };
+        let (durability, contents) = (DurabilityWanted::Fsync, DirectoryContents::NodeData);
+        let checks = directory_checks(&facts, &Err(error), durability, contents);
+        assert_eq!(fatal(&checks), ["directory.writable"]);
+        assert!(mend(by_id(&checks, "directory.writable")).contains(expected), "{errno}");
+    }
+}
+
+#[test]
+fn a_node_may_start_on_the_disk_that_it_filled() {
+    let mut facts = directory(NUMA_SERVER, "/data", 0x5846_5342);
+    facts.free = ByteCount::mib(60);
+    let (durability, contents) = (DurabilityWanted::Fsync, DirectoryContents::NodeData);
+    let checks = directory_checks(&facts, &Ok(GOOD_PROBE), durability, contents);
+    assert_eq!(fatal(&checks), [""; 0]);
+    assert_eq!(by_id(&checks, "directory.room").status, Status::Failed);
 }
 
 #[test]
@@ -217,7 +249,8 @@ fn copy_on_write_is_mended_by_exempting_the_directory() {
     assert_eq!(check.status, Status::Failed);
     assert!(mend(check).starts_with("chattr +C '/copy here'"));
     let exempt = Ok(DirectoryProbe { no_copy_on_write: true, ..GOOD_PROBE });
-    let checks = directory_checks(&facts, &exempt, DurabilityWanted::Fsync);
+    let checks =
+        directory_checks(&facts, &exempt, DurabilityWanted::Fsync, DirectoryContents::Nothing);
     assert_eq!(by_id(&checks, "directory.copy_on_write").status, Status::Passed);
 }
 

@@ -259,6 +259,16 @@ fn a_file_shorter_than_its_checkpoint_is_missing_something() {
     }
     let found = World::new().row(0, 9_000, 1, 0, 0).recover();
     assert!(matches!(found.suspicion, Some(Suspicion::Missing { .. })), "no file at all");
+    // Whole batches in what is left are served.
+    let two = self::log(&[5_000, 4_000]);
+    let found = World::new().file(LOG, &two[..8_500]).row(0, 9_000, 2, 0, 0).recover();
+    let missing = Suspicion::Missing { acknowledged: Offset(2), found: Offset(1) };
+    assert_eq!((found.suspicion, found.end.offset), (Some(missing), Offset(1)));
+    assert_eq!((found.end.position, &found.last_block[..]), (5_000, &two[4_096..5_000]));
+    // The journal has what was cut off.
+    let world = World::new().file(LOG, &two[..8_500]).row(0, 9_000, 2, 0, 0);
+    let found = world.piece(EntryKind::Fragment, 0, 8_192, (0, 2), &two[8_192..]).sound();
+    assert_eq!((found.end.offset, found.end.position), (Offset(2), 9_000));
     let found = World::new().file(LOG, &log).row(0, 9_000, 1, 0, 0).sound();
     assert_eq!((found.end.offset, found.end.position), (Offset(1), 9_000));
     assert_eq!(found.last_block, log[8_192..]);

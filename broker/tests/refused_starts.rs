@@ -1,0 +1,117 @@
+//! Starts that are refused: each says in one sentence why, and which command comes next.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps nothing")]
+
+mod node;
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use node::Node;
+
+/// What a node says that does not start with these arguments.
+fn refused(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_corelane"))
+        .arg("serve")
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+    let lines: Vec<&str> = said.lines().filter(|line| !line.starts_with("info: ")).collect();
+    assert_eq!(lines.len(), 1, "{arguments:?}: {said}");
+    lines[0].to_owned()
+}
+
+/// A directory below the build folder, and flags that let a node start in it.
+struct Place {
+    directory: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        Self { directory }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.directory.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn refused_in(&self, name: &str) -> String {
+        let path = self.path(name);
+        refused(&["--data-dir", &path, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+    }
+}
+
+#[test]
+fn a_port_in_use_is_named_with_the_command_that_shows_by_whom() {
+    let place = Place::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let (port, data) = (address.port().to_string(), place.path("data"));
+    let address = address.to_string();
+    for (listen, admin) in [(address.as_str(), "127.0.0.1:0"), ("127.0.0.1:0", &address)] {
+        let said = refused(&["--data-dir", &data, "--listen", listen, "--admin", admin]);
+        assert!(said.contains(&format!("{address} is in use")), "{said}");
+        assert!(said.contains(&format!("ss -ltnp 'sport = :{port}'")), "{said}");
+    }
+    assert!(!Path::new(&data).exists(), "nothing is created by a start that is refused");
+}
+
+#[test]
+fn a_second_node_on_a_directory_is_told_of_the_first() {
+    let node = Node::start();
+    let data = node.data_dir();
+    let data = data.to_str().unwrap();
+    let said = refused(&["--data-dir", data, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    assert!(said.contains(data) && said.contains("is in use by the node"), "{said}");
+    assert!(said.contains("(kill ") && said.contains("--data-dir"), "{said}");
+    assert!(node.admin_get("/readyz").is_some(), "the first node is left alone");
+}
+
+#[test]
+fn a_file_where_the_directory_should_be_is_moved_away() {
+    let place = Place::new();
+    std::fs::write(place.path("file"), "not a directory").unwrap();
+    for name in ["file", "file/data"] {
+        let said = place.refused_in(name);
+        assert!(said.contains(&place.path(name)), "{said}");
+        assert!(said.contains("ls -ld") && said.contains("--data-dir"), "{said}");
+        assert!(!said.contains("install -d"), "{said}");
+    }
+}
+
+#[test]
+fn a_directory_that_may_not_be_written_is_mended_or_replaced() {
+    // Nobody, root included, writes here.
+    let said = refused(&[
+        "--data-dir",
+        "/proc/corelane-data",
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+    ]);
+    assert!(said.contains("/proc/corelane-data cannot be created"), "{said}");
+    assert!(said.contains("--data-dir"), "{said}");
+}
+
+/// A new identity for journals that have another would make them unreadable for good.
+#[test]
+fn journals_without_meta_properties_get_no_new_identity() {
+    let mut node = Node::start();
+    node.stop();
+    let data = node.data_dir();
+    let meta = data.join("meta.properties");
+    let kept = std::fs::read(&meta).unwrap();
+    std::fs::remove_file(&meta).unwrap();
+    let place = data.to_str().unwrap();
+    let said = refused(&["--data-dir", place, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    assert!(said.contains("meta.properties is missing"), "{said}");
+    assert!(said.contains("backup") && said.contains("--data-dir"), "{said}");
+    std::fs::write(&meta, kept).unwrap();
+    node.launch();
+}

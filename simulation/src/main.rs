@@ -11,16 +11,16 @@
 //! | `options` | the command line |
 //! | `plant` | rules to break on purpose, each of which must be found |
 //! | `random` | the seeded generator that everything draws from |
-//! | `run` | worlds one after the other, and the report |
+//! | `report` | what a run came to, for people and for programs |
+//! | `run` | worlds one after the other |
 //! | `violation` | the checkers' names and what they find |
 
-#[allow(dead_code, reason = "the disk offers more than the world of engines uses yet")]
 mod disk;
-#[allow(dead_code, reason = "checkers' views that only a failure prints")]
 mod engine_world;
 mod options;
 mod plant;
 mod random;
+mod report;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -30,30 +30,38 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use options::{Options, USAGE};
+use options::{Format, Options, Request, help};
 use plant::Plant;
+use report::{PlantResult, Report, print_plants};
+
+/// A run that takes longer says every so many seconds how far it is.
+const PROGRESS_SECONDS: u64 = 10;
 
 fn main() -> ExitCode {
-    let options = match Options::parse(std::env::args().skip(1)) {
-        Ok(options) => options,
+    let options = match Request::parse(std::env::args().skip(1)) {
+        Ok(Request::Run(options)) => options,
+        Ok(Request::Plants(options)) => return find_all(&options),
+        Ok(Request::Help) => {
+            print(&help());
+            return ExitCode::SUCCESS;
+        }
         Err(error) => {
-            eprintln!("{error}\n\n{USAGE}");
+            eprintln!("simulation: {error}");
             return ExitCode::from(2);
         }
     };
     say_what_was_running();
     let begun = Instant::now();
-    if options.plant_all {
-        return find_all(&options);
-    }
-    let report = match options.plant {
-        Plant::Nothing => run::run(&options),
-        _ => run::run_planted(&options),
-    };
-    let (text, is_well) = run::describe(&options, &report, begun);
-    print(&text);
-    // A planted fault is to be found.
-    if is_well == (options.plant == Plant::Nothing) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let mut told = 0;
+    let report = run::run(&options, |report: &Report| {
+        let seconds = begun.elapsed().as_secs();
+        if seconds >= told + PROGRESS_SECONDS {
+            told = seconds;
+            eprintln!("{seconds:>6} s: {} of {} power cuts", report.tally.cuts, options.cuts);
+        }
+    });
+    print(&report.print(&options, begun.elapsed().as_secs_f64()));
+    if report.is_well(&options) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// A broken assertion ends the process; the command that leads there again must not be lost with it.
@@ -65,7 +73,8 @@ fn say_what_was_running() {
             print_panic(panic);
         }
         if let Some(command) = run::running_command() {
-            print(&format!("FOUND by an assertion: {panic}\nsee it again: {command}\n"));
+            let what = panic.to_string().replace('\n', " ");
+            print(&format!("FOUND by an assertion: {what}\nsee it again: {command}\n"));
         }
         if plant != Plant::Nothing {
             std::process::exit(0);
@@ -75,23 +84,32 @@ fn say_what_was_running() {
 
 /// Every planted fault in a process of its own, because an assertion may be what finds it.
 fn find_all(options: &Options) -> ExitCode {
-    let mut missed = Vec::new();
-    for plant in Plant::ALL {
-        let program = std::env::current_exe().expect("the program knows its own path");
-        let run = std::process::Command::new(program)
-            .args(["--plant", plant.name(), "--seed", &options.seed.to_string()])
-            .args(["--steps", &options.steps.to_string()])
-            .output()
-            .expect("the program can be run");
-        let text = String::from_utf8_lossy(&run.stdout).into_owned();
-        let found = text.lines().find(|line| line.starts_with("FOUND"));
-        let line = found.filter(|_| run.status.success()).unwrap_or("NOT FOUND");
-        print(&format!("{:<28}{line}\n", plant.name()));
-        if !run.status.success() {
-            missed.push(plant.name());
-        }
-    }
-    if missed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let results: Vec<PlantResult> = Plant::ALL
+        .iter()
+        .map(|plant| {
+            let found = find(*plant, options);
+            if options.format == Format::Text {
+                eprintln!("{:<26}{}", plant.name(), if found.is_some() { "found" } else { "-" });
+            }
+            PlantResult { plant: *plant, found }
+        })
+        .collect();
+    print(&print_plants(&results, options.format));
+    let all = results.iter().all(|result| result.found.is_some());
+    if all { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// How a run found the fault; `None` if it did not.
+fn find(plant: Plant, options: &Options) -> Option<String> {
+    let program = std::env::current_exe().expect("the program knows its own path");
+    let run = std::process::Command::new(program)
+        .args(["--plant", plant.name(), "--seed", &options.seed.to_string()])
+        .args(["--steps", &options.steps.to_string()])
+        .output()
+        .expect("the program can be run");
+    let text = String::from_utf8_lossy(&run.stdout).into_owned();
+    let found = text.lines().find_map(|line| line.strip_prefix("FOUND "));
+    found.filter(|_| run.status.success()).map(str::to_owned)
 }
 
 fn print(text: &str) {

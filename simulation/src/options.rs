@@ -11,23 +11,55 @@ pub(crate) struct Options {
     pub(crate) seed: u64,
     /// Actions of clients in a life of a node, about.
     pub(crate) steps: u64,
+    /// Each phase must have been interrupted so often.
+    pub(crate) phase_minimum: u64,
     /// Print what happens.
     pub(crate) trace: bool,
     pub(crate) plant: Plant,
-    /// Every planted fault in turn.
-    pub(crate) plant_all: bool,
+    pub(crate) format: Format,
 }
 
-pub(crate) const USAGE: &str = "\
-simulation [--cuts N] [--seed S] [--steps K] [--trace] [--plant FAULT|all]
+/// How the report is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Format {
+    #[default]
+    Text,
+    Json,
+}
 
-Runs the storage engine under virtual time and virtual disks, cuts its power, and checks what is left.
+/// What a command line asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    Run(Options),
+    /// Every planted fault in turn.
+    Plants(Options),
+    Help,
+}
 
-  --cuts N      make worlds until N power cuts have happened (200)
-  --seed S      seed of the first world (1); `--cuts 1 --seed S` repeats one world
-  --steps K     actions of clients in a life of a node, about (120)
-  --trace       print everything that happens
-  --plant FAULT break a rule on purpose; the run must then find a loss. `all`: every one in turn";
+pub(crate) const HELP: &str = "\
+simulation [options]
+
+Runs the node's storage under virtual time and virtual disks, from a seed: clients append, read, delete, move and
+create; disks reorder, tear, fill up and fail; the power goes at any moment. After every start everything that was
+acknowledged must be there, once, in order, and nothing else. The same seed gives the same run.
+
+  --cuts N            make worlds until N power cuts have happened (200)
+  --seed S            seed of the first world (1); the next world has the next number
+  --steps K           actions of clients in a life of a node, about (120)
+  --phase-minimum N   fail unless cuts interrupted each phase N times (0)
+  --plant FAULT       break a rule on purpose; succeeds when the run finds it
+  --plants            every planted fault in turn; fails if one is not found
+  --format text|json  how the report is printed (text)
+  --trace             print everything that happens, to stderr
+  --help              this text
+
+Examples
+  simulation --cuts 10000 --phase-minimum 50     the long run, some minutes
+  simulation --cuts 1 --seed 4711 --trace        one world again, as a report told it
+  simulation --plants                            what the checkers are worth
+
+Status: 0 nothing was found (or the planted fault was), 1 something was found (or it was not), 2 wrong options.
+Planted faults:";
 
 impl Default for Options {
     fn default() -> Self {
@@ -35,61 +67,102 @@ impl Default for Options {
             cuts: 200,
             seed: 1,
             steps: 120,
+            phase_minimum: 0,
             trace: false,
             plant: Plant::Nothing,
-            plant_all: false,
+            format: Format::Text,
         }
     }
 }
 
-impl Options {
+/// The text of `--help`.
+pub(crate) fn help() -> String {
+    let faults = Plant::ALL.iter().map(|plant| format!("\n  {}", plant.name()));
+    faults.fold(HELP.to_owned(), |text, fault| text + &fault) + "\n"
+}
+
+impl Request {
     /// The error says what is wrong.
     pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut options = Self::default();
+        let mut options = Options::default();
+        let mut plants = false;
         let mut arguments = arguments;
         while let Some(argument) = arguments.next() {
-            if argument == "--trace" {
-                options.trace = true;
-                continue;
-            }
-            let value =
-                arguments.next().ok_or(format!("{argument} is unknown or lacks a value"))?;
-            let number = || value.parse().map_err(|_| format!("{argument} {value} is no number"));
             match argument.as_str() {
-                "--cuts" => options.cuts = number()?,
-                "--seed" => options.seed = number()?,
-                "--steps" => options.steps = number()?,
-                "--plant" if value == "all" => options.plant_all = true,
-                "--plant" => {
-                    let known: Vec<_> = Plant::ALL.iter().map(|plant| plant.name()).collect();
-                    options.plant = Plant::by_name(&value)
-                        .ok_or(format!("no fault {value}; there are {}", known.join(", ")))?;
+                "--help" | "-h" => return Ok(Self::Help),
+                "--trace" => options.trace = true,
+                "--plants" => plants = true,
+                name => {
+                    let value = arguments.next();
+                    set(&mut options, name, value.as_deref())?;
                 }
-                _ => return Err(format!("{argument} is unknown")),
             }
         }
-        Ok(options)
+        Ok(if plants { Self::Plants(options) } else { Self::Run(options) })
     }
+}
+
+fn set(options: &mut Options, name: &str, value: Option<&str>) -> Result<(), String> {
+    let given = || value.ok_or_else(|| format!("{name} needs a value"));
+    let number = || {
+        let value = given()?;
+        value.parse().map_err(|_| format!("{name} wants a number, and {value} is none"))
+    };
+    match name {
+        "--cuts" => options.cuts = number()?,
+        "--seed" => options.seed = number()?,
+        "--steps" => options.steps = number()?,
+        "--phase-minimum" => options.phase_minimum = number()?,
+        "--plant" => {
+            let value = given()?;
+            options.plant = Plant::by_name(value)
+                .ok_or_else(|| format!("no fault {value} can be planted; --help lists them"))?;
+        }
+        "--format" => {
+            options.format = match given()? {
+                "text" => Format::Text,
+                "json" => Format::Json,
+                other => return Err(format!("--format is text or json, not {other}")),
+            };
+        }
+        _ => return Err(format!("there is no option {name}; --help lists them")),
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Options;
+    use super::{Format, Options, Request, help};
     use crate::plant::Plant;
 
-    fn parse(line: &str) -> Result<Options, String> {
-        Options::parse(line.split_whitespace().map(str::to_owned))
+    fn parse(line: &str) -> Result<Request, String> {
+        Request::parse(line.split_whitespace().map(str::to_owned))
     }
 
     #[test]
     fn a_command_line_says_what_to_run() {
-        let options = parse("--cuts 7 --seed 3 --trace --plant no-fragments").unwrap();
-        assert_eq!((options.cuts, options.seed, options.trace), (7, 3, true));
-        assert_eq!(options.plant, Plant::NoFragments);
-        assert_eq!(parse("").unwrap(), Options::default());
-        assert!(parse("--plant all").unwrap().plant_all);
-        for wrong in ["--cuts", "--cuts x", "--what 1", "--plant nonsense"] {
+        let line =
+            "--cuts 7 --seed 3 --trace --plant no-fragments --format json --phase-minimum 50";
+        let expected = Options {
+            cuts: 7,
+            seed: 3,
+            trace: true,
+            plant: Plant::NoFragments,
+            format: Format::Json,
+            phase_minimum: 50,
+            ..Options::default()
+        };
+        assert_eq!(parse(line), Ok(Request::Run(expected)));
+        assert_eq!(parse(""), Ok(Request::Run(Options::default())));
+        assert_eq!(parse("--plants"), Ok(Request::Plants(Options::default())));
+        assert_eq!(parse("--cuts 3 --help"), Ok(Request::Help));
+        for wrong in ["--cuts", "--cuts x", "--what 1", "--plant nonsense", "--format xml"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn help_names_every_fault() {
+        assert!(Plant::ALL.iter().all(|plant| help().contains(plant.name())));
     }
 }

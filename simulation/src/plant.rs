@@ -46,6 +46,8 @@ plants! {
     NoFragments "no-fragments",
     /// The producers' snapshot is not written before a journal file is recycled.
     NoSnapshot "no-snapshot",
+    /// The producers' snapshot is written and not synced before a journal file is recycled.
+    SnapshotWithoutSync "snapshot-without-sync",
     /// A rolled segment's last block is not written.
     NoLastBlock "no-last-block",
     /// The log start moves in memory alone.
@@ -56,6 +58,22 @@ plants! {
     OldJournalsGoFirst "old-journals-go-first",
     /// Every start calls itself the first.
     IncarnationsAreReused "incarnations-are-reused",
+}
+
+/// A world in which a planted fault shows soon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lure {
+    Nothing,
+    /// Bits flip at its end.
+    Damage,
+    /// Many runs go straight to their segments.
+    LargeRuns,
+    /// Journal files are recycled.
+    Traffic,
+    /// Segments roll.
+    SmallSegments,
+    /// Many starts.
+    Starts,
 }
 
 impl Plant {
@@ -79,6 +97,7 @@ impl Plant {
             Self::LiveStartRunsAhead => edit(JournalEdit::LiveStartRunsAhead),
             Self::NoFragments => edit(JournalEdit::NoFragments),
             Self::NoSnapshot => Planted { snapshots_are_left_out: true, ..none },
+            Self::SnapshotWithoutSync => Planted { snapshots_are_not_synced: true, ..none },
             Self::NoLastBlock => Planted { last_blocks_are_left_out: true, ..none },
             Self::NoLogStart => edit(JournalEdit::NoLogStarts),
             Self::NaiveTornTail => edit(JournalEdit::NoAcknowledgedEnd),
@@ -93,9 +112,21 @@ impl Plant {
         self == Self::IncarnationsAreReused
     }
 
-    /// Only damage brings it to light.
-    pub(crate) fn needs_damage(self) -> bool {
-        self == Self::NaiveTornTail
+    /// What brings it to light soonest.
+    pub(crate) fn lure(self) -> Lure {
+        match self {
+            Self::NaiveTornTail => Lure::Damage,
+            Self::PointerBeforeData => Lure::LargeRuns,
+            Self::CheckpointWithoutSync
+            | Self::RecycleBeforeCheckpoint
+            | Self::LiveStartRunsAhead
+            | Self::NoFragments
+            | Self::NoSnapshot
+            | Self::SnapshotWithoutSync => Lure::Traffic,
+            Self::NoLastBlock => Lure::SmallSegments,
+            Self::OldJournalsGoFirst => Lure::Starts,
+            _ => Lure::Nothing,
+        }
     }
 }
 

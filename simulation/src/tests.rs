@@ -21,6 +21,35 @@ fn the_same_seed_gives_the_same_trace() {
 
 #[test]
 fn power_cuts_lose_nothing_that_was_acknowledged() {
-    let report = run(&Options { cuts: 60, seed: 1000, steps: 80, ..Options::default() });
+    let report = run(&Options { cuts: 60, seed: 1000, steps: 80, ..Options::default() }, |_| ());
     assert_eq!(report.failed, None);
+}
+
+/// Worlds that found something once, as they were then; the story of each is with what mended it.
+///
+/// * 301398: a journal file was full while the word that a partition had left was in flight in it; the
+///   next file did not repeat it, and nobody knew of the partition when the first one was recycled.
+#[test]
+fn what_was_found_once_stays_mended() {
+    let outcome = run_world(WorldOptions { steps: 120, ..world(301_398) });
+    assert_eq!(outcome.violation, None);
+}
+
+/// Worlds in which a planted fault must be found; most need one or two.
+const PLANTED_WORLDS: u64 = 60;
+
+/// Whether a run finds the fault: a checker does, or an assertion of the engine.
+fn is_found(plant: Plant) -> bool {
+    (1..=PLANTED_WORLDS).any(|seed| {
+        let options = WorldOptions { plant, steps: 60, ..world(seed) };
+        let outcome = std::panic::catch_unwind(|| run_world(options));
+        outcome.map_or(true, |outcome| outcome.violation.is_some())
+    })
+}
+
+#[test]
+fn every_planted_fault_is_found() {
+    let missed: Vec<&str> =
+        Plant::ALL.iter().filter(|plant| !is_found(**plant)).map(|plant| plant.name()).collect();
+    assert_eq!(missed, Vec::<&str>::new());
 }

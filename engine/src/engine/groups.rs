@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::completion::Pending;
+use super::lifecycle::close_entry;
 use super::{Control, Engine, Notice, Slot};
 use crate::disk::{DiskClass, DiskOp, OpId};
 use crate::journal::entry::{ENTRY_BYTES, Entry, EntryKind};
@@ -10,7 +11,7 @@ use crate::journal::group::{HEADER_BYTES, group_bytes};
 use crate::limits::{
     BLOCK_BYTES, BYPASS_RUN_BYTES_MIN, BYPASS_RUNS_IN_FLIGHT_MAX, JOURNAL_GROUP_ENTRIES_MAX,
 };
-use crate::partition::{Partition, Run, RunState};
+use crate::partition::{Closing, Partition, Run, RunState};
 
 /// What a draft consists of, to be put back if the group cannot be written now.
 enum Taken {
@@ -263,18 +264,22 @@ impl Engine {
         true
     }
 
-    /// Goes on in the next journal file, which begins with a row for every partition but those whose
-    /// last word (Close) is written already, or follows.
+    /// Goes on in the next journal file, which begins with a row for every partition; those that leave
+    /// have the word (Close) that says so there, once more if it is in flight in the file before.
     fn rotate(&mut self) -> bool {
         if !self.journal.rotate() {
             return false;
         }
         let slots: Vec<Slot> = self.by_id.values().copied().collect();
         for slot in slots.into_iter().rev() {
-            if self.partition(slot).is_some_and(|partition| partition.is_leaving) {
-                continue;
-            }
-            if let Some(entry) = self.checkpoint_entry(slot) {
+            let Some(partition) = self.partition(slot) else { continue };
+            let entry = match partition.closing {
+                Some(Closing::Release(_)) if partition.is_leaving => Some(close_entry(partition)),
+                // Deleted: nobody will ask for it.
+                _ if partition.is_leaving => None,
+                _ => self.checkpoint_entry(slot),
+            };
+            if let Some(entry) = entry {
                 self.control.push_front(Control { entry, body: Bytes::new(), notice: None });
             }
         }

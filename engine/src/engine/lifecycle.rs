@@ -408,7 +408,7 @@ impl Engine {
 }
 
 /// The journal's word that a partition with complete files left this shard.
-fn close_entry(partition: &Partition) -> Entry {
+pub(super) fn close_entry(partition: &Partition) -> Entry {
     let (segment, position) = partition.checkpointed();
     Entry {
         leader_epoch: partition.leader_epoch,

@@ -134,11 +134,6 @@ impl VirtualDisk {
         self.in_flight.keys().next().map(|(due, _)| *due)
     }
 
-    /// Operations and jobs that have not completed.
-    pub(crate) fn in_flight(&self) -> usize {
-        self.in_flight.len() + self.waiting.len()
-    }
-
     /// What is under way: reads and what waits for the helper are not.
     pub(crate) fn under_way(&self) -> impl Iterator<Item = UnderWay<'_>> {
         self.in_flight.values().filter_map(|what| match what {
@@ -363,6 +358,7 @@ impl VirtualDisk {
             {
                 is_checkpoint()
             }
+            Step::Sync(_) if self.planted.snapshots_are_not_synced && saves_state(step) => true,
             Step::Write { .. } => self.planted.last_blocks_are_left_out && finishes(),
             step => self.planted.snapshots_are_left_out && saves_state(step),
         }

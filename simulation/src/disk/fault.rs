@@ -22,6 +22,8 @@ pub(crate) struct Planted {
     pub(crate) checkpoints_do_not_sync: bool,
     /// The state file with the producers is not written.
     pub(crate) snapshots_are_left_out: bool,
+    /// The state file with the producers is not synced.
+    pub(crate) snapshots_are_not_synced: bool,
     /// The last block of a finished segment is not written.
     pub(crate) last_blocks_are_left_out: bool,
     /// A journal file is cleared when the next one is begun, not when a checkpoint allows it.
@@ -61,14 +63,9 @@ pub(super) struct Faults {
     fail_at: Option<u64>,
     fail_files: Vec<PathBuf>,
     stop_at: Option<u64>,
-    failed: bool,
 }
 
 impl Faults {
-    pub(super) fn operations(&self) -> u64 {
-        self.operations
-    }
-
     /// The next operation but `after` fails with EIO.
     pub(super) fn fail_after(&mut self, after: u64) {
         self.fail_at = Some(self.operations + after);
@@ -82,14 +79,6 @@ impl Faults {
     /// `after` more operations happen, none after them.
     pub(super) fn stop_after(&mut self, after: u64) {
         self.stop_at = Some(self.operations + after);
-    }
-
-    pub(super) fn stop_now(&mut self) {
-        self.stop_at = Some(0);
-    }
-
-    pub(super) fn has_failed(&self) -> bool {
-        self.failed
     }
 
     pub(super) fn has_stopped(&self) -> bool {
@@ -110,7 +99,6 @@ impl Faults {
         self.operations += 1;
         let hit =
             self.fail_at == Some(own) || self.fail_files.iter().any(|file| path.starts_with(file));
-        self.failed |= hit;
         if hit { Verdict::Fail } else { Verdict::GoOn }
     }
 }

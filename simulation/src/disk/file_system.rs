@@ -110,19 +110,9 @@ impl VirtualFileSystem {
         self.state.borrow_mut().faults.stop_after(after);
     }
 
-    /// The process dies now, the machine does not.
-    pub(crate) fn stop(&self) {
-        self.state.borrow_mut().faults.stop_now();
-    }
-
     /// Whether the stop has come: nothing more happens.
     pub(crate) fn has_stopped(&self) -> bool {
         self.state.borrow().faults.has_stopped()
-    }
-
-    /// Whether an injected failure was told to anybody.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.state.borrow().faults.has_failed()
     }
 
     /// Room taken by files.
@@ -151,11 +141,6 @@ impl VirtualFileSystem {
     /// Ends all injected faults, the stop included; planted faults stay.
     pub(crate) fn clear_faults(&self) {
         self.state.borrow_mut().faults.clear();
-    }
-
-    /// Operations so far: where a run may be cut.
-    pub(crate) fn operations(&self) -> u64 {
-        self.state.borrow().faults.operations()
     }
 
     pub(crate) fn flip_bit(&self, path: &Path, position: u64, bit: u8) {

@@ -476,7 +476,7 @@ fn run(seed: u64) -> (Vec<u64>, u64) {
         }
         order.push(event.op.0);
     }
-    assert_eq!(disk.in_flight(), 0);
+    assert_eq!(disk.deadline(), None, "nothing is in flight");
     let block = arena.allocate(2 * BLOCK).unwrap();
     let request = DiskOp::Read {
         file,

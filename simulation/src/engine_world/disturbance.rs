@@ -18,10 +18,24 @@ impl EngineWorld {
         } else if self.traits.failing_disks && self.random.one_in(4) {
             self.excuses.failed = true;
             let dir = self.random.below(self.dirs.len() as u64) as usize;
+            if self.random.one_in(3) {
+                return self.fail_a_file(dir);
+            }
             let after = self.random.below(40);
             self.note(|_| format!("directory {dir} will fail after {after} operations"));
             self.dirs[dir].fail_after(after);
         }
+    }
+
+    /// A bad spot: everything that touches this one file fails, whatever else is there works.
+    fn fail_a_file(&mut self, dir: usize) {
+        let files = self.dirs[dir].all_files();
+        let count = files.len() as u64;
+        let Some((path, _)) = (count > 0).then(|| &files[self.random.below(count) as usize]) else {
+            return;
+        };
+        self.note(|_| format!("{} in directory {dir} fails", path.display()));
+        self.dirs[dir].fail_file(path);
     }
 
     fn take_room(&mut self) {

@@ -128,11 +128,6 @@ impl Log {
         self.log_start_seen
     }
 
-    /// Bytes that its clients hold.
-    pub(super) fn bytes(&self) -> u64 {
-        self.sent.values().map(|sent| sent.bytes.len() as u64).sum()
-    }
-
     /// A batch is sent, perhaps again.
     pub(super) fn send(&mut self, number: BatchNumber, bytes: &Bytes) -> Call {
         self.calls += 1;
@@ -324,11 +319,6 @@ impl Log {
             }
         }
         self.high_watermark_seen = self.high_watermark_seen.min(end);
-    }
-
-    /// Whether an acknowledged batch at or above `from` is known.
-    pub(super) fn has_acknowledged_from(&self, from: Offset) -> Option<Offset> {
-        self.placed.range(from..).find(|(_, placed)| placed.acknowledged).map(|(base, _)| *base)
     }
 
     /// The first batch that ends above `start` with a timestamp at or above `timestamp`, among those

@@ -1,6 +1,6 @@
 //! What is drawn once for a world: how large it is, and what its clients and its disks are like.
 
-use crate::plant::Plant;
+use crate::plant::{Lure, Plant};
 use crate::random::Random;
 
 /// Plenty; a full disk is made by lowering it.
@@ -35,8 +35,9 @@ impl Traits {
         let choose = |random: &mut Random, choices: &[u64]| {
             choices[random.below(choices.len() as u64) as usize]
         };
-        let is_heavy = random.one_in(5);
-        Self {
+        let lure = plant.lure();
+        let is_heavy = random.one_in(5) || lure == Lure::Traffic;
+        let mut traits = Self {
             is_heavy,
             lives: if is_heavy { 2 + random.below(2) } else { 4 + random.below(5) },
             dirs: if random.one_in(3) { 2 } else { 1 },
@@ -58,7 +59,21 @@ impl Traits {
             stamps_append_time: random.one_in(5),
             full_disks: random.one_in(6),
             failing_disks: random.one_in(6),
-            damage: random.one_in(8) || plant.needs_damage(),
+            damage: random.one_in(8) || lure == Lure::Damage,
+        };
+        match lure {
+            Lure::LargeRuns => {
+                traits.large_one_in = 2;
+                traits.segment_bytes = 1 << 30;
+                traits.bytes_max = 12 << 20;
+            }
+            Lure::SmallSegments => traits.segment_bytes = 48 << 10,
+            Lure::Starts => {
+                traits.lives = 20;
+                traits.bytes_max = 50 << 10;
+            }
+            Lure::Nothing | Lure::Damage | Lure::Traffic => {}
         }
+        traits
     }
 }

@@ -18,7 +18,7 @@
 //! | `shell` | the production loop around a shard |
 
 /// For `simulation`, which drives the same crates under a virtual disk.
-pub use {engine, protocol, runtime};
+pub use {coordinator, engine, net, protocol, runtime};
 
 mod admin;
 pub mod config;

@@ -10,6 +10,7 @@
 //!
 //! * `error`: why a node does not start, one sentence each
 //! * `data_directories`: lock, probe, identity
+//! * `assembly`: from what recovery found to what every shard starts from, over any file systems
 //! * `recovery`: from data directories to what every shard starts from
 //! * `accepted_losses`: new leader epochs where a loss was accepted
 //! * `memory_plan`: the limits of a shard, from its memory
@@ -19,6 +20,7 @@
 //! * `log`: lines for the operator
 
 mod accepted_losses;
+pub mod assembly;
 mod data_directories;
 mod error;
 mod launch;

@@ -15,7 +15,6 @@ use protocol::{LeaderEpoch, Offset};
 
 use super::NodeError;
 use super::data_directories::DataDirectories;
-use super::log::Log;
 
 /// A partition whose loss was accepted since the last start.
 #[derive(Clone, Debug)]
@@ -47,12 +46,12 @@ pub(super) fn find(found: &NodeRecovery, metadata: &Metadata) -> Vec<AcceptedLos
 }
 
 impl AcceptedLoss {
-    pub(super) fn report(&self, leader_epoch: LeaderEpoch, log: &Log) {
-        log.warn(&format!(
+    pub(super) fn sentence(&self, leader_epoch: LeaderEpoch) -> String {
+        format!(
             "{}: its loss was accepted: the log goes on at offset {} in leader epoch {leader_epoch}",
             self.directory.display(),
             self.log_end
-        ));
+        )
     }
 }
 

@@ -1,0 +1,479 @@
+//! From what recovery found to what every shard starts from: over any file systems, so that the simulation
+//! starts its nodes as the production node does.
+//!
+//! ```text
+//!   found, metadata log ─► this start's decisions ─► owners ─► journals opened ─► old journals go ─► shards
+//! ```
+//!
+//! Nothing of the incarnation before is removed until every shard's new journal is durable.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use coordinator::Metadata;
+use coordinator::limits::RECORDS_PER_DECISION_MAX;
+use coordinator::metadata::record::LeaderEpochReason;
+use coordinator::metadata::{
+    Broker, BumpLeaderEpochs, Command, Decision, FormCluster, Image, LeaderEpochBump, Listener,
+    LogDirectory, LogDirectoryId, MetadataRecord, RegisterBroker, ShardId, Topic, WallMillis,
+};
+use coordinator::topic_config::StaticBrokerConfig;
+use engine::config::{Durability, EngineConfig};
+use engine::disk::{DirId, FileSystem, FileSystemError};
+use engine::journal::group::JournalSalt;
+use engine::journal::writer::{JournalFileName, JournalIdentity};
+use engine::limits::JOURNAL_FILES;
+use engine::recovery::{NodeRecovery, OpenedJournal, RecoveredPartition, open_shard_with};
+use engine::{EngineStart, PartitionId};
+use protocol::{BrokerId, Offset, PartitionIndex, Str};
+
+use super::NodeError;
+use super::accepted_losses::{self, AcceptedLoss};
+use crate::shard::log_config;
+use crate::shard::mail::{DirectorySpace, ShardIndex};
+use crate::shard::metadata_log::{self, METADATA, MetadataLog};
+use crate::shard::metadata_log_config;
+use crate::shard::start::{
+    ControllerStart, DirectoryFacts, ListenerFacts, NodeFacts, Role, ShardStart,
+};
+
+/// The controller's place among journals: no data shard has this number, whatever `--shards` says.
+const CONTROLLER_JOURNAL: u32 = 65_535;
+
+/// One log directory as a start sees it. Its `DirId` is its place.
+pub struct StartDirectory<'a> {
+    pub fs: &'a dyn FileSystem,
+    /// As clients and operators are shown it.
+    pub path: PathBuf,
+    pub id: LogDirectoryId,
+    pub space: DirectorySpace,
+}
+
+/// A node's log directories, and its identity in them.
+pub struct StartDirectories<'a> {
+    pub all: Vec<StartDirectory<'a>>,
+    pub cluster_id: String,
+    pub node_id: i32,
+    pub incarnation: u64,
+    pub salt: JournalSalt,
+}
+
+/// The limits of one kind of shard.
+#[derive(Clone, Debug)]
+pub struct StartLimits {
+    pub journal_file_bytes: u64,
+    pub tail_bytes_max: usize,
+    pub net: net::Limits,
+}
+
+/// What a start is asked for.
+#[derive(Clone, Debug)]
+pub struct StartPlan {
+    pub data_shards: u16,
+    pub data: StartLimits,
+    pub controller: StartLimits,
+    pub listeners: Vec<ListenerFacts>,
+    pub properties: StaticBrokerConfig,
+    pub now: WallMillis,
+}
+
+/// What the operator should see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartNote {
+    Info(String),
+    Warning(String),
+    Error(String),
+}
+
+/// What one shard is made of.
+#[derive(Debug)]
+pub struct PlannedShard {
+    config: EngineConfig,
+    partitions: Vec<RecoveredPartition>,
+    net: net::Limits,
+}
+
+/// A start that is decided, and whose journals are not open yet.
+#[derive(Debug)]
+pub struct Assembly {
+    /// The data shards by number, then the controller.
+    pub shards: Vec<PlannedShard>,
+    pub notes: Vec<StartNote>,
+    pub(super) accepted_losses: Vec<AcceptedLoss>,
+    found: NodeRecovery,
+    before: MetadataLog,
+    start: Start,
+    facts: NodeFacts,
+    incarnation: u64,
+    salt: JournalSalt,
+}
+
+/// Decides what this start has to, and which shard gets what.
+pub fn assemble(
+    directories: &StartDirectories<'_>,
+    plan: &StartPlan,
+    mut found: NodeRecovery,
+) -> Result<Assembly, NodeError> {
+    let broker = BrokerId(directories.node_id);
+    let metadata_partition = found.partitions.remove(&METADATA);
+    let before = read_metadata(directories, plan, broker, metadata_partition.as_ref())?;
+    let mut start = begin_start(&before, directories, plan)?;
+    let accepted_losses = begin_new_epochs(&mut start, &found)?;
+    let owned = by_owner(&mut found, &start.metadata, broker, plan.data_shards);
+    let shards = planned_shards(directories, plan, owned, metadata_partition, &start);
+    let facts = directories.all.iter().map(|directory| DirectoryFacts {
+        id: directory.id,
+        path: directory.path.to_string_lossy().into_owned(),
+    });
+    let facts = NodeFacts {
+        me: ShardIndex(0),
+        broker,
+        data_shards: plan.data_shards,
+        cluster_id: Str::from(directories.cluster_id.as_str()),
+        listeners: plan.listeners.clone(),
+        directories: Arc::new(facts.collect()),
+        space: Arc::new(directories.all.iter().map(|directory| directory.space).collect()),
+    };
+    Ok(Assembly {
+        shards,
+        notes: std::mem::take(&mut start.notes),
+        accepted_losses,
+        found,
+        before,
+        start,
+        facts,
+        incarnation: directories.incarnation,
+        salt: directories.salt,
+    })
+}
+
+impl PlannedShard {
+    /// Where its journal is.
+    pub fn journal_dir(&self) -> DirId {
+        self.config.journal_dir
+    }
+}
+
+impl Assembly {
+    /// Opens the journal of one shard in this incarnation, in the file system of its `journal_dir`.
+    pub fn open_journal(
+        &self,
+        shard: &PlannedShard,
+        fs: &dyn FileSystem,
+        first_file_bytes: u64,
+    ) -> Result<OpenedJournal, FileSystemError> {
+        let number = shard.config.shard;
+        let names = self.found.journal_files.iter().filter(|file| file.1.shard == number);
+        let next = names.map(|file| file.1.number + 1).max().unwrap_or(0);
+        let (incarnation, salt) = (self.incarnation, self.salt);
+        let identity = JournalIdentity { shard: number, incarnation, salt };
+        open_shard_with(fs, identity, &shard.partitions, next, first_file_bytes)
+    }
+
+    /// All new journals are durable: files of earlier incarnations are written over where they fit, and
+    /// go where they do not.
+    pub fn keep_or_remove(
+        &self,
+        directories: &StartDirectories<'_>,
+        mut journals: Vec<OpenedJournal>,
+    ) -> Result<Vec<OpenedJournal>, NodeError> {
+        let mut touched: BTreeMap<(DirId, u32), bool> = BTreeMap::new();
+        for (dir, name, bytes) in &self.found.journal_files {
+            let at = self.shards.iter().position(|shard| {
+                shard.config.shard == name.shard && shard.config.journal_dir == *dir
+            });
+            touched.insert((*dir, name.shard), at.is_some());
+            let is_wanted = at.is_some_and(|at| {
+                *bytes == self.shards[at].config.journal_file_bytes
+                    && journals[at].free_files.len() + 1 < JOURNAL_FILES
+            });
+            if let (true, Some(at)) = (is_wanted, at) {
+                journals[at].free_files.push((name.path(), *bytes));
+            } else {
+                let removed = directories.get(*dir).fs.remove_file(&name.path());
+                removed.map_err(|error| directories.failed(*dir, error))?;
+            }
+        }
+        for ((dir, shard), is_in_use) in touched {
+            let cleaned = clean_journal_directory(directories.get(dir).fs, shard, is_in_use);
+            cleaned.map_err(|error| directories.failed(dir, error))?;
+        }
+        Ok(journals)
+    }
+
+    /// Directories of partitions whose deletion was durable: what is left of them can go.
+    pub fn doomed(&self) -> &[(DirId, PathBuf)] {
+        &self.found.doomed
+    }
+
+    /// What the shards start from, by mailbox: the data shards, then the controller.
+    pub fn into_starts(
+        self,
+        journals: Vec<OpenedJournal>,
+        mut seed: impl FnMut() -> Result<u128, NodeError>,
+    ) -> Result<Vec<ShardStart>, NodeError> {
+        let Self { shards, before, start, facts, .. } = self;
+        let mut starts = Vec::with_capacity(shards.len());
+        for (at, (shard, journal)) in shards.into_iter().zip(journals).enumerate() {
+            let me = ShardIndex(u16::try_from(at).expect("shards are bounded"));
+            let role = match me == facts.controller() {
+                false => Role::Data,
+                true => Role::Controller(Box::new(ControllerStart {
+                    metadata: before.metadata.clone(),
+                    next: before.next,
+                    log_start: before.start,
+                    decisions: start.decisions.clone(),
+                })),
+            };
+            let PlannedShard { config, partitions, net } = shard;
+            starts.push(ShardStart {
+                node: NodeFacts { me, ..facts.clone() },
+                role,
+                metadata: start.metadata.clone(),
+                metadata_next: start.next,
+                engine: EngineStart { config, journal, partitions },
+                net_limits: net,
+                seed: seed()?,
+            });
+        }
+        Ok(starts)
+    }
+}
+
+impl StartDirectories<'_> {
+    fn get(&self, dir: DirId) -> &StartDirectory<'_> {
+        &self.all[usize::from(dir.0)]
+    }
+
+    fn failed(&self, dir: DirId, error: FileSystemError) -> NodeError {
+        NodeError::Disk { path: self.get(dir).path.clone(), error }
+    }
+}
+
+fn read_metadata(
+    directories: &StartDirectories<'_>,
+    plan: &StartPlan,
+    broker: BrokerId,
+    partition: Option<&RecoveredPartition>,
+) -> Result<MetadataLog, NodeError> {
+    let empty = Metadata::new(broker, plan.properties.clone());
+    let Some(partition) = partition else {
+        return Ok(MetadataLog { metadata: empty, start: Offset(0), next: Offset(0) });
+    };
+    let directory = directories.get(partition.directory.dir);
+    if let Some(suspicion) = &partition.suspicion {
+        let (path, why) = (directory.path.clone(), suspicion.to_string());
+        return Err(NodeError::MetadataSuspect { path, why });
+    }
+    metadata_log::read(directory.fs, partition, empty).map_err(NodeError::MetadataLog)
+}
+
+/// This start's decisions, and the metadata with them.
+#[derive(Debug)]
+struct Start {
+    metadata: Metadata,
+    next: Offset,
+    decisions: Vec<Vec<MetadataRecord>>,
+    notes: Vec<StartNote>,
+    now: WallMillis,
+}
+
+impl Start {
+    fn decide<C: Command>(&mut self, command: &C) -> Result<C::Reply, NodeError>
+    where
+        C::Error: std::fmt::Display,
+    {
+        let decided = self.metadata.decide(self.now, command);
+        let Decision { records, reply } =
+            decided.map_err(|error| NodeError::Metadata(error.to_string()))?;
+        for record in &records {
+            let replayed = self.metadata.replay(record);
+            replayed.map_err(|error| NodeError::Metadata(error.to_string()))?;
+        }
+        let count = i64::try_from(records.len()).expect("a decision is bounded");
+        self.next = Offset(self.next.0 + count);
+        self.decisions.push(records);
+        Ok(reply)
+    }
+}
+
+/// Forms the cluster at its first start, and registers this start.
+fn begin_start(
+    before: &MetadataLog,
+    directories: &StartDirectories<'_>,
+    plan: &StartPlan,
+) -> Result<Start, NodeError> {
+    let (metadata, next, now) = (before.metadata.clone(), before.next, plan.now);
+    let mut start = Start { metadata, next, decisions: Vec::new(), notes: Vec::new(), now };
+    let cluster_id = Str::from(directories.cluster_id.as_str());
+    if start.metadata.image().cluster_id().is_none() {
+        start.decide(&FormCluster { cluster_id: cluster_id.clone() })?;
+    }
+    let listeners = plan.listeners.iter().map(|listener| Listener {
+        name: listener.name.clone(),
+        host: listener.host.clone(),
+        port: listener.port,
+    });
+    let log_directories = directories.all.iter().map(|directory| LogDirectory {
+        id: directory.id,
+        path: Str::from(directory.path.to_string_lossy().into_owned()),
+        free_bytes: directory.space.usable_bytes,
+    });
+    let broker = Broker {
+        id: BrokerId(directories.node_id),
+        incarnation: directories.incarnation,
+        rack: None,
+        listeners: listeners.collect(),
+        data_shards: plan.data_shards,
+        log_directories: log_directories.collect(),
+    };
+    let register = RegisterBroker { cluster_id, broker };
+    loop {
+        let registered = start.decide(&register)?;
+        if registered.moved > 0 {
+            let moved = registered.moved;
+            let text = format!("{moved} partitions have another shard than before");
+            start.notes.push(StartNote::Info(text));
+        }
+        if registered.complete {
+            if !registered.offline.is_empty() {
+                start.notes.push(StartNote::Error(format!(
+                    "{} partitions are offline: their log directory was not given; start with all \
+                     --data-dir of this node",
+                    registered.offline.len()
+                )));
+            }
+            break;
+        }
+    }
+    Ok(start)
+}
+
+/// Epochs of partitions that lost records, or may have, are given up.
+fn begin_new_epochs(
+    start: &mut Start,
+    found: &NodeRecovery,
+) -> Result<Vec<AcceptedLoss>, NodeError> {
+    let unclean = unclean_memory_partitions(start.metadata.image(), &start.metadata, found);
+    for partitions in unclean.chunks(RECORDS_PER_DECISION_MAX) {
+        let (partitions, reason) = (partitions.to_vec(), LeaderEpochReason::UncleanStart);
+        start.decide(&BumpLeaderEpochs { partitions, reason })?;
+    }
+    let accepted = accepted_losses::find(found, &start.metadata);
+    for losses in accepted.chunks(RECORDS_PER_DECISION_MAX) {
+        let partitions = losses.iter().map(|loss| loss.bump).collect();
+        let reason = LeaderEpochReason::LossAccepted;
+        let bumped = start.decide(&BumpLeaderEpochs { partitions, reason })?;
+        for (loss, epoch) in losses.iter().zip(bumped) {
+            let epoch = epoch.map_err(|error| NodeError::Metadata(error.to_string()))?;
+            start.notes.push(StartNote::Warning(loss.sentence(epoch)));
+        }
+    }
+    Ok(accepted)
+}
+
+/// Partitions that acknowledge from memory and were not closed in good order.
+fn unclean_memory_partitions(
+    image: &Image,
+    metadata: &Metadata,
+    found: &NodeRecovery,
+) -> Vec<LeaderEpochBump> {
+    let mut unclean = Vec::new();
+    for topic in image.topics() {
+        let config = metadata.topic_config(topic.id()).map(|config| log_config(&config));
+        if config.is_none_or(|config| config.durability != Durability::Memory) {
+            continue;
+        }
+        for index in (0..).map(PartitionIndex).take(topic.partitions().len()) {
+            let id = PartitionId { topic_id: topic.id(), partition: index };
+            let Some(partition) = found.partitions.get(&id) else { continue };
+            if partition.active.as_ref().is_some_and(|active| !active.is_complete) {
+                unclean.push(LeaderEpochBump {
+                    topic: topic.id(),
+                    partition: index,
+                    above: partition.leader_epoch,
+                });
+            }
+        }
+    }
+    unclean
+}
+
+/// Recovered partitions by the data shard that owns them now.
+fn by_owner(
+    found: &mut NodeRecovery,
+    metadata: &Metadata,
+    broker: BrokerId,
+    shards: u16,
+) -> Vec<Vec<RecoveredPartition>> {
+    let mut owned: Vec<Vec<RecoveredPartition>> = (0..shards).map(|_| Vec::new()).collect();
+    for (id, mut partition) in std::mem::take(&mut found.partitions) {
+        let Some(ShardId(shard)) = owner_of(metadata.image(), id, broker) else { continue };
+        if let Some(config) = metadata.topic_config(id.topic_id) {
+            partition.config = log_config(&config);
+        }
+        owned[usize::from(shard)].push(partition);
+    }
+    owned
+}
+
+fn owner_of(image: &Image, id: PartitionId, broker: BrokerId) -> Option<ShardId> {
+    let deleted = || image.deleting().find(|topic| topic.id() == id.topic_id);
+    let topic: &Topic = image.topic(id.topic_id).or_else(deleted)?;
+    Some(topic.partition(id.partition)?.replica_on(broker)?.shard)
+}
+
+fn planned_shards(
+    directories: &StartDirectories<'_>,
+    plan: &StartPlan,
+    owned: Vec<Vec<RecoveredPartition>>,
+    metadata_partition: Option<RecoveredPartition>,
+    start: &Start,
+) -> Vec<PlannedShard> {
+    let property = |name: &str| start.metadata.broker_config_value(name);
+    let producer_expiration_ms = property("producer.id.expiration.ms")
+        .and_then(|value| value.parse().ok())
+        .unwrap_or(86_400_000);
+    let retention_check_ms = property("log.retention.check.interval.ms")
+        .and_then(|value| value.parse().ok())
+        .unwrap_or(300_000);
+    let config = |shard: u32, dir: usize, limits: &StartLimits| EngineConfig {
+        journal_dir: DirId(u16::try_from(dir).expect("log directories are bounded")),
+        shard,
+        journal_file_bytes: limits.journal_file_bytes,
+        tail_bytes_max: limits.tail_bytes_max,
+        producer_expiration_ms,
+        retention_check_ms,
+    };
+    assert!(owned.len() == usize::from(plan.data_shards), "one list for each data shard");
+    let data = (0..).zip(owned).map(|(shard, partitions)| PlannedShard {
+        config: config(shard, shard as usize % directories.all.len(), &plan.data),
+        partitions,
+        net: plan.data.net.clone(),
+    });
+    let mut shards: Vec<PlannedShard> = data.collect();
+    let mut partitions: Vec<RecoveredPartition> = metadata_partition.into_iter().collect();
+    partitions.iter_mut().for_each(|partition| partition.config = metadata_log_config());
+    shards.push(PlannedShard {
+        config: config(CONTROLLER_JOURNAL, 0, &plan.controller),
+        partitions,
+        net: plan.controller.net.clone(),
+    });
+    shards
+}
+
+fn clean_journal_directory(
+    fs: &dyn FileSystem,
+    shard: u32,
+    is_in_use: bool,
+) -> Result<(), FileSystemError> {
+    let path = JournalFileName::directory(shard);
+    if is_in_use {
+        return fs.sync_dir(&path);
+    }
+    for entry in fs.entries(&path)? {
+        fs.remove_file(&path.join(entry.name))?;
+    }
+    fs.remove_dir(&path)
+}

@@ -132,6 +132,11 @@ pub const FREE_BYTES_RESERVED: u64 = 64 << 20;
 /// Data files that a shard keeps open. Opening one costs a trip to the helper thread, some 20 µs.
 pub const OPEN_FILES_MAX: usize = 1_024;
 
+/// An opening that finds no descriptor is tried again this often …
+pub const OPEN_RETRY_MS: u64 = 20;
+/// … and so many times, five minutes in all: then the log directory fails.
+pub const OPEN_RETRIES_MAX: u32 = 15_000;
+
 /// Reads of consumers that are in the kernel at once, for each shard; more wait in order. 8 × 1 MiB is
 /// the depth at which sequential direct reads level off.
 pub const CATCH_UP_READS_IN_KERNEL_MAX: usize = 8;

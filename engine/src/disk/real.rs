@@ -5,6 +5,7 @@
 //! which is nothing beside the device, and a path always means the file that has that name now.
 
 mod aligned;
+mod descriptors;
 mod direct;
 mod error;
 mod lock;
@@ -27,6 +28,7 @@ use rustix::fs::{
 use rustix::io::{Errno, pread, pwrite, retry_on_intr};
 
 use self::aligned::AlignedBuffer;
+use self::descriptors::Descriptors;
 use self::error::failed;
 use self::slow_calls::Permit;
 use super::file_system::{DirectoryEntry, FileSystem, FileSystemError};
@@ -56,6 +58,7 @@ pub struct RealFileSystem {
     root: OwnedFd,
     access: DataAccess,
     slow_calls: Option<Arc<SlowCalls>>,
+    descriptors: Descriptors,
 }
 
 impl RealFileSystem {
@@ -64,12 +67,17 @@ impl RealFileSystem {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root =
             retry_on_intr(|| openat(CWD, root, flags, Mode::empty())).map_err(failed("open"))?;
-        Ok(Self { root, access, slow_calls: None })
+        Ok(Self { root, access, slow_calls: None, descriptors: Descriptors::default() })
     }
 
     /// The same, with fsync, fallocate and unlink bounded together with those of others.
     pub fn bounded_by(self, slow_calls: Arc<SlowCalls>) -> Self {
         Self { slow_calls: Some(slow_calls), ..self }
+    }
+
+    /// How often a file could not be opened at once because no descriptor was left.
+    pub fn descriptors_spent(&self) -> u64 {
+        self.descriptors.spent()
     }
 
     /// Waits for its turn before a slow call.
@@ -89,13 +97,14 @@ impl RealFileSystem {
     fn open_file(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, FileSystemError> {
         let direct = if self.is_direct(path) { OFlags::DIRECT } else { OFlags::empty() };
         let flags = flags | direct | OFlags::CLOEXEC;
-        retry_on_intr(|| openat(&self.root, path, flags, FILE_MODE)).map_err(failed("open"))
+        let open = || openat(&self.root, path, flags, FILE_MODE);
+        self.descriptors.open(open).map_err(failed("open"))
     }
 
     fn open_dir(&self, dir: &Path) -> Result<OwnedFd, FileSystemError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        retry_on_intr(|| openat(&self.root, or_dot(dir), flags, Mode::empty()))
-            .map_err(failed("open"))
+        let open = || openat(&self.root, or_dot(dir), flags, Mode::empty());
+        self.descriptors.open(open).map_err(failed("open"))
     }
 
     /// For file systems without fallocate: real blocks are zeros that were written. What the file
@@ -131,7 +140,7 @@ impl FileSystem for RealFileSystem {
     fn entries(&self, dir: &Path) -> Result<Vec<DirectoryEntry>, FileSystemError> {
         let fd = self.open_dir(dir)?;
         let mut entries = Vec::new();
-        for entry in Dir::read_from(&fd).map_err(failed("readdir"))? {
+        for entry in self.descriptors.open(|| Dir::read_from(&fd)).map_err(failed("readdir"))? {
             let entry = entry.map_err(failed("readdir"))?;
             let name = OsStr::from_bytes(entry.file_name().to_bytes());
             if name == "." || name == ".." {

@@ -2,15 +2,13 @@
 //! beyond what the bytes themselves justify.
 
 mod files;
+mod samples;
 #[cfg(test)]
 mod tests;
 
 use bytes::Bytes;
-use protocol::Offset;
-#[cfg(test)]
-use protocol::{PartitionIndex, TopicId};
+use protocol::{Offset, PartitionIndex, TopicId};
 
-#[cfg(test)]
 use crate::PartitionId;
 use crate::disk::DirId;
 use crate::journal::group::{HEADER_BYTES, JournalSalt};
@@ -24,6 +22,7 @@ use crate::recovery::materialise::{PartitionFiles, materialise};
 use crate::recovery::replay::replay;
 use crate::recovery::state_file;
 pub(crate) use files::MemoryFiles;
+pub use samples::samples;
 
 const SALT: JournalSalt = JournalSalt(0);
 
@@ -133,9 +132,11 @@ pub fn segment_window(bytes: &[u8]) {
     let _ = build_files(&fs, "topic-0".as_ref(), 0, 64);
 }
 
-/// The first half of the bytes as an offset index, the second as a time index.
+/// The first two bytes say how many of the others are an offset index; the rest is a time index.
 pub fn index_files(bytes: &[u8]) {
-    let (offsets, times) = bytes.split_at(bytes.len() / 2);
+    let Some((length, files)) = bytes.split_first_chunk() else { return };
+    let length = usize::from(u16::from_le_bytes(*length)).min(files.len());
+    let (offsets, times) = files.split_at(length);
     for length in [0, bytes.len() as u64, u64::from(u32::MAX), u64::MAX] {
         let Some(index) = SegmentIndex::decode(offsets, times, length) else { continue };
         assert_eq!(index.encode().0, offsets);
@@ -148,8 +149,7 @@ pub fn index_files(bytes: &[u8]) {
     }
 }
 
-/// Some partition, for tests that build journals.
-#[cfg(test)]
+/// The partition that samples are of.
 pub(crate) fn some_partition() -> PartitionId {
     PartitionId { topic_id: TopicId([5; 16]), partition: PartitionIndex(0) }
 }

@@ -6,9 +6,11 @@ use bytes::Bytes;
 use crate::api_key::ApiKey;
 use crate::frame;
 use crate::ids::CorrelationId;
+use crate::limits::RECORDS_REFUSED_MAX;
 use crate::record_batch::{
-    BatchWalk, ProduceRules, RecordIterator, RecordRules, TimestampType, validate_produce,
-    validate_records,
+    ATTRIBUTES_AT, BATCH_LENGTH_AT, BatchWalk, CRC_AT, CRC_COVERS_FROM, HEADER_BYTES,
+    LENGTH_COUNTS_FROM, ProduceRules, RecordIterator, RecordRules, RecordsError, TimestampType,
+    validate_produce, validate_records,
 };
 use crate::response::Response;
 use crate::wire::{DecodeError, Records};
@@ -67,8 +69,21 @@ pub fn record_batches(bytes: &[u8]) {
     }
 }
 
-/// The records of one partition in a produce request.
+/// The records of one partition in a produce request, as they are and with length and CRC made right.
 pub fn produced_records(bytes: &[u8]) {
+    produced(bytes);
+    let mut repaired = bytes.to_vec();
+    if repaired.len() < HEADER_BYTES {
+        return;
+    }
+    let length = i32::try_from(repaired.len() - LENGTH_COUNTS_FROM).unwrap_or(i32::MAX);
+    repaired[BATCH_LENGTH_AT..LENGTH_COUNTS_FROM].copy_from_slice(&length.to_be_bytes());
+    let crc = crc32c::crc32c(&repaired[CRC_COVERS_FROM..]);
+    repaired[CRC_AT..ATTRIBUTES_AT].copy_from_slice(&crc.to_be_bytes());
+    produced(&repaired);
+}
+
+fn produced(bytes: &[u8]) {
     let rules = ProduceRules {
         zstd_allowed: true,
         batch_bytes_max: DECOMPRESSED_BYTES_MAX,
@@ -78,11 +93,20 @@ pub fn produced_records(bytes: &[u8]) {
     let Ok(batch) = validate_produce(Some(&Bytes::copy_from_slice(bytes)), &rules) else { return };
     let rules = RecordRules {
         key_required: true,
-        timestamps: None,
+        timestamps: Some(0..=i64::MAX),
         decompressed_bytes_max: DECOMPRESSED_BYTES_MAX,
     };
-    // Any outcome is fine; a panic is not.
-    let _ = validate_records(&batch, &rules);
+    let cheap = batch.check_compressed(DECOMPRESSED_BYTES_MAX);
+    match validate_records(&batch, &rules) {
+        // Nothing sound fails the check that is made without looking at the records.
+        Ok(()) => assert_eq!(cheap, Ok(())),
+        Err(RecordsError::Refused(refused)) => {
+            assert!((1..=RECORDS_REFUSED_MAX).contains(&refused.first.len()));
+            assert!(refused.count >= refused.first.len());
+            assert_eq!(cheap, Ok(()));
+        }
+        Err(_) => {}
+    }
 }
 
 #[cfg(test)]

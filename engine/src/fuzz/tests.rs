@@ -1,13 +1,16 @@
 //! The entry points for fuzzers take anything.
 
+use bytes::Bytes;
 use proptest::prelude::*;
 use protocol::{LeaderEpoch, Offset};
 use runtime::memory::Arena;
 
-use super::{index_files, journal_scan, segment_window, some_partition, state_file};
+use super::{SALT, index_files, journal_scan, samples, segment_window, some_partition, state_file};
 use crate::PartitionId;
 use crate::journal::entry::{Entry, EntryKind};
 use crate::journal::group::{GroupHeader, JournalSalt, encode};
+use crate::journal::scan::scan;
+use crate::recovery::state_file::decode;
 
 /// Numbers where arithmetic goes wrong, and small ones.
 fn number() -> impl Strategy<Value = u64> {
@@ -107,6 +110,23 @@ fn journal() -> impl Strategy<Value = Vec<u8>> {
 
 fn start() -> Entry {
     Entry::new(EntryKind::Start, PartitionId::NONE)
+}
+
+/// A sample that nothing takes would only be noise.
+#[test]
+fn samples_are_sound() {
+    let samples: Vec<Bytes> = samples().into_iter().map(Bytes::from).collect();
+    let journals =
+        samples.iter().filter(|file| !scan(&[(*file).clone()], SALT, 0).complete.is_empty());
+    assert_eq!(journals.count(), 4);
+    let states = samples.iter().filter(|file| !decode((*file).clone()).is_empty());
+    assert_eq!(states.count(), 1);
+    for sample in &samples {
+        journal_scan(sample);
+        state_file(sample);
+        segment_window(sample);
+        index_files(sample);
+    }
 }
 
 proptest! {

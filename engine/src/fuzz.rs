@@ -17,10 +17,12 @@ use crate::limits::BLOCK_BYTES;
 use crate::partition::PartitionDirectory;
 use crate::partition::index::{SegmentIndex, build_files};
 use crate::partition::window::{Found, Search, Target, Window, search};
+use crate::recovery::LastBlock;
 use crate::recovery::identity;
 use crate::recovery::materialise::{PartitionFiles, materialise};
 use crate::recovery::replay::replay;
 use crate::recovery::state_file;
+use crate::recovery::unsynced::Unsynced;
 pub(crate) use files::MemoryFiles;
 pub use samples::samples;
 
@@ -73,7 +75,17 @@ fn recover(segment: &[u8], journal: Bytes) {
                     suspect_note: None,
                 };
                 // A file system that refuses absurd positions is an error, never a panic.
-                if let Ok(recovered) = materialise(&fs, id, &files, Some(&replayed), None) {
+                let mut unsynced = Unsynced::default();
+                let recovered = materialise(
+                    &fs,
+                    id,
+                    &files,
+                    Some(&replayed),
+                    None,
+                    LastBlock::InFile,
+                    &mut unsynced,
+                );
+                if let Ok(recovered) = recovered {
                     let (partition, _) = recovered.into_partition();
                     partition.invariants();
                 }

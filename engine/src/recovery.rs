@@ -21,6 +21,7 @@ pub mod opening;
 pub mod replay;
 pub mod state_file;
 pub mod suspicion;
+pub mod unsynced;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -30,10 +31,11 @@ use protocol::{LeaderEpoch, Offset};
 
 use crate::PartitionId;
 use crate::config::LogConfig;
+use crate::disk::{FileSystem, FileSystemError};
 use crate::journal::writer::{JournalIdentity, JournalOpening};
 use crate::limits::BLOCK_BYTES;
 use crate::partition::epochs::EpochHistory;
-use crate::partition::index::SegmentIndex;
+use crate::partition::index::{SegmentIndex, segment_path};
 use crate::partition::position::LogPosition;
 use crate::partition::producers::ProducerTable;
 use crate::partition::segment::Segment;
@@ -41,6 +43,7 @@ use crate::partition::tail::Tail;
 use crate::partition::{Partition, PartitionDirectory, PartitionState};
 
 pub use directories::{LogDirectories, NodeRecovery, RecoverError, recover};
+pub use materialise::LastBlock;
 pub use opening::{open_shard, open_shard_with};
 pub use suspicion::Suspicion;
 
@@ -90,6 +93,27 @@ pub struct ActiveSegment {
 }
 
 impl RecoveredPartition {
+    /// The log's bytes in one of its segments, the unfinished last block included: that one may not be in
+    /// the file.
+    pub fn read_segment(
+        &self,
+        fs: &dyn FileSystem,
+        base: Offset,
+    ) -> Result<Vec<u8>, FileSystemError> {
+        let finished = self.finished.iter().find(|segment| segment.0 == base);
+        let from_file = match finished {
+            Some((_, length)) => *length,
+            None => self.end.position - self.last_block.len() as u64,
+        };
+        let mut bytes = vec![0; usize::try_from(from_file).unwrap_or(usize::MAX)];
+        let read = fs.read(&segment_path(&self.directory.path, base, "log"), 0, &mut bytes)?;
+        bytes.truncate(read);
+        if finished.is_none() && read as u64 == from_file {
+            bytes.extend_from_slice(&self.last_block);
+        }
+        Ok(bytes)
+    }
+
     /// What another shard needs to go on with a partition whose files are complete.
     pub(crate) fn of(partition: &Partition) -> Self {
         // Without a file yet the log ends in a segment that its next append creates.

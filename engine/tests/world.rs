@@ -25,7 +25,7 @@ use engine::engine::lifecycle::PartitionSpec;
 use engine::journal::group::JournalSalt;
 use engine::journal::writer::JournalIdentity;
 use engine::partition::PartitionDirectory;
-use engine::recovery::{LogDirectories, RecoveredPartition, open_shard, recover};
+use engine::recovery::{LastBlock, LogDirectories, RecoveredPartition, open_shard, recover};
 use engine::request::{
     AppendError, AppendRequest, Appended, EngineEvent, LifecycleError, PartitionOffsets, ReadError,
     ReadRequest, ReadTarget, Records, Token,
@@ -161,7 +161,8 @@ impl World {
         self.incarnation += 1;
         self.held.clear();
         let dirs = (0u16..).map(DirId).zip(self.disks.iter().map(|disk| disk as &dyn FileSystem));
-        let directories = LogDirectories { dirs: dirs.collect(), salt: SALT };
+        let directories =
+            LogDirectories { dirs: dirs.collect(), salt: SALT, last_blocks: LastBlock::InJournal };
         let recovery = recover(&directories).unwrap();
         for partition in recovery.partitions.values().filter(|_| !self.may_be_suspect) {
             assert_eq!(partition.suspicion, None, "a crash alone makes nothing suspect");

@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use engine::disk::{DirId, FileSystem};
-use engine::recovery::{LogDirectories, NodeRecovery, meta, recover};
+use engine::recovery::{LastBlock, LogDirectories, NodeRecovery, meta, recover};
 use protocol::Offset;
 
 use super::failure::Failure;
@@ -103,7 +103,8 @@ fn check_node(data: &NodeData, report: &mut Report) -> Result<(), Failure> {
     let mut facts = JournalFacts::default();
     journals::check(data, &overlays, &mut facts, report)?;
     let dirs = overlays.iter().map(|(id, fs)| (*id, fs as &dyn FileSystem)).collect();
-    let recovery = recover_all(data, &LogDirectories { dirs, salt })?;
+    let recovery =
+        recover_all(data, &LogDirectories { dirs, salt, last_blocks: LastBlock::InFile })?;
     check_incarnation(data, &recovery, report);
     metadata::check(data, &overlays, &recovery, &facts, report);
     for (id, path) in &recovery.unknown {

@@ -8,7 +8,7 @@ use std::thread;
 use coordinator::metadata::{LogDirectoryId, WallMillis};
 use engine::disk::{DirId, FileSystem, FileSystemError};
 use engine::limits::JOURNAL_FIRST_FILE_BYTES;
-use engine::recovery::{self, LogDirectories, NodeRecovery, OpenedJournal};
+use engine::recovery::{self, LastBlock, LogDirectories, NodeRecovery, OpenedJournal};
 use protocol::Str;
 use tuning::ShardPlan;
 
@@ -44,7 +44,11 @@ pub(super) fn recover(
         let fs: &dyn FileSystem = &*directory.fs;
         (id, fs)
     });
-    let dirs = LogDirectories { dirs: dirs.collect(), salt: directories.salt };
+    let dirs = LogDirectories {
+        dirs: dirs.collect(),
+        salt: directories.salt,
+        last_blocks: LastBlock::InJournal,
+    };
     let found = recovery::recover(&dirs)
         .map_err(|failed| disk_error(directories, failed.dir, failed.error))?;
     report(&found, directories, log);

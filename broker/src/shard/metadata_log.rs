@@ -11,14 +11,12 @@
 //! is still there.
 
 use std::fmt;
-use std::path::Path;
 
 use bytes::Bytes;
 use coordinator::Metadata;
 use coordinator::metadata::MetadataRecord;
 use engine::PartitionId;
 use engine::disk::{FileSystem, FileSystemError};
-use engine::partition::index::segment_path;
 use engine::recovery::RecoveredPartition;
 use protocol::record_batch::{
     BatchBuilder, BatchOptions, BatchWalk, Compression, Record, RecordIterator,
@@ -117,9 +115,9 @@ pub fn read(
     empty: Metadata,
 ) -> Result<MetadataLog, MetadataLogError> {
     let mut reading = Reading { metadata: empty.clone(), empty, snapshot: None, at: log.log_start };
-    let active = log.active.as_ref().map(|active| (active.base, active.length));
-    for (base, length) in log.finished.iter().copied().chain(active) {
-        let bytes = read_segment(fs, &log.directory.path, base, length)?;
+    let finished = log.finished.iter().map(|segment| segment.0);
+    for base in finished.chain(log.active.as_ref().map(|active| active.base)) {
+        let bytes = Bytes::from(log.read_segment(fs, base)?);
         reading.segment(&bytes, log.log_start)?;
     }
     if reading.at != log.end.offset {
@@ -127,18 +125,6 @@ pub fn read(
         return Err(MetadataLogError::Damaged { at: reading.at, why });
     }
     Ok(MetadataLog { metadata: reading.metadata, start: log.log_start, next: reading.at })
-}
-
-fn read_segment(
-    fs: &dyn FileSystem,
-    directory: &Path,
-    base: Offset,
-    length: u64,
-) -> Result<Bytes, FileSystemError> {
-    let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
-    let read = fs.read(&segment_path(directory, base, "log"), 0, &mut bytes)?;
-    bytes.truncate(read);
-    Ok(Bytes::from(bytes))
 }
 
 struct Reading {

@@ -19,8 +19,8 @@ use crate::PartitionId;
 use crate::disk::{DirId, Step};
 use crate::journal::entry::{Entry, EntryKind};
 use crate::limits::{
-    BLOCK_BYTES, CHECKPOINT_BYPASS_BYTES, CHECKPOINT_FILE_SYNCS_MAX, CHECKPOINT_INTERVAL_MS,
-    CHECKPOINT_TARGETS_A_BATCH,
+    BLOCK_BYTES, CHECKPOINT_BYPASS_BYTES, CHECKPOINT_INTERVAL_MS, CHECKPOINT_TARGETS_A_BATCH,
+    FILE_SYNCS_MAX,
 };
 use crate::partition::PartitionState;
 use crate::partition::index::segment_path;
@@ -200,6 +200,10 @@ impl Engine {
 
     /// True if a run began.
     fn begin_due_checkpoint(&mut self) -> bool {
+        if self.is_completing() {
+            // Its rows would state files as durable that wait for the last sync.
+            return false;
+        }
         let now = self.now_ms();
         if self.checkpoint.retry_ms.is_some_and(|retry| now < retry) {
             return false;
@@ -275,7 +279,7 @@ impl Engine {
         by_dir.entry(journal_dir).or_default();
         let jobs = by_dir.len();
         for (dir, paths) in by_dir {
-            let mut steps: Vec<Step> = if paths.len() > CHECKPOINT_FILE_SYNCS_MAX {
+            let mut steps: Vec<Step> = if paths.len() > FILE_SYNCS_MAX {
                 vec![Step::SyncFileSystem]
             } else {
                 paths.into_iter().map(Step::Sync).collect()

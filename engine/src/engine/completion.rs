@@ -62,6 +62,10 @@ pub(super) enum Pending {
         dir: DirId,
         token: Token,
     },
+    /// The sync of everything that an orderly end completed in one directory.
+    ShutdownSync {
+        dir: DirId,
+    },
     Shutdown,
 }
 
@@ -127,6 +131,7 @@ impl Engine {
             Pending::RemovePartition { token, .. } => {
                 self.events.push_back(EngineEvent::Done { token, result: Ok(()) });
             }
+            Pending::ShutdownSync { .. } => self.on_shutdown_synced(),
             Pending::Shutdown => self.on_shutdown_written(),
             Pending::Read(_) | Pending::LoadIndex { .. } => {
                 unreachable!("reads were told apart before")

@@ -133,7 +133,7 @@ impl Engine {
             Pending::RemovePartition { dir: of, token: waiting } => {
                 (dir, token) = (of, Some(waiting));
             }
-            Pending::CheckpointSync { dir: of } => dir = of,
+            Pending::CheckpointSync { dir: of } | Pending::ShutdownSync { dir: of } => dir = of,
             Pending::PrewriteJournal { .. } => self.preparing -= 1,
             Pending::Group | Pending::Shutdown | Pending::Cleanup => {}
             Pending::Read(_) | Pending::LoadIndex { .. } => {
@@ -153,8 +153,10 @@ impl Engine {
         if matches!(pending, Pending::CheckpointSync { .. }) {
             self.on_checkpoint_synced(false);
         }
-        if matches!(pending, Pending::Shutdown) {
-            self.give_up_shutdown();
+        match pending {
+            Pending::ShutdownSync { .. } if !self.journal.has_failed() => self.on_shutdown_synced(),
+            Pending::ShutdownSync { .. } | Pending::Shutdown => self.give_up_shutdown(),
+            _ => {}
         }
     }
 

@@ -201,8 +201,8 @@ impl Engine {
         self.issue_job(dir, steps, Pending::FinishSegment { slot, base });
     }
 
-    /// Steps that write the last block, cut the file to its length and write its indexes, all durable.
-    /// `None` when there is no memory for the last block now.
+    /// Steps that write the last block, cut the file to its length and write its indexes, all durable, unless
+    /// one sync for all of them comes later. `None` when there is no memory for the last block now.
     pub(super) fn finish_steps(&self, slot: Slot, base: Offset) -> Option<Vec<Step>> {
         let partition = self.partition(slot)?;
         let segment = partition.segment(base)?;
@@ -230,6 +230,9 @@ impl Engine {
             }),
         }
         steps.push(Step::SyncDir(PathBuf::from(directory)));
+        if self.is_synced_later() {
+            steps.retain(|step| !matches!(step, Step::Sync(_) | Step::SyncDir(_)));
+        }
         Some(steps)
     }
 

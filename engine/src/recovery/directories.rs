@@ -8,10 +8,11 @@ use protocol::Offset;
 use super::RecoveredPartition;
 use super::identity;
 use super::journals::{self, Journals};
-use super::materialise::{PartitionFiles, materialise};
+use super::materialise::{LastBlock, PartitionFiles, materialise};
 use super::replay::Replay;
 use super::state_file::SavedState;
 use super::suspicion::{self, ACCEPT_LOSS_FILE, NOTE_BYTES_MAX, SUSPECT_FILE, SuspectNote};
+use super::unsynced::Unsynced;
 use crate::PartitionId;
 use crate::disk::job::read_file;
 use crate::disk::{DirId, FileSystem, FileSystemError};
@@ -23,6 +24,7 @@ use crate::partition::PartitionDirectory;
 pub struct LogDirectories<'a> {
     pub dirs: Vec<(DirId, &'a dyn FileSystem)>,
     pub salt: JournalSalt,
+    pub last_blocks: LastBlock,
 }
 
 /// What recovery found in all log directories.
@@ -53,7 +55,8 @@ pub fn recover(directories: &LogDirectories<'_>) -> Result<NodeRecovery, Recover
     let mut recovery = NodeRecovery::default();
     let Journals { replays, saved } = journals::read(directories, &mut recovery)?;
     for (dir, fs) in &directories.dirs {
-        recover_directory(*dir, *fs, &replays, &saved, &mut recovery)
+        let last_blocks = directories.last_blocks;
+        recover_directory(*dir, *fs, &replays, &saved, last_blocks, &mut recovery)
             .map_err(|error| RecoverError { dir: *dir, error })?;
     }
     Ok(recovery)
@@ -64,8 +67,10 @@ fn recover_directory(
     fs: &dyn FileSystem,
     replays: &BTreeMap<PartitionId, Replay>,
     saved: &BTreeMap<PartitionId, SavedState>,
+    last_blocks: LastBlock,
     recovery: &mut NodeRecovery,
 ) -> Result<(), FileSystemError> {
+    let mut unsynced = Unsynced::default();
     for entry in fs.entries(Path::new(""))? {
         let Some(name) = entry.name.to_str().filter(|_| entry.is_dir) else { continue };
         if identity::is_doomed(name) {
@@ -83,7 +88,8 @@ fn recover_directory(
             continue;
         };
         let (files, accepted) = list_segments(dir, fs, &entry.name)?;
-        let recovered = materialise(fs, id, &files, replays.get(&id), saved.get(&id))?;
+        let (replay, saved) = (replays.get(&id), saved.get(&id));
+        let recovered = materialise(fs, id, &files, replay, saved, last_blocks, &mut unsynced)?;
         if let Some(suspicion) = &recovered.suspicion
             && files.suspect_note.is_none()
         {
@@ -98,9 +104,9 @@ fn recover_directory(
     if recovery.doomed.iter().any(|doomed| doomed.0 == dir) {
         // A killed process may not have made the new names durable: with a power cut they would be
         // partitions again, and what is removed from them now would be missing.
-        fs.sync_dir(Path::new(""))?;
+        unsynced.directory(Path::new(""));
     }
-    Ok(())
+    unsynced.sync(fs)
 }
 
 /// The partition's files, and whether a loss was accepted since the last start.

@@ -20,6 +20,7 @@ use super::identity;
 use super::replay::{Piece, Replay};
 use super::state_file::SavedState;
 use super::suspicion::SuspectNote;
+use super::unsynced::Unsynced;
 use super::{ActiveSegment, RecoveredPartition, Suspicion};
 use crate::PartitionId;
 use crate::batch::BatchView;
@@ -46,23 +47,36 @@ pub struct PartitionFiles {
     pub suspect_note: Option<SuspectNote>,
 }
 
-/// Brings one partition's segments up to what its journal says.
+/// Where the unfinished last block of a log is after recovery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastBlock {
+    /// In memory, and in the journal that is opened next: where the file has room for it nothing is written,
+    /// so that thousands of partitions with a few records each start at once.
+    InJournal,
+    /// In the file, too: for whoever reads the files afterwards.
+    InFile,
+}
+
+/// Brings one partition's segments up to what its journal says. They are durable once `unsynced` is.
 pub fn materialise(
     fs: &dyn FileSystem,
     id: PartitionId,
     files: &PartitionFiles,
     replay: Option<&Replay>,
     saved: Option<&SavedState>,
+    last_block: LastBlock,
+    unsynced: &mut Unsynced,
 ) -> Result<RecoveredPartition, FileSystemError> {
-    let mut builder = Builder::new(fs, files, replay, saved);
+    let mut builder = Builder::new(fs, files, replay, saved, unsynced);
     if let Some(replay) = replay {
         builder.apply_all(replay)?;
     }
-    builder.finish(id)
+    builder.finish(id, last_block)
 }
 
 struct Builder<'a> {
     fs: &'a dyn FileSystem,
+    unsynced: &'a mut Unsynced,
     files: &'a PartitionFiles,
     replay: Option<&'a Replay>,
     /// Where the next piece must begin.
@@ -73,6 +87,10 @@ struct Builder<'a> {
     buffer: Vec<u8>,
     buffer_start: u64,
     written: bool,
+    /// How far the checkpoint has this segment; zero for later ones.
+    checkpointed: u64,
+    /// The journal has bytes of this segment behind that.
+    grew: bool,
     finished: Vec<(Offset, u64)>,
     epochs: EpochHistory,
     producers: ProducerTable,
@@ -87,6 +105,7 @@ impl<'a> Builder<'a> {
         files: &'a PartitionFiles,
         replay: Option<&'a Replay>,
         saved: Option<&SavedState>,
+        unsynced: &'a mut Unsynced,
     ) -> Self {
         let (segment, position) = begin(files, replay);
         let older = files.segments.iter().filter(|(base, _)| *base < segment).copied().collect();
@@ -107,6 +126,7 @@ impl<'a> Builder<'a> {
         let is_whole = replay.map_or((segment, position) == (Offset(0), 0), tells_of_all);
         Self {
             fs,
+            unsynced,
             files,
             replay,
             segment,
@@ -115,6 +135,8 @@ impl<'a> Builder<'a> {
             buffer: Vec::new(),
             buffer_start: position - position % BLOCK,
             written: false,
+            checkpointed: position,
+            grew: false,
             finished: older,
             epochs: saved.map(|saved| saved.epochs.clone()).unwrap_or_default(),
             producers: known.map(|saved| saved.producers.clone()).unwrap_or_default(),
@@ -207,6 +229,7 @@ impl<'a> Builder<'a> {
                 return Ok(false);
             }
             self.position = piece.end();
+            self.grew |= piece.end() > self.checkpointed;
         }
         self.next = self.next.max(entry.next);
         self.note_batches(piece)?;
@@ -308,7 +331,7 @@ impl<'a> Builder<'a> {
             return Ok(false);
         }
         self.fs.set_length(&path, self.position)?;
-        self.fs.sync(&path)?;
+        self.unsynced.file(path);
         self.finished.push((self.segment, self.position));
         Ok(true)
     }
@@ -319,6 +342,8 @@ impl<'a> Builder<'a> {
         self.buffer.clear();
         self.buffer_start = 0;
         self.written = false;
+        self.checkpointed = 0;
+        self.grew = true;
     }
 
     /// Producers and epochs move with the batches of the piece.
@@ -352,18 +377,27 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn finish(mut self, id: PartitionId) -> Result<RecoveredPartition, FileSystemError> {
+    fn finish(
+        mut self,
+        id: PartitionId,
+        last_block: LastBlock,
+    ) -> Result<RecoveredPartition, FileSystemError> {
         self.check_unknown();
         self.check_older_segments();
         let note = self.files.suspect_note.as_ref();
         if let Some(note) = note {
             self.suspicion.get_or_insert(Suspicion::Earlier(note.reason.clone()));
         }
-        self.flush_padded()?;
         let path = self.log_path();
         let on_disk = self.files.segments.iter().find(|(base, _)| *base == self.segment);
+        let has_room = on_disk.is_some_and(|(_, length)| *length >= self.position);
+        if last_block == LastBlock::InJournal && has_room {
+            self.flush_blocks()?;
+        } else {
+            self.flush_padded()?;
+        }
         if self.written {
-            self.fs.sync(&path)?;
+            self.unsynced.file(path.clone());
         }
         let has_file = on_disk.is_some() || self.written;
         self.keep_names(id, has_file)?;
@@ -403,40 +437,38 @@ impl<'a> Builder<'a> {
 
     /// Names and sizes that a killed process had not made durable yet are seen, and a power cut would
     /// still take them: those of files that nothing acknowledged stands in yet.
-    fn keep_names(&self, id: PartitionId, has_file: bool) -> Result<(), FileSystemError> {
+    fn keep_names(&mut self, id: PartitionId, has_file: bool) -> Result<(), FileSystemError> {
         let directory = &self.files.directory.path;
         if has_file && self.position == 0 {
-            self.fs.sync(&self.log_path())?;
-            self.fs.sync_dir(directory)?;
+            self.unsynced.file(self.log_path());
+            self.unsynced.directory(directory);
         }
         if self.replay.is_none() {
             // Written again, for a sync of what the first process wrote may have failed: the kernel
             // shows it and takes it for clean.
             let path = directory.join(identity::FILE_NAME);
             self.fs.write_file(&path, &identity::encode(id.topic_id))?;
-            self.fs.sync(&path)?;
-            self.fs.sync_dir(directory)?;
-            self.fs.sync_dir(Path::new(""))?;
+            self.unsynced.file(path);
+            self.unsynced.directory(directory);
+            self.unsynced.directory(Path::new(""));
         }
         Ok(())
     }
 
     fn active(
-        &self,
+        &mut self,
         path: &Path,
         length_before: Option<u64>,
     ) -> Result<ActiveSegment, FileSystemError> {
-        let allocated = self.fs.length(path)?;
-        let untouched =
-            !self.written || self.buffer_start + self.buffer.len() as u64 == self.position;
-        let is_exact = length_before == Some(self.position) && untouched;
+        let allocated = match length_before {
+            Some(length) if !self.written => length,
+            _ => self.fs.length(path)?,
+        };
         let index = self.read_index()?;
         let index = self.complete_index(path, index)?;
+        // It was cut to its length in good order, and nothing was appended since.
+        let is_exact = length_before == Some(self.position) && !self.written && !self.grew;
         let is_complete = is_exact && index.covered() == self.position && self.has_index_files();
-        if is_exact && allocated != self.position {
-            self.fs.set_length(path, self.position)?;
-            self.fs.sync(path)?;
-        }
         Ok(ActiveSegment {
             base: self.segment,
             length: self.position,
@@ -474,8 +506,14 @@ impl<'a> Builder<'a> {
         if self.position - from > NEAR_BYTES || self.position == from {
             return Ok(index_of);
         }
-        let mut bytes = vec![0u8; index(self.position - from)];
-        let read = self.fs.read(path, from, &mut bytes)?;
+        let from_file = self.buffer_start.saturating_sub(from);
+        let mut bytes = vec![0u8; index(from_file)];
+        let mut read = if from_file > 0 { self.fs.read(path, from, &mut bytes)? } else { 0 };
+        if read == bytes.len() {
+            let begin = index(from.saturating_sub(self.buffer_start));
+            bytes.extend_from_slice(&self.buffer[begin..]);
+            read = bytes.len();
+        }
         let mut at = 0;
         while let Some(header) = BatchHeader::read(&bytes[at..read]) {
             if !header.is_plausible() || at + header.total_bytes() > read {
@@ -559,7 +597,8 @@ impl<'a> Builder<'a> {
                 self.fs.remove_file(&path)?;
             }
         }
-        self.fs.sync_dir(&self.files.directory.path)
+        self.unsynced.directory(&self.files.directory.path);
+        Ok(())
     }
 
     fn log_path(&self) -> std::path::PathBuf {

@@ -11,8 +11,8 @@ use broker::engine::journal::writer::{JournalFileName, JournalIdentity};
 use broker::engine::limits::JOURNAL_FILES;
 use broker::engine::recovery::meta::{FORMAT_VERSION, MetaError, MetaProperties};
 use broker::engine::recovery::{
-    LogDirectories, NodeRecovery, OpenedJournal, RecoverError, RecoveredPartition, open_shard_with,
-    recover,
+    LastBlock, LogDirectories, NodeRecovery, OpenedJournal, RecoverError, RecoveredPartition,
+    open_shard_with, recover,
 };
 use broker::engine::{Engine, EngineStart, PartitionId};
 use broker::runtime::clock::Now;
@@ -85,8 +85,9 @@ impl NodeStart<'_> {
         let incarnation = self.next_incarnation()?;
         let dirs =
             self.dir_ids().map(|(id, dir)| (id, &**dir as &dyn FileSystem)).collect::<Vec<_>>();
-        let recovery = recover(&LogDirectories { dirs, salt: SALT })
-            .map_err(|RecoverError { error, .. }| StartError::from(error))?;
+        let recovery =
+            recover(&LogDirectories { dirs, salt: SALT, last_blocks: LastBlock::InJournal })
+                .map_err(|RecoverError { error, .. }| StartError::from(error))?;
         Ok(Recovered { incarnation, recovery })
     }
 

@@ -28,8 +28,8 @@ use engine::partition::index::{build_files, segment_path};
 use engine::partition::producers::ProducerTable;
 use engine::recovery::suspicion::{ACCEPT_LOSS_FILE, SUSPECT_FILE};
 use engine::recovery::{
-    ActiveSegment, LogDirectories, NodeRecovery, RecoveredPartition, Suspicion, open_shard,
-    state_file,
+    ActiveSegment, LastBlock, LogDirectories, NodeRecovery, RecoveredPartition, Suspicion,
+    open_shard, state_file,
 };
 use protocol::Offset;
 use serde::Serialize;
@@ -127,7 +127,8 @@ fn foresee(data: &NodeData, report: &mut Report) -> Result<Vec<Loss>, Failure> {
     let mut facts = JournalFacts::default();
     journals::check(data, &overlays, &mut facts, report)?;
     let dirs = overlays.iter().map(|(id, fs)| (*id, fs as &dyn FileSystem)).collect();
-    let recovery = recover_all(data, &LogDirectories { dirs, salt })?;
+    let recovery =
+        recover_all(data, &LogDirectories { dirs, salt, last_blocks: LastBlock::InFile })?;
     let mut losses = Vec::new();
     for partition in recovery.partitions.values() {
         let Some(suspicion) = &partition.suspicion else { continue };
@@ -157,7 +158,8 @@ fn accept(data: &NodeData, losses: &[Loss]) -> Result<Vec<Loss>, Failure> {
     let file_systems = data.real()?;
     let salt = data.directories[0].meta.salt;
     let dirs = file_systems.iter().map(|(id, fs)| (*id, fs as &dyn FileSystem)).collect();
-    let mut recovery = recover_all(data, &LogDirectories { dirs, salt })?;
+    let mut recovery =
+        recover_all(data, &LogDirectories { dirs, salt, last_blocks: LastBlock::InFile })?;
     let failed = |what: &str, error: &FileSystemError| unreadable(Path::new(what), error);
     for loss in losses {
         let fs = of_directory(&file_systems, loss.directory);

@@ -17,7 +17,8 @@ use engine::partition::position::LogPosition;
 use engine::partition::producers::ProducerTable;
 use engine::recovery::meta::{FORMAT_VERSION, MetaProperties};
 use engine::recovery::{
-    ActiveSegment, LogDirectories, OpenedJournal, RecoveredPartition, identity, open_shard, recover,
+    ActiveSegment, LastBlock, LogDirectories, OpenedJournal, RecoveredPartition, identity,
+    open_shard, recover,
 };
 use protocol::{LeaderEpoch, Offset, PartitionIndex, TopicId};
 use runtime::memory::Arena;
@@ -178,7 +179,11 @@ impl World {
 
     fn recovered(&self) -> RecoveredPartition {
         let fs = self.fs();
-        let recovery = recover(&LogDirectories { dirs: vec![(DirId(0), &fs)], salt: SALT });
+        let recovery = recover(&LogDirectories {
+            dirs: vec![(DirId(0), &fs)],
+            salt: SALT,
+            last_blocks: LastBlock::InFile,
+        });
         recovery.unwrap().partitions.remove(&ID).unwrap()
     }
 }

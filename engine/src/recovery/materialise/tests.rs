@@ -4,7 +4,7 @@ use bytes::Bytes;
 use protocol::record_batch::{BatchBuilder, BatchOptions, Producer, patch};
 use protocol::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
 
-use super::{PartitionFiles, materialise};
+use super::{LastBlock, PartitionFiles, materialise};
 use crate::disk::{DirId, FileSystem};
 use crate::fuzz::{MemoryFiles, some_partition};
 use crate::journal::entry::{Entry, EntryKind};
@@ -12,6 +12,7 @@ use crate::journal::scan::{Scan, ScanStep};
 use crate::partition::PartitionDirectory;
 use crate::recovery::replay::replay;
 use crate::recovery::state_file::SavedState;
+use crate::recovery::unsynced::Unsynced;
 use crate::recovery::{RecoveredPartition, Suspicion};
 
 const LOG: &str = "topic-0/00000000000000000000.log";
@@ -123,7 +124,14 @@ impl World {
             suspect_note: None,
         };
         let replay = replays.get(&some_partition());
-        materialise(&self.fs, some_partition(), &files, replay, self.saved.as_ref()).unwrap()
+        let mut unsynced = Unsynced::default();
+        let saved = self.saved.as_ref();
+        let id = some_partition();
+        let found =
+            materialise(&self.fs, id, &files, replay, saved, LastBlock::InJournal, &mut unsynced)
+                .unwrap();
+        unsynced.sync(&self.fs).unwrap();
+        found
     }
 
     /// Recovers twice: the second time, after a crash in the middle of the first start, finds the same.
@@ -187,7 +195,8 @@ fn a_pointer_counts_if_its_blocks_are_as_they_were_written() {
     let sound = world(&file);
     let found = sound.sound();
     assert_eq!((found.end.offset, found.end.position), (Offset(3), 305_200));
-    assert_eq!(sound.bytes(LOG, 305_200), log);
+    assert_eq!(sound.bytes(LOG, 303_104), log[..303_104]);
+    assert_eq!(found.last_block, log[303_104..], "the new journal gets it");
     file[9_000] ^= 1;
     let found = world(&file).recover();
     assert_eq!(found.suspicion, Some(Suspicion::Run { base: Offset(1) }));
@@ -272,6 +281,38 @@ fn a_file_shorter_than_its_checkpoint_is_missing_something() {
     let found = World::new().file(LOG, &log).row(0, 9_000, 1, 0, 0).sound();
     assert_eq!((found.end.offset, found.end.position), (Offset(1), 9_000));
     assert_eq!(found.last_block, log[8_192..]);
+}
+
+#[test]
+fn a_log_within_its_first_block_costs_no_write() {
+    let log = log(&[1_000, 1_000]);
+    let world = World::new().file(LOG, &vec![0; 65_536]).row(0, 0, 0, 0, 0).piece(
+        EntryKind::Append,
+        0,
+        0,
+        (0, 2),
+        &log,
+    );
+    let found = world.sound();
+    assert_eq!((found.end.position, &found.last_block[..]), (2_000, &log[..]));
+    assert_eq!(world.bytes(LOG, 65_536), vec![0; 65_536], "the journal goes on holding it");
+    let active = found.active.unwrap();
+    assert_eq!((active.index.covered(), active.is_complete), (2_000, false));
+}
+
+#[test]
+fn a_file_that_was_completed_is_complete_until_something_is_appended() {
+    let log = log(&[5_000, 1_000]);
+    let completed = || {
+        World::new()
+            .file(LOG, &log[..5_000])
+            .file(&LOG.replace(".log", ".index"), &[])
+            .row(0, 5_000, 1, 0, 0)
+            .piece(EntryKind::Append, 0, 0, (0, 1), &log[..5_000])
+    };
+    assert!(completed().sound().active.unwrap().is_complete);
+    let appended = completed().piece(EntryKind::Append, 0, 5_000, (1, 2), &log[5_000..]);
+    assert!(!appended.sound().active.unwrap().is_complete);
 }
 
 #[test]

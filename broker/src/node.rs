@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   machine, limits ─► ports ─► lock ─► meta.properties ─► recover ─► metadata ─► owners ─► journals opened
-//!     ─► old journals go ─► shards ─► this start is committed ─► listen ─► serve ─► drain ─► all durable ─► end
+//!     ─► shards ─► this start is committed ─► listen ─► old journals go ─► serve ─► drain ─► all durable ─► end
 //! ```
 //!
 //! Nothing is served before the metadata log has this start; nothing is overwritten before every shard's
@@ -15,6 +15,7 @@
 //! * `accepted_losses`: new leader epochs where a loss was accepted
 //! * `memory_plan`: the limits of a shard, from its memory
 //! * `launch`: the shards' threads
+//! * `leftovers`: files of earlier starts that go when this one is committed
 //! * `serving`: the main thread while the node serves
 //! * `signals`: SIGTERM and SIGINT
 //! * `log`: lines for the operator
@@ -24,6 +25,7 @@ pub mod assembly;
 mod data_directories;
 mod error;
 mod launch;
+mod leftovers;
 mod log;
 mod memory_plan;
 mod recovery;

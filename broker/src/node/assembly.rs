@@ -7,7 +7,6 @@
 //!
 //! Nothing of the incarnation before is removed until every shard's new journal is durable.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -30,6 +29,7 @@ use protocol::{BrokerId, Offset, PartitionIndex, Str};
 
 use super::NodeError;
 use super::accepted_losses::{self, AcceptedLoss};
+use super::leftovers::Leftovers;
 use crate::shard::log_config;
 use crate::shard::mail::{DirectorySpace, ShardIndex};
 use crate::shard::metadata_log::{self, METADATA, MetadataLog};
@@ -171,40 +171,29 @@ impl Assembly {
         open_shard_with(fs, identity, &shard.partitions, next, first_file_bytes)
     }
 
-    /// All new journals are durable: files of earlier incarnations are written over where they fit, and
-    /// go where they do not.
-    pub fn keep_or_remove(
-        &self,
-        directories: &StartDirectories<'_>,
-        mut journals: Vec<OpenedJournal>,
-    ) -> Result<Vec<OpenedJournal>, NodeError> {
-        let mut touched: BTreeMap<(DirId, u32), bool> = BTreeMap::new();
+    /// Files of earlier incarnations are written over where they fit; the others go when this start is
+    /// committed.
+    pub fn keep_or_leave(&self, journals: &mut [OpenedJournal]) -> Leftovers {
+        let mut leftovers = Leftovers::default();
         for (dir, name, bytes) in &self.found.journal_files {
             let at = self.shards.iter().position(|shard| {
                 shard.config.shard == name.shard && shard.config.journal_dir == *dir
             });
-            touched.insert((*dir, name.shard), at.is_some());
-            let is_wanted = at.is_some_and(|at| {
-                *bytes == self.shards[at].config.journal_file_bytes
-                    && journals[at].free_files.len() + 1 < JOURNAL_FILES
-            });
-            if let (true, Some(at)) = (is_wanted, at) {
-                journals[at].free_files.push((name.path(), *bytes));
-            } else {
-                let removed = directories.get(*dir).fs.remove_file(&name.path());
-                removed.map_err(|error| directories.failed(*dir, error))?;
+            match at {
+                Some(at)
+                    if *bytes == self.shards[at].config.journal_file_bytes
+                        && journals[at].free_files.len() + 1 < JOURNAL_FILES =>
+                {
+                    journals[at].free_files.push((name.path(), *bytes));
+                }
+                Some(_) => leftovers.journal_file(*dir, *name),
+                None => leftovers.directory(*dir, JournalFileName::directory(name.shard)),
             }
         }
-        for ((dir, shard), is_in_use) in touched {
-            let cleaned = clean_journal_directory(directories.get(dir).fs, shard, is_in_use);
-            cleaned.map_err(|error| directories.failed(dir, error))?;
+        for (dir, path) in &self.found.doomed {
+            leftovers.directory(*dir, path.clone());
         }
-        Ok(journals)
-    }
-
-    /// Directories of partitions whose deletion was durable: what is left of them can go.
-    pub fn doomed(&self) -> &[(DirId, PathBuf)] {
-        &self.found.doomed
+        leftovers
     }
 
     /// What the shards start from, by mailbox: the data shards, then the controller.
@@ -244,10 +233,6 @@ impl Assembly {
 impl StartDirectories<'_> {
     fn get(&self, dir: DirId) -> &StartDirectory<'_> {
         &self.all[usize::from(dir.0)]
-    }
-
-    fn failed(&self, dir: DirId, error: FileSystemError) -> NodeError {
-        NodeError::Disk { path: self.get(dir).path.clone(), error }
     }
 }
 
@@ -461,19 +446,4 @@ fn planned_shards(
         net: plan.controller.net.clone(),
     });
     shards
-}
-
-fn clean_journal_directory(
-    fs: &dyn FileSystem,
-    shard: u32,
-    is_in_use: bool,
-) -> Result<(), FileSystemError> {
-    let path = JournalFileName::directory(shard);
-    if is_in_use {
-        return fs.sync_dir(&path);
-    }
-    for entry in fs.entries(&path)? {
-        fs.remove_file(&path.join(entry.name))?;
-    }
-    fs.remove_dir(&path)
 }

@@ -71,6 +71,7 @@ pub(super) fn launch(
     node.await_ready(log)?;
     accepted_losses::forget(&recovered.accepted_losses, directories)?;
     node.listen()?;
+    recovered.leftovers.remove_in_background(directories).map_err(NodeError::Helper)?;
     Ok(node)
 }
 

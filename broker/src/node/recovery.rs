@@ -1,8 +1,6 @@
 //! From what is in the data directories to what every shard starts from.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::thread;
 
 use coordinator::metadata::{LogDirectoryId, WallMillis};
@@ -18,6 +16,7 @@ use super::assembly::{
     Assembly, StartDirectories, StartDirectory, StartLimits, StartNote, StartPlan, assemble,
 };
 use super::data_directories::{DataDirectories, random_bytes};
+use super::leftovers::Leftovers;
 use super::log::Log;
 use super::memory_plan::{MemoryPlan, ShardLimits};
 use crate::config::{Config, Listen};
@@ -30,6 +29,8 @@ pub(super) struct Recovered {
     pub(super) advertised: Vec<String>,
     /// Their notes go when this start is committed.
     pub(super) accepted_losses: Vec<AcceptedLoss>,
+    /// They go when this start is committed.
+    pub(super) leftovers: Leftovers,
 }
 
 pub(super) fn recover(
@@ -69,15 +70,14 @@ pub(super) fn recover(
             StartNote::Error(text) => log.error(&text),
         }
     }
-    let journals = open_journals(directories, &assembly)?;
-    let journals = assembly.keep_or_remove(&start_directories, journals)?;
-    remove_doomed(directories, assembly.doomed());
+    let mut journals = open_journals(directories, &assembly)?;
+    let leftovers = assembly.keep_or_leave(&mut journals);
     let accepted_losses = std::mem::take(&mut assembly.accepted_losses);
     let starts = assembly.into_starts(journals, || Ok(u128::from_ne_bytes(random_bytes()?)))?;
     let advertised: BTreeSet<String> =
         listen.iter().map(|listen| listen.advertised.to_string()).collect();
     let advertised = advertised.into_iter().collect();
-    Ok(Recovered { starts, advertised, accepted_losses })
+    Ok(Recovered { starts, advertised, accepted_losses, leftovers })
 }
 
 fn disk_error(directories: &DataDirectories, dir: DirId, error: FileSystemError) -> NodeError {
@@ -162,18 +162,4 @@ fn open_journals(
         joined.collect::<Vec<_>>()
     });
     opened.into_iter().collect()
-}
-
-/// Directories of partitions whose deletion was durable. Nobody waits for it.
-fn remove_doomed(directories: &DataDirectories, doomed: &[(DirId, PathBuf)]) {
-    for (dir, path) in doomed.iter().cloned() {
-        let fs = Arc::clone(&directories.get(dir).fs);
-        thread::spawn(move || {
-            // What fails is found and tried again at the next start.
-            for entry in fs.entries(&path).unwrap_or_default() {
-                let _ = fs.remove_file(&path.join(entry.name));
-            }
-            let _ = fs.remove_dir(&path);
-        });
-    }
 }

@@ -6,6 +6,7 @@
 //! in flight together can have left behind a missing one.
 
 use bytes::Bytes;
+use runtime::memory::Arena;
 
 use crate::disk::{FileSystem, FileSystemError};
 use crate::journal::group::{self, GroupHeader, JournalSalt};
@@ -16,6 +17,8 @@ use crate::limits::{BLOCK_BYTES, JOURNAL_GROUP_BYTES_MAX, JOURNAL_GROUPS_IN_FLIG
 /// Groups in flight behind a missing one reach at most this far.
 const BEYOND_GAP_BYTES: usize = JOURNAL_GROUPS_IN_FLIGHT_MAX * JOURNAL_GROUP_BYTES_MAX;
 const PIECE_BYTES: usize = 4 << 20;
+const NO_MEMORY: FileSystemError =
+    FileSystemError::Failed { errno: 12, call: "memory for a journal file" };
 
 /// A journal file with the header of its first group, if that is sound.
 struct Candidate {
@@ -128,20 +131,27 @@ impl<'a> Reading<'a> {
 
     /// The file up to where its groups end for good, and the highest live start they state.
     fn read_groups(&mut self, file: &Candidate) -> Result<(Bytes, u64), FileSystemError> {
-        let mut data: Vec<u8> = Vec::new();
+        let length = usize::try_from(file.length).unwrap_or(usize::MAX);
+        // Aligned memory that is its own mapping: read without a copy, given back as a whole.
+        let memory = Arena::new(length.max(BLOCK_BYTES).next_power_of_two()).ok();
+        let block = memory.and_then(|memory| memory.allocate(length.max(BLOCK_BYTES)));
+        let mut data = block.ok_or(NO_MEMORY)?;
+        let mut filled = 0;
         let (mut at, mut gap, mut live_start) = (0usize, None, 0);
         let mut last: Option<(u64, u64)> = None;
         loop {
-            while at + JOURNAL_GROUP_BYTES_MAX > data.len() && (data.len() as u64) < file.length {
-                self.read_piece(file, &mut data)?;
+            while at + JOURNAL_GROUP_BYTES_MAX > filled && filled < length {
+                let end = length.min(filled + PIECE_BYTES);
+                self.read_piece(file, filled, &mut data[filled..end])?;
+                filled = end;
             }
-            if at >= data.len() {
+            if at >= filled {
                 break;
             }
             let follows = |header: &GroupHeader| {
                 last.is_none_or(|last| header.incarnation == last.0 && header.sequence > last.1)
             };
-            match group::peek(&data[at..], self.salt, self.shard) {
+            match group::peek(&data[at..filled], self.salt, self.shard) {
                 Some((header, _, bytes)) if follows(&header) => {
                     last = Some((header.incarnation, header.sequence));
                     live_start = live_start.max(header.live_start);
@@ -156,18 +166,18 @@ impl<'a> Reading<'a> {
                 }
             }
         }
-        data.truncate(at);
-        Ok((Bytes::from(data), live_start))
+        Ok((data.freeze(at.min(filled)), live_start))
     }
 
-    fn read_piece(&mut self, file: &Candidate, data: &mut Vec<u8>) -> Result<(), FileSystemError> {
-        let from = data.len();
-        let left = usize::try_from(file.length).unwrap_or(usize::MAX) - from;
-        let piece = left.min(PIECE_BYTES);
-        data.resize(from + piece, 0);
-        let read = self.fs.read(&file.name.path(), from as u64, &mut data[from..])?;
+    fn read_piece(
+        &mut self,
+        file: &Candidate,
+        from: usize,
+        into: &mut [u8],
+    ) -> Result<(), FileSystemError> {
+        let read = self.fs.read(&file.name.path(), from as u64, into)?;
         self.bytes += read as u64;
-        if read < piece {
+        if read < into.len() {
             return Err(FileSystemError::Failed { errno: 5, call: "read of a journal file" });
         }
         Ok(())

@@ -1,0 +1,83 @@
+//! The last segment of a recovered log: its room, its index, and whether an orderly end completed it.
+
+use std::path::Path;
+
+use protocol::record_batch::BatchHeader;
+
+use super::{ActiveSegment, BLOCK, Builder, index};
+use crate::batch::BatchView;
+use crate::disk::FileSystemError;
+use crate::partition::index::{SegmentIndex, segment_path};
+
+impl Builder<'_> {
+    pub(super) fn active(
+        &mut self,
+        path: &Path,
+        length_before: Option<u64>,
+    ) -> Result<ActiveSegment, FileSystemError> {
+        let allocated = match length_before {
+            Some(length) if !self.written => length,
+            _ => self.fs.length(path)?,
+        };
+        let index = self.read_index()?;
+        let index = self.complete_index(path, index)?;
+        // It was cut to its length in good order, and nothing was appended since.
+        let is_exact = length_before == Some(self.position) && !self.written && !self.grew;
+        let is_complete = is_exact && index.covered() == self.position && self.has_index_files();
+        Ok(ActiveSegment {
+            base: self.segment,
+            length: self.position,
+            allocated: allocated - allocated % BLOCK,
+            index,
+            is_complete,
+        })
+    }
+
+    fn has_index_files(&self) -> bool {
+        let path = segment_path(&self.files.directory.path, self.segment, "index");
+        self.fs.length(&path).is_ok()
+    }
+
+    fn read_index(&self) -> Result<SegmentIndex, FileSystemError> {
+        let read = |extension| {
+            let path = segment_path(&self.files.directory.path, self.segment, extension);
+            crate::disk::job::read_file(self.fs, &path, crate::limits::INDEX_FILE_BYTES_MAX)
+        };
+        let (Some(offsets), Some(times)) = (read("index")?, read("timeindex")?) else {
+            return Ok(SegmentIndex::default());
+        };
+        Ok(SegmentIndex::decode(&offsets, &times, self.position).unwrap_or_default())
+    }
+
+    /// Walks from the index's last entry to the log end where that is near; a longer way is left to
+    /// the reads that will go it.
+    fn complete_index(
+        &self,
+        path: &Path,
+        mut index_of: SegmentIndex,
+    ) -> Result<SegmentIndex, FileSystemError> {
+        const NEAR_BYTES: u64 = 1 << 20;
+        let from = index_of.covered();
+        if self.position - from > NEAR_BYTES || self.position == from {
+            return Ok(index_of);
+        }
+        let from_file = self.buffer_start.saturating_sub(from);
+        let mut bytes = vec![0u8; index(from_file)];
+        let mut read = if from_file > 0 { self.fs.read(path, from, &mut bytes)? } else { 0 };
+        if read == bytes.len() {
+            let begin = index(from.saturating_sub(self.buffer_start));
+            bytes.extend_from_slice(&self.buffer[begin..]);
+            read = bytes.len();
+        }
+        let mut at = 0;
+        while let Some(header) = BatchHeader::read(&bytes[at..read]) {
+            if !header.is_plausible() || at + header.total_bytes() > read {
+                break;
+            }
+            let interval = crate::limits::INDEX_INTERVAL_BYTES;
+            index_of.note(self.segment, from + at as u64, &header, interval);
+            at += header.total_bytes();
+        }
+        Ok(index_of)
+    }
+}

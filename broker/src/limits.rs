@@ -80,6 +80,7 @@ pub const DESCRIBED_PARTITIONS_MAX: i32 = 2_000;
 pub const AUTO_CREATED_TOPICS_MAX: usize = 1_000;
 
 /// Records of a batch are decompressed up to this much to find a timestamp: forty times the largest batch.
+/// Nothing of it is kept.
 pub const DECOMPRESSED_BYTES_MAX: usize = 40 << 20;
 
 /// Rounds of looking for a still larger timestamp; each finds a batch that is newer than all before.

@@ -93,8 +93,9 @@ pub const PRODUCER_BATCHES_MAX: usize = 5;
 /// Producers remembered for each partition; the one that was silent longest goes first.
 pub const PRODUCERS_PER_PARTITION_MAX: usize = 65_536;
 
-/// What the records of one batch may become when a topic's rules need to look at them.
-pub const DECOMPRESSED_BYTES_MAX: usize = 256 << 20;
+/// What the records of one batch may become when a topic's rules need to look at them. Nothing of it is
+/// kept, so it bounds time: gzip makes some 0.8 GB of a second, this much in 80 ms.
+pub const DECOMPRESSED_BYTES_MAX: usize = 64 << 20;
 
 /// Appends of a partition waiting for room (a new segment, an extension, memory).
 pub const APPENDS_WAITING_MAX: usize = 1 << 16;

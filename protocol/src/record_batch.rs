@@ -18,6 +18,7 @@
 //! | `validate/records.rs` | … and its records |
 //! | `stamp.rs` | what the broker writes into a batch |
 //! | `record.rs` | the records in a batch's uncompressed data |
+//! | `streamed_records.rs` | … and in compressed data, without keeping any |
 //! | `builder.rs` | records to a batch |
 //! | `compression.rs` | the codecs |
 
@@ -28,6 +29,7 @@ mod header;
 mod oracle;
 mod record;
 mod stamp;
+mod streamed_records;
 mod validate;
 mod walk;
 
@@ -42,6 +44,7 @@ pub use header::{
 };
 pub use record::{Header, Headers, Record, RecordError, RecordIterator};
 pub use stamp::{patch, stamp_log_append_time};
+pub use streamed_records::{RecordHead, read_record_heads};
 pub use validate::{
     ProduceBatchError, ProduceRules, RecordBatch, RecordRefusal, RecordRules, RecordsError,
     RefusedRecord, RefusedRecords, validate_produce, validate_records,

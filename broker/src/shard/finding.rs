@@ -4,7 +4,7 @@ use bytes::Bytes;
 use engine::PartitionId;
 use engine::request::{ReadError, ReadRequest, ReadTarget, Records};
 use protocol::Offset;
-use protocol::record_batch::{BatchSlice, Compression, RecordIterator, TimestampType};
+use protocol::record_batch::{BatchSlice, TimestampType, read_record_heads};
 
 use super::Shard;
 use super::mail::{Answer, FoundOffset, OffsetSpec, QueryError, ReplyTo};
@@ -147,17 +147,13 @@ fn each_record(records: &Records, mut each: impl FnMut(Offset, i64)) {
     let Ok(batch) = BatchSlice::first(&bytes) else { return };
     let header = batch.header;
     let is_append_time = header.attributes.timestamp_type() == TimestampType::LogAppendTime;
-    let data = bytes.slice_ref(batch.record_data());
-    let codec = header.attributes.compression().unwrap_or(Compression::None);
-    let data = codec.decompress(&data, DECOMPRESSED_BYTES_MAX).unwrap_or_default();
     let mut is_empty = true;
-    for record in RecordIterator::new(&data, header.record_count) {
-        let Ok(record) = record else { break };
+    read_record_heads(&batch, DECOMPRESSED_BYTES_MAX, |record| {
         is_empty = false;
-        let offset = Offset(header.base_offset.0 + i64::from(record.offset_delta));
+        let offset = Offset(header.base_offset.0.saturating_add(i64::from(record.offset_delta)));
         let created = header.base_timestamp.saturating_add(record.timestamp_delta);
         each(offset, if is_append_time { header.max_timestamp } else { created });
-    }
+    });
     if is_empty {
         each(header.base_offset, header.max_timestamp);
     }

@@ -120,6 +120,18 @@ impl Compression {
         data.len().saturating_mul(ratio)
     }
 
+    /// Decompresses bit by bit. Whatever the data become, this takes no more memory than the codec's
+    /// window or largest block: 16 MiB for zstd, 22 times the data for snappy.
+    pub(super) fn reader(self, data: &[u8]) -> Result<Box<dyn Read + '_>, DecompressError> {
+        Ok(match self {
+            Self::None => Box::new(data),
+            Self::Gzip => Box::new(gzip::reader(data)),
+            Self::Snappy => Box::new(snappy::reader(data)),
+            Self::Lz4 => Box::new(lz4::reader(data)),
+            Self::Zstd => Box::new(zstd::reader(data)?),
+        })
+    }
+
     /// Uncompressed data are shared, not copied.
     pub fn decompress(self, data: &Bytes, bytes_max: usize) -> Result<Bytes, DecompressError> {
         let decompressed = match self {

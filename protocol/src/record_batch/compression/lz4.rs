@@ -19,5 +19,9 @@ pub(super) fn compress(data: &[u8]) -> Vec<u8> {
 }
 
 pub(super) fn decompress(data: &[u8], bytes_max: usize) -> Result<Vec<u8>, DecompressError> {
-    read_bounded(FrameDecoder::new(data), bytes_max)
+    read_bounded(reader(data), bytes_max)
+}
+
+pub(super) fn reader(data: &[u8]) -> FrameDecoder<&[u8]> {
+    FrameDecoder::new(data)
 }

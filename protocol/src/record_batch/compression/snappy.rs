@@ -6,6 +6,8 @@
 //! ```
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 
+use std::io::{self, Read};
+
 use snap::raw::{Decoder, Encoder, decompress_len};
 
 use super::DecompressError;
@@ -33,23 +35,85 @@ pub(super) fn compress(data: &[u8]) -> Vec<u8> {
 
 pub(super) fn decompress(data: &[u8], bytes_max: usize) -> Result<Vec<u8>, DecompressError> {
     let mut out = Vec::new();
-    let Some(mut rest) = after_stream_header(data) else {
-        append_raw(&mut out, data, bytes_max)?;
-        return Ok(out);
-    };
-    while !rest.is_empty() {
-        // Streams may be concatenated.
-        if let Some(after) = after_stream_header(rest) {
-            rest = after;
-            continue;
-        }
-        let (length, after) = rest.split_first_chunk().ok_or(DecompressError::Corrupt)?;
-        let length = u32::from_be_bytes(*length) as usize;
-        let (block, after) = after.split_at_checked(length).ok_or(DecompressError::Corrupt)?;
-        append_raw(&mut out, block, bytes_max)?;
-        rest = after;
+    for block in Blocks::of(data) {
+        append_raw(&mut out, block?, bytes_max)?;
     }
     Ok(out)
+}
+
+/// The pieces of raw snappy in data of either form.
+#[derive(Debug)]
+struct Blocks<'a> {
+    rest: &'a [u8],
+    is_stream: bool,
+    ended: bool,
+}
+
+impl<'a> Blocks<'a> {
+    fn of(data: &'a [u8]) -> Self {
+        let stream = after_stream_header(data);
+        Self { rest: stream.unwrap_or(data), is_stream: stream.is_some(), ended: false }
+    }
+
+    fn next_of_stream(&mut self) -> Result<Option<&'a [u8]>, DecompressError> {
+        // Streams may be concatenated.
+        while let Some(after) = after_stream_header(self.rest) {
+            self.rest = after;
+        }
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let (length, after) = self.rest.split_first_chunk().ok_or(DecompressError::Corrupt)?;
+        let length = u32::from_be_bytes(*length) as usize;
+        let (block, after) = after.split_at_checked(length).ok_or(DecompressError::Corrupt)?;
+        self.rest = after;
+        Ok(Some(block))
+    }
+}
+
+impl<'a> Iterator for Blocks<'a> {
+    type Item = Result<&'a [u8], DecompressError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        if !self.is_stream {
+            self.ended = true;
+            return Some(Ok(self.rest));
+        }
+        let next = self.next_of_stream();
+        self.ended = !matches!(next, Ok(Some(_)));
+        next.transpose()
+    }
+}
+
+/// One block at a time.
+#[derive(Debug)]
+pub(super) struct Reader<'a> {
+    blocks: Blocks<'a>,
+    block: Vec<u8>,
+    /// How much of it was read.
+    at: usize,
+}
+
+pub(super) fn reader(data: &[u8]) -> Reader<'_> {
+    Reader { blocks: Blocks::of(data), block: Vec::new(), at: 0 }
+}
+
+impl Read for Reader<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.block.len() {
+            let Some(block) = self.blocks.next() else { return Ok(0) };
+            let block = block.map_err(io::Error::other)?;
+            (self.at, self.block) = (0, Vec::new());
+            let bytes_max = block.len().saturating_mul(RATIO_MAX);
+            append_raw(&mut self.block, block, bytes_max).map_err(io::Error::other)?;
+        }
+        let read = self.block.get(self.at..).unwrap_or_default().read(into)?;
+        self.at = self.at.saturating_add(read);
+        Ok(read)
+    }
 }
 
 /// A stream's header, or a length that the raw data behind it can have.

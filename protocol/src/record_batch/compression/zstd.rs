@@ -9,6 +9,8 @@ const LEVEL: i32 = 3;
 
 /// A window of 8 MiB, which every decoder is asked to support whatever the content's size.
 const WINDOW_LOG_MIN: u32 = 23;
+/// 16 MiB: levels that want more are beyond those that clients offer, and for content larger than this.
+const WINDOW_LOG_OF_READER: u32 = 24;
 /// zstd's own default limit.
 const WINDOW_LOG_MAX: u32 = 27;
 
@@ -28,11 +30,17 @@ pub(super) fn compress(data: &[u8]) -> Vec<u8> {
 }
 
 pub(super) fn decompress(data: &[u8], bytes_max: usize) -> Result<Vec<u8>, DecompressError> {
-    let mut decoder = Decoder::with_buffer(data).map_err(|_| DecompressError::Corrupt)?;
     // The frame's header names the window, which the decoder allocates: bound it like the content.
     let bound = usize::BITS.saturating_sub(bytes_max.leading_zeros());
-    decoder
-        .window_log_max(bound.clamp(WINDOW_LOG_MIN, WINDOW_LOG_MAX))
-        .map_err(|_| DecompressError::Corrupt)?;
-    read_bounded(decoder, bytes_max)
+    read_bounded(decoder(data, bound.clamp(WINDOW_LOG_MIN, WINDOW_LOG_MAX))?, bytes_max)
+}
+
+pub(super) fn reader(data: &[u8]) -> Result<Decoder<'_, &[u8]>, DecompressError> {
+    decoder(data, WINDOW_LOG_OF_READER)
+}
+
+fn decoder(data: &[u8], window_log_max: u32) -> Result<Decoder<'_, &[u8]>, DecompressError> {
+    let mut decoder = Decoder::with_buffer(data).map_err(|_| DecompressError::Corrupt)?;
+    decoder.window_log_max(window_log_max).map_err(|_| DecompressError::Corrupt)?;
+    Ok(decoder)
 }

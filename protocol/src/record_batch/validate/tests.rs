@@ -249,7 +249,9 @@ fn records_are_checked_in_order_with_their_index() {
             ])
         );
         let small = RecordRules { decompressed_bytes_max: 10, ..rules.clone() };
-        assert!(matches!(check(batch(compression, 2), &small), Err(RecordsError::Decompress(_))));
+        let is_bounded =
+            matches!(check(batch(compression, 2), &small), Err(RecordsError::Decompress(_)));
+        assert_eq!(is_bounded, compression != Compression::None);
     }
     let mut builder = BatchBuilder::new(BatchOptions::default());
     builder.push(1000, None, Some(b"value"), &[]);
@@ -264,4 +266,25 @@ fn records_are_checked_in_order_with_their_index() {
     let wrong = signed(keyless, 61, &[126]);
     let error = RecordError::Truncated;
     assert_eq!(check(wrong, &any), Err(RecordsError::Malformed { index: 0, error }));
+}
+
+/// Once the data were decompressed as a whole: a batch of a megabyte took a quarter of a gigabyte.
+#[test]
+fn a_bomb_is_walked_without_keeping_what_it_becomes() {
+    let rules = ProduceRules { batch_bytes_max: 4 << 20, segment_bytes_max: 4 << 20, ..RULES };
+    for compression in [Compression::Gzip, Compression::Lz4, Compression::Zstd] {
+        let mut builder =
+            BatchBuilder::new(BatchOptions { compression, ..BatchOptions::default() });
+        builder.push(1000, Some(b"key"), Some(&vec![0; 96 << 20]), &[]);
+        let batch = validate_produce(Some(&builder.finish().into()), &rules).unwrap();
+        let check = |decompressed_bytes_max| {
+            let rules =
+                RecordRules { key_required: true, timestamps: None, decompressed_bytes_max };
+            validate_records(&batch, &rules)
+        };
+        let info = allocation_counter::measure(|| assert_eq!(check(128 << 20), Ok(())));
+        assert!(info.bytes_max < 20 << 20, "{compression}: {info:?}");
+        let too_large = DecompressError::TooLarge { bytes_max: 64 << 20 };
+        assert_eq!(check(64 << 20), Err(RecordsError::Decompress(too_large)));
+    }
 }

@@ -16,6 +16,7 @@
 //! | [`node`] | start order, serving, orderly end |
 //! | [`shard`] | one core's state machine: events in, effects out |
 //! | `shell` | the production loop around a shard |
+//! | [`vanished`] | partitions whose directory is gone: restored or suspect, never empty |
 
 /// For `simulation`, which drives the same crates under a virtual disk.
 pub use {coordinator, engine, net, protocol, runtime};
@@ -28,3 +29,4 @@ pub mod limits;
 pub mod node;
 pub mod shard;
 mod shell;
+pub mod vanished;

@@ -363,6 +363,50 @@ fn accepting_a_loss_brings_a_suspect_partition_back() {
     assert_eq!(epochs, [0, 1], "{shown}");
 }
 
+/// A partition whose directory is gone was created anew and empty, and took records.
+#[test]
+fn a_partition_without_its_directory_is_suspect_and_never_begins_anew() {
+    let mut node = Node::start();
+    // More than the journal keeps of a log whose segment is complete.
+    let long = format!("{}\n", "x".repeat(10_000));
+    for topic in ["gone", "short", "unnamed", "other"] {
+        text(&node, &["topic", "create", topic], "");
+        let lines = if topic == "gone" { &long } else { "one\ntwo\n" };
+        text(&node, &["produce", "--topic", topic], lines);
+    }
+    node.stop();
+    let data = node.data_dir();
+    std::fs::remove_dir_all(data.join("gone-0")).unwrap();
+    std::fs::remove_dir_all(data.join("short-0")).unwrap();
+    let metadata = data.join("unnamed-0/partition.metadata");
+    flip(&metadata, 24);
+    let data = data.to_str().unwrap().to_owned();
+    let output = corelane(&["verify", &data], "");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("gone-0") && said.contains("unnamed-0"), "{said}");
+    node.launch();
+    let bootstrap = node.bootstrap();
+    assert_eq!(text(&node, &["consume", "--topic", "gone"], ""), "");
+    assert_eq!(text(&node, &["consume", "--topic", "short"], ""), "one\ntwo\n", "the journal's");
+    // What is in the directory is served; whether it is all, nobody knows.
+    assert_eq!(text(&node, &["consume", "--topic", "unnamed"], ""), "one\ntwo\n");
+    for topic in ["gone", "unnamed"] {
+        let words = ["produce", "-t", topic, "--value", "x", "-b", &bootstrap, "--timeout", "1"];
+        let (code, error) = fails(&words);
+        assert!(code == 1 && error.contains("KAFKA_STORAGE_ERROR"), "{error}");
+    }
+    text(&node, &["produce", "--topic", "other", "--value", "three"], "");
+    node.stop();
+    let said = succeeds(&["verify", "--accept-loss", "--yes", &data], "");
+    assert!(said.contains("gone-0: offsets 0 to 0 are given up"), "{said}");
+    node.launch();
+    for (topic, expected) in [("gone", "three\n"), ("unnamed", "one\ntwo\nthree\n")] {
+        text(&node, &["produce", "--topic", topic, "--value", "three"], "");
+        assert_eq!(text(&node, &["consume", "--topic", topic], ""), expected);
+    }
+}
+
 /// A producer that is at work while its node is killed writes every line once, in order.
 #[test]
 fn a_producer_survives_a_kill_of_its_node() {

@@ -99,6 +99,40 @@ fn a_directory_that_may_not_be_written_is_mended_or_replaced() {
     assert!(said.contains("--data-dir"), "{said}");
 }
 
+/// A node without its metadata log began a new cluster beside the data of the old one.
+#[test]
+fn partitions_without_their_metadata_log_start_no_new_cluster() {
+    let mut node = Node::start();
+    node.stop();
+    let data = node.data_dir();
+    std::fs::remove_dir_all(data.join("__cluster_metadata-0")).unwrap();
+    let place = data.to_str().unwrap();
+    let said = refused(&["--data-dir", place, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    assert!(said.contains("__cluster_metadata-0 is missing"), "{said}");
+    assert!(said.contains("backup") && said.contains("--data-dir"), "{said}");
+}
+
+#[test]
+fn an_identity_that_the_metadata_does_not_know_is_corrected() {
+    let mut node = Node::start();
+    node.stop();
+    let data = node.data_dir();
+    let meta = data.join("meta.properties");
+    let sound = std::fs::read_to_string(&meta).unwrap();
+    let cluster = sound.lines().find_map(|line| line.strip_prefix("cluster.id=")).unwrap();
+    let other = format!("{}{}", if cluster.starts_with('A') { "B" } else { "A" }, &cluster[1..]);
+    for (key, from, to) in [("cluster.id", cluster, other.as_str()), ("node.id", "1", "2")] {
+        let changed = sound.replace(&format!("{key}={from}"), &format!("{key}={to}"));
+        std::fs::write(&meta, changed).unwrap();
+        let place = data.to_str().unwrap();
+        let arguments = ["--data-dir", place, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+        let said = refused(&arguments);
+        assert!(said.contains(&format!("correct the line to {key}={from}")), "{said}");
+    }
+    std::fs::write(&meta, sound).unwrap();
+    node.launch();
+}
+
 /// A new identity for journals that have another would make them unreadable for good.
 #[test]
 fn journals_without_meta_properties_get_no_new_identity() {

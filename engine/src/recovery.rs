@@ -42,7 +42,7 @@ use crate::partition::segment::Segment;
 use crate::partition::tail::Tail;
 use crate::partition::{Partition, PartitionDirectory, PartitionState};
 
-pub use directories::{LogDirectories, NodeRecovery, RecoverError, recover};
+pub use directories::{LogDirectories, NodeRecovery, RecoverError, Vanished, recover, restore};
 pub use materialise::LastBlock;
 pub use opening::{open_shard, open_shard_with};
 pub use suspicion::Suspicion;
@@ -71,6 +71,8 @@ pub struct RecoveredPartition {
     pub end: LogPosition,
     /// Acknowledged at least up to here: behind `end` where the partition is suspect.
     pub reached: Offset,
+    /// The log begins above where it should: segments with the offsets below this one are gone.
+    pub missing_below: Option<Offset>,
     /// Finished segments, oldest first: (base, length).
     pub finished: Vec<(Offset, u64)>,
     pub active: Option<ActiveSegment>,
@@ -143,6 +145,7 @@ impl RecoveredPartition {
             log_start: partition.log_start,
             end,
             reached: end.offset,
+            missing_below: None,
             finished,
             active,
             last_block: Bytes::from(parts.concat()),

@@ -24,6 +24,7 @@
 
 mod builder;
 mod compression;
+mod empty;
 mod header;
 #[cfg(test)]
 mod oracle;
@@ -35,6 +36,7 @@ mod walk;
 
 pub use builder::{BatchBuilder, BatchOptions, HeaderField};
 pub use compression::{Compression, DecompressError};
+pub use empty::empty_batch;
 pub use header::{
     ATTRIBUTES_AT, Attributes, BASE_OFFSET_AT, BASE_SEQUENCE_AT, BASE_TIMESTAMP_AT,
     BATCH_LENGTH_AT, BatchHeader, CRC_AT, CRC_COVERS_FROM, HEADER_BYTES, LAST_OFFSET_DELTA_AT,

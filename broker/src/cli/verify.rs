@@ -9,11 +9,13 @@
 //! * `metadata`: what the cluster's metadata says of the directories
 //! * `report`: what is damaged, and what it hurts
 //! * `accept_loss`: what goes, and bringing partitions back
+//! * `mend`: segments written anew without their damaged batches
 //! * `sound_end`: how far the batches of a suspect partition go on without a gap
 
 mod accept_loss;
 mod indexes;
 mod journals;
+mod mend;
 mod metadata;
 mod node_data;
 mod overlay;
@@ -49,7 +51,7 @@ pub(crate) struct VerifyArgs {
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
 
-    /// Accept what suspect partitions have lost: cut their logs to the sound end and serve them again.
+    /// Give up what is damaged for good: logs are cut to their sound end, damaged batches are taken out.
     #[arg(long)]
     accept_loss: bool,
 
@@ -103,10 +105,11 @@ fn check_node(data: &NodeData, report: &mut Report) -> Result<(), Failure> {
     let mut facts = JournalFacts::default();
     journals::check(data, &overlays, &mut facts, report)?;
     let dirs = overlays.iter().map(|(id, fs)| (*id, fs as &dyn FileSystem)).collect();
-    let recovery =
+    let mut recovery =
         recover_all(data, &LogDirectories { dirs, salt, last_blocks: LastBlock::InFile })?;
     check_incarnation(data, &recovery, report);
     metadata::check(data, &overlays, &recovery, &facts, report);
+    metadata::restore(data, &overlays, &mut recovery)?;
     for (id, path) in &recovery.unknown {
         let whole = data.path_of(*id).join(path);
         let hurts = format!("{}: the partition is not served", path.display());

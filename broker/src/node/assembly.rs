@@ -7,7 +7,7 @@
 //!
 //! Nothing of the incarnation before is removed until every shard's new journal is durable.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use coordinator::Metadata;
@@ -23,7 +23,10 @@ use engine::disk::{DirId, FileSystem, FileSystemError};
 use engine::journal::group::JournalSalt;
 use engine::journal::writer::{JournalFileName, JournalIdentity};
 use engine::limits::JOURNAL_FILES;
-use engine::recovery::{NodeRecovery, OpenedJournal, RecoveredPartition, open_shard_with};
+use engine::recovery::meta::FILE_NAME;
+use engine::recovery::{
+    LastBlock, NodeRecovery, OpenedJournal, RecoveredPartition, open_shard_with,
+};
 use engine::{EngineStart, PartitionId};
 use protocol::{BrokerId, Offset, PartitionIndex, Str};
 
@@ -37,6 +40,7 @@ use crate::shard::metadata_log_config;
 use crate::shard::start::{
     ControllerStart, DirectoryFacts, ListenerFacts, NodeFacts, Role, ShardStart,
 };
+use crate::vanished::{KnownDirectory, restore_vanished};
 
 /// The controller's place among journals: no data shard has this number, whatever `--shards` says.
 const CONTROLLER_JOURNAL: u32 = 65_535;
@@ -117,8 +121,15 @@ pub fn assemble(
 ) -> Result<Assembly, NodeError> {
     let broker = BrokerId(directories.node_id);
     let metadata_partition = found.partitions.remove(&METADATA);
+    if metadata_partition.is_none() && holds_more_than_metadata(&found) {
+        let path = directories.all[0].path.join(metadata_log::DIRECTORY);
+        return Err(NodeError::MetadataGone { path });
+    }
     let before = read_metadata(directories, plan, broker, metadata_partition.as_ref())?;
+    check_identity(&before, directories)?;
+    let restored = restore(&mut found, &before, directories)?;
     let mut start = begin_start(&before, directories, plan)?;
+    start.notes.extend(restored);
     let accepted_losses = begin_new_epochs(&mut start, &found)?;
     let owned = by_owner(&mut found, &start.metadata, broker, plan.data_shards);
     let shards = planned_shards(directories, plan, owned, metadata_partition, &start);
@@ -234,6 +245,66 @@ impl StartDirectories<'_> {
     fn get(&self, dir: DirId) -> &StartDirectory<'_> {
         &self.all[usize::from(dir.0)]
     }
+}
+
+/// Without its metadata log a node would begin anew beside the data of the one before.
+fn holds_more_than_metadata(found: &NodeRecovery) -> bool {
+    let mut unknown = found.unknown.iter().map(|(_, path)| path);
+    let is_metadata = |path: &PathBuf| path == Path::new(metadata_log::DIRECTORY);
+    !found.partitions.is_empty() || !found.vanished.is_empty() || unknown.any(is_metadata)
+}
+
+/// What `meta.properties` says of the node must be what the metadata says.
+fn check_identity(
+    before: &MetadataLog,
+    directories: &StartDirectories<'_>,
+) -> Result<(), NodeError> {
+    let image = before.metadata.image();
+    let path = directories.all[0].path.join(FILE_NAME);
+    if let Some(known) = image.cluster_id().filter(|id| ***id != *directories.cluster_id) {
+        let (key, known) = ("cluster.id", known.to_string());
+        return Err(NodeError::MetaDiffers { path, key, known });
+    }
+    if image.brokers().next().is_some() && image.broker(BrokerId(directories.node_id)).is_none() {
+        let known: Vec<String> = image.brokers().map(|broker| broker.id.to_string()).collect();
+        let (key, known) = ("node.id", known.join(" or "));
+        return Err(NodeError::MetaDiffers { path, key, known });
+    }
+    Ok(())
+}
+
+/// Partitions of the metadata that recovery did not find.
+fn restore(
+    found: &mut NodeRecovery,
+    before: &MetadataLog,
+    directories: &StartDirectories<'_>,
+) -> Result<Vec<StartNote>, NodeError> {
+    let known = (0..).map(DirId).zip(&directories.all);
+    let known = known.map(|(dir, one)| KnownDirectory { dir, id: one.id, fs: one.fs });
+    let known: Vec<KnownDirectory<'_>> = known.collect();
+    let (image, broker) = (before.metadata.image(), BrokerId(directories.node_id));
+    let restored = restore_vanished(found, image, broker, &known, LastBlock::InJournal);
+    let restored = restored.map_err(|failed| {
+        let path = directories.get(failed.dir).path.clone();
+        NodeError::Disk { path, error: failed.error }
+    })?;
+    let notes = restored.into_iter().map(|id| {
+        let partition = &found.partitions[&id];
+        let path = partition.directory.path.display();
+        let what = "its directory or the partition.metadata in it was gone";
+        match &partition.suspicion {
+            None => StartNote::Warning(format!(
+                "{path}: {what}; the journal has all of its records"
+            )),
+            Some(suspicion) => StartNote::Error(format!(
+                "{path}: {what}, and acknowledged records are missing ({suspicion}); it is served up to \
+                 offset {} and takes no records; stop the node, and `corelane verify --accept-loss` \
+                 says what is lost and brings the partition back",
+                partition.end.offset
+            )),
+        }
+    });
+    Ok(notes.collect())
 }
 
 fn read_metadata(

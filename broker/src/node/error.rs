@@ -57,6 +57,16 @@ pub enum NodeError {
         path: PathBuf,
         error: FileSystemError,
     },
+    /// There are partitions, and the log that says of which topics is not.
+    MetadataGone {
+        path: PathBuf,
+    },
+    /// `meta.properties` and the metadata log are of two nodes.
+    MetaDiffers {
+        path: PathBuf,
+        key: &'static str,
+        known: String,
+    },
     MetadataSuspect {
         path: PathBuf,
         why: String,
@@ -99,6 +109,35 @@ impl fmt::Display for NodeError {
             Self::Directory(sentence) | Self::Metadata(sentence) | Self::Listening(sentence) => {
                 f.write_str(sentence)
             }
+            Self::MetaDamaged { .. }
+            | Self::MetaMissing { .. }
+            | Self::MetaDiffers { .. }
+            | Self::NewerFormat { .. }
+            | Self::OtherCluster { .. }
+            | Self::OtherNode { .. }
+            | Self::MetadataGone { .. }
+            | Self::MetadataSuspect { .. } => self.identity(f),
+            Self::Disk { path, error } => disk_error(f, path, error),
+            Self::MetadataLog(error) => error.fmt(f),
+            Self::Mailboxes(error) => write!(f, "mailboxes cannot be made: {error}"),
+            Self::Helper(error) => write!(f, "a helper thread cannot be started: {error}"),
+            Self::Shard(error) => error.fmt(f),
+            Self::Seed(error) => write!(f, "/dev/urandom cannot be read: {error}"),
+            Self::StorageFailed { path, error } => write!(
+                f,
+                "the log directory {path} failed ({error}): see `dmesg`, mend or replace the device, and \
+                 start again"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for NodeError {}
+
+impl NodeError {
+    /// Of who the node is and which topics it has.
+    fn identity(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::MetaDamaged { path, key } => write!(
                 f,
                 "{} is damaged at {key}: bring back the file from a backup, or give another --data-dir",
@@ -127,7 +166,18 @@ impl fmt::Display for NodeError {
                  --data-dir",
                 path.display()
             ),
-            Self::Disk { path, error } => disk_error(f, path, error),
+            Self::MetadataGone { path } => write!(
+                f,
+                "{} is missing or damaged beside partitions of a node: bring it back from a backup, or \
+                 give all --data-dir of the node",
+                path.display()
+            ),
+            Self::MetaDiffers { path, key, known } => write!(
+                f,
+                "{key} in {} is not what the metadata log says: correct the line to {key}={known}, or \
+                 give another --data-dir",
+                path.display()
+            ),
             Self::MetadataSuspect { path, why } => write!(
                 f,
                 "the metadata log in {} is damaged where it was acknowledged ({why}): run `corelane \
@@ -135,21 +185,10 @@ impl fmt::Display for NodeError {
                 path.display(),
                 path.display()
             ),
-            Self::MetadataLog(error) => error.fmt(f),
-            Self::Mailboxes(error) => write!(f, "mailboxes cannot be made: {error}"),
-            Self::Helper(error) => write!(f, "a helper thread cannot be started: {error}"),
-            Self::Shard(error) => error.fmt(f),
-            Self::Seed(error) => write!(f, "/dev/urandom cannot be read: {error}"),
-            Self::StorageFailed { path, error } => write!(
-                f,
-                "the log directory {path} failed ({error}): see `dmesg`, mend or replace the device, and \
-                 start again"
-            ),
+            other => unreachable!("not about the node's identity: {other:?}"),
         }
     }
 }
-
-impl std::error::Error for NodeError {}
 
 fn listen_error(f: &mut fmt::Formatter<'_>, address: SocketAddr, error: &io::Error) -> fmt::Result {
     match error.kind() {

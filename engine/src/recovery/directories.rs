@@ -39,8 +39,17 @@ pub struct NodeRecovery {
     pub unknown: Vec<(DirId, PathBuf)>,
     /// Partitions whose loss was accepted since the last start; see [`ACCEPT_LOSS_FILE`].
     pub accepted_losses: Vec<PartitionId>,
+    /// Partitions with records that the journal speaks of, and no directory has.
+    pub vanished: BTreeMap<PartitionId, Vanished>,
     pub incarnation_max: u64,
     pub journal_bytes: u64,
+}
+
+/// What is known of a partition without a directory.
+#[derive(Clone, Debug)]
+pub struct Vanished {
+    replay: Replay,
+    saved: Option<SavedState>,
 }
 
 /// Why recovery stopped.
@@ -59,7 +68,44 @@ pub fn recover(directories: &LogDirectories<'_>) -> Result<NodeRecovery, Recover
         recover_directory(*dir, *fs, &replays, &saved, last_blocks, &mut recovery)
             .map_err(|error| RecoverError { dir: *dir, error })?;
     }
+    for (id, replay) in replays {
+        let is_missed = !replay.is_closed && replay.reached > Offset(0);
+        if is_missed && !recovery.partitions.contains_key(&id) {
+            let saved = saved.get(&id).cloned();
+            recovery.vanished.insert(id, Vanished { replay, saved });
+        }
+    }
     Ok(recovery)
+}
+
+/// Gives a partition its directory back: with what the journal has of it and what stands in segments of
+/// that name. It is suspect unless that is all.
+pub fn restore(
+    fs: &dyn FileSystem,
+    dir: DirId,
+    path: &Path,
+    id: PartitionId,
+    known: Option<&Vanished>,
+    last_blocks: LastBlock,
+) -> Result<RecoveredPartition, FileSystemError> {
+    fs.create_dir(path)?;
+    let file = path.join(identity::FILE_NAME);
+    fs.write_file(&file, &identity::encode(id.topic_id))?;
+    fs.sync(&file)?;
+    fs.sync_dir(path)?;
+    fs.sync_dir(Path::new(""))?;
+    let (files, _) = list_segments(dir, fs, path)?;
+    let (replay, saved) = match known {
+        Some(known) => (Some(&known.replay), known.saved.as_ref()),
+        None => (None, None),
+    };
+    let mut unsynced = Unsynced::default();
+    let recovered = materialise(fs, id, &files, replay, saved, last_blocks, &mut unsynced)?;
+    unsynced.sync(fs)?;
+    if let (Some(suspicion), None) = (&recovered.suspicion, &files.suspect_note) {
+        suspicion::leave_note(fs, &recovered, suspicion)?;
+    }
+    Ok(recovered)
 }
 
 fn recover_directory(

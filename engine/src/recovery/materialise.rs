@@ -97,6 +97,7 @@ struct Builder<'a> {
     producers_from: Offset,
     producers_known: bool,
     suspicion: Option<Suspicion>,
+    missing_below: Option<Offset>,
 }
 
 impl<'a> Builder<'a> {
@@ -143,6 +144,7 @@ impl<'a> Builder<'a> {
             producers_from: known.map_or(Offset(0), |saved| saved.as_of),
             producers_known: known.is_some() || is_whole,
             suspicion: None,
+            missing_below: None,
         }
     }
 
@@ -426,6 +428,7 @@ impl<'a> Builder<'a> {
                 .map_or(Offset(0), |replay| replay.reached)
                 .max(note.map_or(Offset(0), |note| note.reached))
                 .max(end.offset),
+            missing_below: self.missing_below.or(note.and_then(|note| note.missing_below)),
             finished: self.finished,
             active,
             last_block: Bytes::from(self.buffer),
@@ -504,6 +507,7 @@ impl<'a> Builder<'a> {
         if first > replay.log_start {
             let (acknowledged, found) = (replay.log_start, first);
             self.suspicion.get_or_insert(Suspicion::Missing { acknowledged, found });
+            self.missing_below = Some(found);
         }
     }
 

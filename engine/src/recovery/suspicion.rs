@@ -69,6 +69,8 @@ pub struct SuspectNote {
     pub reason: String,
     /// The log reached at least this far, acknowledged.
     pub reached: Offset,
+    /// Segments with the offsets below this one are gone.
+    pub missing_below: Option<Offset>,
 }
 
 impl SuspectNote {
@@ -83,12 +85,17 @@ impl SuspectNote {
         Self {
             reason: field("reason:").unwrap_or_else(|| text.trim().to_owned()),
             reached: Offset(field("reached:").and_then(|at| at.parse().ok()).unwrap_or(0)),
+            missing_below: field("missing_below:").and_then(|at| at.parse().ok()).map(Offset),
         }
     }
 
     fn encode(&self, end: Offset) -> Bytes {
-        let Self { reason, reached } = self;
-        Bytes::from(format!("version: 1\nreason: {reason}\nlog_end: {end}\nreached: {reached}\n"))
+        let Self { reason, reached, missing_below } = self;
+        let missing = missing_below.map(|below| format!("missing_below: {below}\n"));
+        let missing = missing.unwrap_or_default();
+        Bytes::from(format!(
+            "version: 1\nreason: {reason}\nlog_end: {end}\nreached: {reached}\n{missing}"
+        ))
     }
 }
 
@@ -99,7 +106,11 @@ pub(super) fn leave_note(
     suspicion: &Suspicion,
 ) -> Result<(), FileSystemError> {
     let directory: &Path = &partition.directory.path;
-    let note = SuspectNote { reason: suspicion.to_string(), reached: partition.reached };
+    let note = SuspectNote {
+        reason: suspicion.to_string(),
+        reached: partition.reached,
+        missing_below: partition.missing_below,
+    };
     let path = directory.join(SUSPECT_FILE);
     fs.write_file(&path, &note.encode(partition.end.offset))?;
     fs.sync(&path)?;
@@ -114,7 +125,8 @@ mod tests {
 
     #[test]
     fn a_note_is_read_back_and_any_text_is_one() {
-        let note = SuspectNote { reason: "bit rot".to_owned(), reached: Offset(7) };
+        let missing_below = Some(Offset(2));
+        let note = SuspectNote { reason: "bit rot".to_owned(), reached: Offset(7), missing_below };
         assert_eq!(SuspectNote::decode(&note.encode(Offset(3))), note);
         let damaged = SuspectNote::decode(b"\xffsomething\n");
         assert_eq!((damaged.reason.as_str(), damaged.reached), ("\u{fffd}something", Offset(0)));

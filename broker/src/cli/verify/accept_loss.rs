@@ -9,7 +9,8 @@
 //!    raise the leader epoch
 //! 3. the loss is appended to `accepted-losses.log`
 //! 4. a new incarnation of a journal states every partition; the damaged one counts no more
-//! 5. the marks of suspicion are removed
+//! 5. segments with damaged batches are written anew without them, and damaged indexes
+//! 6. the marks of suspicion are removed
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -28,17 +29,19 @@ use engine::partition::index::{build_files, segment_path};
 use engine::partition::producers::ProducerTable;
 use engine::recovery::suspicion::{ACCEPT_LOSS_FILE, SUSPECT_FILE};
 use engine::recovery::{
-    ActiveSegment, LastBlock, LogDirectories, NodeRecovery, RecoveredPartition, Suspicion,
-    open_shard, state_file,
+    ActiveSegment, LastBlock, LogDirectories, NodeRecovery, RecoveredPartition, open_shard,
+    state_file,
 };
 use protocol::Offset;
 use serde::Serialize;
 
 use super::journals::{self, JournalFacts};
+use super::mend::{self, Mend};
+use super::metadata;
 use super::node_data::NodeData;
 use super::report::Report;
 use super::sound_end::{self, SoundEnd};
-use super::{of_directory, recover_all};
+use super::{of_directory, partitions, recover_all};
 use crate::cli::confirm::confirm;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Colour, Output};
@@ -64,10 +67,26 @@ struct Loss {
     reached: Option<i64>,
     /// Segments that are removed.
     removed_segments: Vec<i64>,
+    /// Offsets of damaged batches before the log end: (first, last).
+    damaged: Vec<(i64, i64)>,
+    #[serde(skip)]
+    mends: Vec<Mend>,
+    #[serde(skip)]
+    is_suspect: bool,
 }
 
 impl Loss {
     fn sentence(&self) -> String {
+        let ranges: Vec<String> =
+            self.damaged.iter().map(|(first, last)| format!("{first} to {last}")).collect();
+        let damaged = match ranges.is_empty() {
+            true => String::new(),
+            false => format!("the damaged offsets {} are given up", ranges.join(", ")),
+        };
+        if !self.is_suspect {
+            return format!("{}: {damaged} ({})", self.partition, self.reason);
+        }
+        let damaged = if damaged.is_empty() { damaged } else { format!(", {damaged}") };
         let end = self.log_end;
         let lost = match (self.log_start, self.reached.filter(|reached| *reached > end)) {
             (Some(start), _) => format!("everything before offset {start} is given up"),
@@ -82,7 +101,7 @@ impl Loss {
             true => ": topics, their settings and deletions that were made since",
             false => "",
         };
-        format!("{}: {lost}{removed}{all} ({})", self.partition, self.reason)
+        format!("{}: {lost}{removed}{damaged}{all} ({})", self.partition, self.reason)
     }
 }
 
@@ -93,12 +112,17 @@ pub(super) fn run(paths: &[PathBuf], yes: bool, output: &mut Output) -> Result<(
         let damage = report.damages.first().map_or("meta.properties is damaged", |d| &d.what);
         return Err(Failure::failed(damage));
     }
-    let losses = foresee(&data, &mut report)?;
+    let Foreseen { losses, indexes } = foresee(&data, &mut report)?;
     if losses.is_empty() {
+        rebuild(&data, &indexes)?;
         if output.is_json() {
-            return output.json(&serde_json::json!({ "accepted": [] }));
+            let rebuilt = indexes.len();
+            return output.json(&serde_json::json!({ "accepted": [], "rebuilt_indexes": rebuilt }));
         }
-        return output.line("no partition is suspect: there is no loss to accept");
+        return output.line(match indexes.len() {
+            0 => "nothing is lost: there is no loss to accept".to_owned(),
+            count => format!("nothing is lost; the indexes of {count} segment(s) were rebuilt"),
+        });
     }
     if !output.is_json() {
         for loss in &losses {
@@ -111,6 +135,7 @@ pub(super) fn run(paths: &[PathBuf], yes: bool, output: &mut Output) -> Result<(
         confirm("accept these losses for good?")?;
     }
     let accepted = accept(&data, &losses)?;
+    rebuild(&data, &indexes)?;
     if output.is_json() {
         return output.json(&serde_json::json!({ "accepted": accepted }));
     }
@@ -120,38 +145,87 @@ pub(super) fn run(paths: &[PathBuf], yes: bool, output: &mut Output) -> Result<(
     ))
 }
 
+/// A segment whose indexes are damaged: its log directory, its partition's directory, its base.
+type DamagedIndex = (DirId, PathBuf, Offset);
+
+struct Foreseen {
+    losses: Vec<Loss>,
+    indexes: Vec<DamagedIndex>,
+}
+
 /// What would be lost, found without changing anything.
-fn foresee(data: &NodeData, report: &mut Report) -> Result<Vec<Loss>, Failure> {
+fn foresee(data: &NodeData, report: &mut Report) -> Result<Foreseen, Failure> {
     let overlays = data.overlays()?;
     let salt = data.directories[0].meta.salt;
     let mut facts = JournalFacts::default();
     journals::check(data, &overlays, &mut facts, report)?;
     let dirs = overlays.iter().map(|(id, fs)| (*id, fs as &dyn FileSystem)).collect();
-    let recovery =
+    let mut recovery =
         recover_all(data, &LogDirectories { dirs, salt, last_blocks: LastBlock::InFile })?;
-    let mut losses = Vec::new();
-    for partition in recovery.partitions.values() {
-        let Some(suspicion) = &partition.suspicion else { continue };
-        let fs = of_directory(&overlays, partition.directory.dir);
-        let sound = sound_end::find(fs, partition)?;
-        let log_start = match suspicion {
-            Suspicion::Missing { acknowledged, found } if acknowledged < found => Some(*found),
-            _ => None,
-        };
-        let reached = facts.end_of(partition.id).max(Some(partition.reached));
-        losses.push(Loss {
-            id: partition.id,
-            directory: partition.directory.dir,
-            partition: partition.directory.path.display().to_string(),
-            topic_id: partition.id.topic_id.to_string(),
-            reason: suspicion.to_string(),
-            log_start: log_start.map(|start| start.0),
-            log_end: sound.end.offset.0,
-            reached: reached.filter(|end| *end > partition.end.offset).map(|end| end.0),
-            removed_segments: sound.dropped.iter().map(|base| base.0).collect(),
-        });
+    if let Some(refusal) = metadata::refusal(data, &overlays, &recovery) {
+        return Err(refusal);
     }
-    Ok(losses)
+    metadata::restore(data, &overlays, &mut recovery)?;
+    let (mut losses, mut indexes) = (Vec::new(), Vec::new());
+    for partition in recovery.partitions.values() {
+        let id = partition.directory.dir;
+        let fs = of_directory(&overlays, id);
+        let (root, directory) = (data.path_of(id), &partition.directory.path);
+        let bases = partitions::damaged_indexes(root, fs, partition, &facts);
+        indexes.extend(bases.into_iter().map(|base| (id, directory.clone(), base)));
+        let mends = mend::find(fs, partition).map_err(|error| unreadable(directory, &error))?;
+        if partition.suspicion.is_some() || !mends.is_empty() {
+            losses.push(loss_of(fs, partition, mends, &facts)?);
+        }
+    }
+    Ok(Foreseen { losses, indexes })
+}
+
+fn loss_of(
+    fs: &dyn FileSystem,
+    partition: &RecoveredPartition,
+    mends: Vec<Mend>,
+    facts: &JournalFacts,
+) -> Result<Loss, Failure> {
+    let end = partition.end.offset;
+    let mut loss = Loss {
+        id: partition.id,
+        directory: partition.directory.dir,
+        partition: partition.directory.path.display().to_string(),
+        topic_id: partition.id.topic_id.to_string(),
+        reason: "batches in its segments are damaged".to_owned(),
+        log_start: None,
+        log_end: end.0,
+        reached: None,
+        removed_segments: Vec::new(),
+        damaged: mends.iter().flat_map(Mend::lost).map(|of| (of.start.0, of.end.0 - 1)).collect(),
+        mends,
+        is_suspect: partition.suspicion.is_some(),
+    };
+    if let Some(suspicion) = &partition.suspicion {
+        let sound = sound_end::find(fs, partition)?;
+        let reached = facts.end_of(partition.id).max(Some(partition.reached));
+        loss.reason = suspicion.to_string();
+        loss.log_start = partition.missing_below.map(|start| start.0);
+        loss.log_end = sound.end.offset.0;
+        loss.reached = reached.filter(|reached| *reached > sound.end.offset).map(|end| end.0);
+        loss.removed_segments = sound.dropped.iter().map(|base| base.0).collect();
+    }
+    Ok(loss)
+}
+
+/// Derived from the segments: nothing is lost with them.
+fn rebuild(data: &NodeData, indexes: &[DamagedIndex]) -> Result<(), Failure> {
+    if indexes.is_empty() {
+        return Ok(());
+    }
+    let file_systems = data.real()?;
+    for (id, directory, base) in indexes {
+        let fs = of_directory(&file_systems, *id);
+        build_files(fs, directory, base.0, INDEX_INTERVAL_BYTES)
+            .map_err(|error| unreadable(directory, &error))?;
+    }
+    Ok(())
 }
 
 fn accept(data: &NodeData, losses: &[Loss]) -> Result<Vec<Loss>, Failure> {
@@ -160,12 +234,16 @@ fn accept(data: &NodeData, losses: &[Loss]) -> Result<Vec<Loss>, Failure> {
     let dirs = file_systems.iter().map(|(id, fs)| (*id, fs as &dyn FileSystem)).collect();
     let mut recovery =
         recover_all(data, &LogDirectories { dirs, salt, last_blocks: LastBlock::InFile })?;
+    metadata::restore(data, &file_systems, &mut recovery)?;
     let failed = |what: &str, error: &FileSystemError| unreadable(Path::new(what), error);
     for loss in losses {
         let fs = of_directory(&file_systems, loss.directory);
         let Some(partition) = recovery.partitions.get_mut(&loss.id) else { continue };
-        let sound = sound_end::find(fs, partition)?;
-        cut(fs, partition, sound)?;
+        if partition.suspicion.is_some() {
+            let sound = sound_end::find(fs, partition)?;
+            cut(fs, partition, sound)?;
+        }
+        mend::roll(partition, &loss.mends);
         if loss.id == METADATA {
             // The metadata of one node has no leader epochs.
             continue;
@@ -180,9 +258,13 @@ fn accept(data: &NodeData, losses: &[Loss]) -> Result<Vec<Loss>, Failure> {
     for loss in losses {
         let fs = of_directory(&file_systems, loss.directory);
         let directory = Path::new(&loss.partition);
-        let removed =
-            fs.remove_file(&directory.join(SUSPECT_FILE)).and_then(|()| fs.sync_dir(directory));
-        removed.map_err(|error| failed(&loss.partition, &error))?;
+        mend::rewrite(fs, directory, &loss.mends)
+            .and_then(|()| match fs.remove_file(&directory.join(SUSPECT_FILE)) {
+                Err(FileSystemError::NotFound) => Ok(()),
+                removed => removed,
+            })
+            .and_then(|()| fs.sync_dir(directory))
+            .map_err(|error| failed(&loss.partition, &error))?;
     }
     Ok(losses.to_vec())
 }

@@ -13,7 +13,10 @@ use crate::cli::segment_walk::StoredBatch;
 use crate::cli::stored_files::file_error;
 use crate::cli::stored_indexes::{OffsetEntry, TimeEntry, offset_entries, time_entries};
 
-const HURTS: &str = "nothing but speed: remove the segment's .index and .timeindex, and the node rebuilds them at its next start";
+const HURTS: &str = "nothing but speed: `corelane verify --accept-loss` rebuilds it";
+
+const MISSING: &str =
+    "it is missing: reads walk the segment instead; `corelane verify --accept-loss` rebuilds it";
 
 /// The two indexes of one segment, compared while its batches go by.
 pub(super) struct IndexCheck<'a> {
@@ -36,12 +39,19 @@ impl<'a> IndexCheck<'a> {
         fs: &dyn FileSystem,
         directory: &'a Path,
         base: Offset,
+        is_expected: bool,
         report: &mut Report,
     ) -> Self {
         let mut read = |extension: &str| {
             let path = segment_path(directory, base, extension);
             match read_file(fs, &path, INDEX_FILE_BYTES_MAX) {
-                Ok(None) => Vec::new(),
+                Ok(None) => {
+                    // A start after a crash leaves none where it cut a segment.
+                    if is_expected {
+                        report.note(&root.join(path), MISSING);
+                    }
+                    Vec::new()
+                }
                 Ok(Some(file)) => {
                     report.checked(file.len() as u64);
                     file.to_vec()

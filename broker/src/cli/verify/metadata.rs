@@ -1,19 +1,22 @@
 //! The cluster's metadata against the directories: who they say they are, and which partitions there
 //! should be.
 
-use broker::shard::metadata_log::{self, METADATA};
+use broker::shard::metadata_log::{self, METADATA, MetadataLog};
+use broker::vanished::{KnownDirectory, restore_vanished};
 use coordinator::Metadata;
 use coordinator::metadata::{Image, LogDirectoryId};
 use coordinator::topic_config::StaticBrokerConfig;
 use engine::PartitionId;
 use engine::disk::{DirId, FileSystem};
-use engine::recovery::{NodeRecovery, identity, meta};
+use engine::recovery::{LastBlock, NodeRecovery, identity, meta};
 use protocol::{BrokerId, Offset, PartitionIndex, TopicId};
 
 use super::journals::JournalFacts;
 use super::node_data::{DataDirectory, NodeData};
 use super::of_directory;
 use super::report::Report;
+use crate::cli::failure::Failure;
+use crate::cli::stored_files::unreadable;
 
 pub(super) fn check<F: FileSystem>(
     data: &NodeData,
@@ -22,8 +25,15 @@ pub(super) fn check<F: FileSystem>(
     facts: &JournalFacts,
     report: &mut Report,
 ) {
-    // A node that was never ready has none.
-    let Some(partition) = recovery.partitions.get(&METADATA) else { return };
+    let Some(partition) = recovery.partitions.get(&METADATA) else {
+        // A node that was never ready has none, and nothing else.
+        if is_gone(recovery) {
+            let directory = data.directories[0].path.join(metadata_log::DIRECTORY);
+            let hurts = "every topic: the node does not start without its metadata";
+            report.damage(&directory, None, GONE, hurts);
+        }
+        return;
+    };
     let root = data.path_of(partition.directory.dir);
     let node = BrokerId(data.directories[0].meta.node_id);
     let empty = Metadata::new(node, StaticBrokerConfig::default());
@@ -38,11 +48,75 @@ pub(super) fn check<F: FileSystem>(
         }
     };
     let image = log.metadata.image();
+    if image.cluster_id().is_none() {
+        // The first start was cut short.
+        return;
+    }
     for directory in &data.directories {
         check_identity(directory, image, report);
     }
     check_found(data, recovery, image, report);
     check_missing(data, recovery, image, facts, report);
+}
+
+const GONE: &str =
+    "it is missing or damaged beside partitions of a node; bring it back from a backup";
+
+fn is_gone(recovery: &NodeRecovery) -> bool {
+    let others = !recovery.partitions.is_empty() || !recovery.vanished.is_empty();
+    others && !recovery.partitions.contains_key(&METADATA)
+}
+
+/// What accepting a loss cannot mend: who the node is, and which topics there are.
+pub(super) fn refusal<F: FileSystem>(
+    data: &NodeData,
+    file_systems: &[(DirId, F)],
+    recovery: &NodeRecovery,
+) -> Option<Failure> {
+    if is_gone(recovery) {
+        let path = data.directories[0].path.join(metadata_log::DIRECTORY);
+        return Some(Failure::failed(format!("{}: {GONE}", path.display())));
+    }
+    let log = read_log(data, file_systems, recovery)?;
+    let mut report = Report::default();
+    for directory in &data.directories {
+        check_identity(directory, log.metadata.image(), &mut report);
+    }
+    let damage = report.damages.first()?;
+    let (file, what) = (damage.file.display(), &damage.what);
+    Some(Failure::failed(format!("{file}: {what}; restore the line, then verify again")))
+}
+
+/// As a node's start does: partitions whose directory is gone are there again, suspect.
+pub(super) fn restore<F: FileSystem>(
+    data: &NodeData,
+    file_systems: &[(DirId, F)],
+    recovery: &mut NodeRecovery,
+) -> Result<(), Failure> {
+    let Some(log) = read_log(data, file_systems, recovery) else { return Ok(()) };
+    let known = data.directories.iter().filter_map(|directory| {
+        let id = TopicId::parse(&directory.meta.directory_id)?;
+        let fs = of_directory::<F>(file_systems, directory.id);
+        Some(KnownDirectory { dir: directory.id, id: LogDirectoryId(id.0), fs })
+    });
+    let known: Vec<KnownDirectory<'_>> = known.collect();
+    let node = BrokerId(data.directories[0].meta.node_id);
+    restore_vanished(recovery, log.metadata.image(), node, &known, LastBlock::InFile)
+        .map_err(|failed| unreadable(data.path_of(failed.dir), &failed.error))?;
+    Ok(())
+}
+
+/// `None` where the metadata cannot be read.
+fn read_log<F: FileSystem>(
+    data: &NodeData,
+    file_systems: &[(DirId, F)],
+    recovery: &NodeRecovery,
+) -> Option<MetadataLog> {
+    let partition = recovery.partitions.get(&METADATA)?;
+    let node = BrokerId(data.directories[0].meta.node_id);
+    let empty = Metadata::new(node, StaticBrokerConfig::default());
+    let fs = of_directory(file_systems, partition.directory.dir);
+    metadata_log::read(fs, partition, empty).ok()
 }
 
 /// `meta.properties` has no CRC; the metadata log has what stood in it.

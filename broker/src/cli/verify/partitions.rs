@@ -60,6 +60,26 @@ pub(super) fn check_files(
     }
 }
 
+/// Bases of segments whose indexes are missing or damaged.
+pub(super) fn damaged_indexes(
+    root: &Path,
+    fs: &dyn FileSystem,
+    partition: &RecoveredPartition,
+    facts: &JournalFacts,
+) -> Vec<Offset> {
+    let mut report = Report::default();
+    check(root, fs, partition, facts, &mut report);
+    let bases = segments(partition).into_iter().map(|(base, _)| base);
+    let is_damaged = |base: &Offset| {
+        ["index", "timeindex"].iter().any(|extension| {
+            let path = root.join(segment_path(&partition.directory.path, *base, extension));
+            report.damages.iter().any(|damage| damage.file == path)
+                || report.notes.iter().any(|note| note.file == path)
+        })
+    };
+    bases.filter(is_damaged).collect()
+}
+
 /// All segments, oldest first: (base, length).
 pub(super) fn segments(partition: &RecoveredPartition) -> Vec<(Offset, u64)> {
     let active = partition.active.as_ref().map(|active| (active.base, active.length));
@@ -71,12 +91,15 @@ fn lost(partition: &RecoveredPartition, facts: &JournalFacts) -> String {
     let name = partition.directory.path.display();
     let end = partition.end.offset;
     let reached = facts.end_of(partition.id).unwrap_or_default().max(partition.reached);
-    let lost = match partition.suspicion {
-        Some(Suspicion::Missing { acknowledged, found }) if acknowledged < found => {
-            format!("offsets {acknowledged} to {} are missing", found.0 - 1)
-        }
-        _ if reached > end => format!("offsets {end} to {} are missing", reached.0 - 1),
-        _ => format!("acknowledged records from offset {end} on may be missing"),
+    let lost = match partition.missing_below {
+        Some(below) => match partition.suspicion {
+            Some(Suspicion::Missing { acknowledged, .. }) => {
+                format!("offsets {acknowledged} to {} are missing", below.0 - 1)
+            }
+            _ => format!("offsets below {below} are missing"),
+        },
+        None if reached > end => format!("offsets {end} to {} are missing", reached.0 - 1),
+        None => format!("acknowledged records from offset {end} on may be missing"),
     };
     format!("{name}: {lost}; it is read-only until `corelane verify --accept-loss`")
 }
@@ -117,7 +140,11 @@ impl LogCheck<'_> {
                 return;
             }
         };
-        let mut indexes = IndexCheck::new(self.root, self.fs, self.directory, base, report);
+        let is_finished = self.partition.is_some_and(|partition| {
+            partition.finished.iter().any(|finished| finished.0 == base && finished.1 > 0)
+        });
+        let mut indexes =
+            IndexCheck::new(self.root, self.fs, self.directory, base, is_finished, report);
         let whole = loop {
             match walk.next_batch() {
                 Ok(Some(batch)) => {

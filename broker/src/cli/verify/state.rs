@@ -22,11 +22,15 @@ pub(super) fn check(
 ) -> Result<(), Failure> {
     let path = state_file::path(shard);
     let file = read_file(fs, &path, state_file::FILE_BYTES_MAX);
-    let Some(file) = file.map_err(|error| unreadable(&path, &error))? else { return Ok(()) };
-    report.checked(file.len() as u64);
     let whole = root.join(&path);
     let hurts_all =
         "idempotent producers of this shard's partitions: they wait until their state is rebuilt";
+    let Some(file) = file.map_err(|error| unreadable(&path, &error))? else {
+        // Written before the journal that it belongs to.
+        report.damage(&whole, None, "it is missing", hurts_all);
+        return Ok(());
+    };
+    report.checked(file.len() as u64);
     if file.len() < HEAD_BYTES || !file.starts_with(HEAD) {
         report.damage(&whole, Some(0), "not the head of a state file", hurts_all);
         return Ok(());

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use broker::shard::metadata_log;
 use bytes::Bytes;
 use engine::PartitionId;
 use engine::config::LogConfig;
@@ -57,6 +58,11 @@ impl World {
         let orders = Path::new("orders-0");
         fs.create_dir(orders).unwrap();
         fs.write_file(&orders.join(identity::FILE_NAME), &identity::encode(ID.topic_id)).unwrap();
+        // A metadata log that nothing was written to yet.
+        let metadata = Path::new(metadata_log::DIRECTORY);
+        fs.create_dir(metadata).unwrap();
+        let name = identity::encode(metadata_log::METADATA.topic_id);
+        fs.write_file(&metadata.join(identity::FILE_NAME), &name).unwrap();
         let first: Vec<u8> = (0..10).flat_map(|at| batch(at * 4, 4, 0)).collect();
         let second: Vec<u8> = (0..5).flat_map(|at| batch(40 + at * 2, 2, 0)).collect();
         for (base, bytes) in [(0, &first), (40, &second)] {
@@ -88,6 +94,7 @@ impl World {
             log_start: Offset(0),
             end: LogPosition { offset: Offset(50), segment: Offset(40), position: length },
             reached: Offset(50),
+            missing_below: None,
             finished: vec![(Offset(0), first)],
             active: Some(ActiveSegment {
                 base: Offset(40),
@@ -198,7 +205,7 @@ fn sound_data_are_found_sound_and_left_as_they_are() {
     let before = std::fs::read(world.path(&segment(40, "log"))).unwrap();
     let report = world.verify();
     assert_eq!((&report.damages, &report.notes), (&vec![], &vec![]));
-    assert_eq!((report.partitions, report.batches, report.records), (1, 17, 52));
+    assert_eq!((report.partitions, report.batches, report.records), (2, 17, 52));
     assert_eq!(std::fs::read(world.path(&segment(40, "log"))).unwrap(), before);
     assert_eq!(world.recovered().end.offset, Offset(52));
 }
@@ -289,6 +296,52 @@ fn segments_without_a_journal_keep_their_sound_batches() {
     assert_eq!((recovered.end.offset, recovered.suspicion), (Offset(48), None));
     assert_eq!(recovered.finished.len(), 1);
     assert_eq!(world.verify().damages, []);
+}
+
+/// One flipped bit costs the records of its batch, wherever in the log that is.
+#[test]
+fn accepting_takes_damaged_batches_out_and_keeps_all_others() {
+    let name = segment(0, "log");
+    for (at, lost) in [(300, "offsets 0 to 3"), (4_000, "offsets ")] {
+        let world = World::new();
+        world.flip(&name, at);
+        let before = world.verify();
+        assert_eq!(before.damages.len(), 1, "{:?}", before.damages);
+        world.accept().unwrap();
+        let after = world.verify();
+        assert_eq!(after.damages, [], "byte {at}");
+        assert_eq!(after.batches, before.batches, "an empty one stands for the damaged one");
+        assert!((46..52).contains(&after.records), "{}", after.records);
+        let recovered = world.recovered();
+        assert_eq!((recovered.end.offset, recovered.suspicion), (Offset(52), None));
+        assert!(world.path("orders-0/accept-loss").exists());
+        let log = std::fs::read_to_string(world.path("accepted-losses.log")).unwrap();
+        assert!(log.contains("the damaged") && log.contains(lost), "{log}");
+        world.accept().unwrap();
+        let again = std::fs::read_to_string(world.path("accepted-losses.log")).unwrap();
+        assert_eq!(again, log, "there is nothing left to accept");
+    }
+}
+
+#[test]
+fn segments_that_are_cut_short_or_swapped_give_up_what_is_not_there() {
+    let world = World::new();
+    let (first, second) = (world.path(&segment(0, "log")), world.path(&segment(40, "log")));
+    let bytes = std::fs::read(&first).unwrap();
+    std::fs::write(&first, &bytes[..bytes.len() / 2]).unwrap();
+    world.accept().unwrap();
+    let report = world.verify();
+    assert_eq!((&report.damages, world.recovered().end.offset), (&vec![], Offset(52)));
+    assert!((12 + 12..12 + 24).contains(&report.records), "{}", report.records);
+
+    let hold = world.path("hold");
+    std::fs::rename(&first, &hold).unwrap();
+    std::fs::rename(&second, &first).unwrap();
+    std::fs::rename(&hold, &second).unwrap();
+    world.accept().unwrap();
+    let report = world.verify();
+    assert_eq!(report.damages, []);
+    assert_eq!(world.recovered().suspicion, None);
 }
 
 /// Where the group with this record begins in the journal.

@@ -39,6 +39,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use engine::disk::planted::PlantedFault;
 use runtime::socket::{listen_on, local_address};
 use tuning::{DurabilityWanted, HostFacts, HostRoot, plan_shards, raise_soft_limits};
 
@@ -68,6 +69,9 @@ pub fn run(config: Config, started: impl FnOnce(&Started)) -> Result<(), NodeErr
     // Before anything else: a signal that comes early ends the node in good order too.
     let signals = signals::Signals::new().map_err(|error| NodeError::Signals(error.into()))?;
     config.warnings.iter().for_each(|warning| log.warn(warning));
+    if let Some(fault) = PlantedFault::of_this_process() {
+        log.error(&format!("THIS NODE LOSES RECORDS ON PURPOSE: {fault:?} is planted in it"));
+    }
     raise_soft_limits();
     runtime::probe::check_host().map_err(NodeError::Machine)?;
     let facts = HostFacts::read(&HostRoot::live());

@@ -496,3 +496,13 @@ fn damage_journal_of(data: &Path, value: &[u8]) {
     }
     assert!(damaged > 0, "a journal holds the record");
 }
+
+/// Nobody shall be able to make a released node lose records by a word in its environment.
+#[cfg(not(feature = "planted-faults"))]
+#[test]
+fn a_build_without_the_feature_knows_nothing_of_planted_faults() {
+    let binary = std::fs::read(env!("CARGO_BIN_EXE_corelane")).unwrap();
+    let holds = |name: &[u8]| binary.windows(name.len()).any(|window| window == name);
+    assert!(holds(b"CORELANE_DATA_DIR"), "names of variables can be found in the binary");
+    assert!(!holds(b"CORELANE_PLANT"));
+}

@@ -20,6 +20,8 @@ MAKE_FILE_SYSTEM = {
 # Ends with the script, however that ends: a process left behind would hold the mounts.
 ENDS_WITH_US = ["setpriv", "--pdeathsig", "KILL"]
 RECORDER_START_SECONDS_MAX = 10.0
+# See engine/src/disk/planted.rs.
+UNSYNCED_NAME = "user.corelane.unsynced-name"
 UNMOUNT_SECONDS_MAX = 20.0
 
 
@@ -121,6 +123,13 @@ class CutDisk:
 
     def __exit__(self, *_):
         unmount(self.mounted)
+
+    def remove_unsynced_names(self):
+        """Takes away the new files whose names the node had not made durable: their marks say so."""
+        for folder, _, names in os.walk(self.mounted):
+            for path in (os.path.join(folder, name) for name in names):
+                if UNSYNCED_NAME in os.listxattr(path):
+                    os.unlink(path)
 
     def keep(self, where):
         """Keeps the image of a failure for a look at it."""

@@ -45,6 +45,8 @@ REQUEST_SECONDS_MAX = 30.0
 READ_SECONDS_MAX = 120.0
 TICK_SECONDS = 0.01
 LIFECYCLE_SECONDS = 0.3
+# A record's number tells in which life of the node it was produced, and no two are the same.
+NUMBERS_OF_A_LIFE = 1_000_000_000
 FINDINGS_SHOWN_MAX = 10
 
 
@@ -68,7 +70,7 @@ class Promises:
     """The log of what was promised, with the recorder's counter."""
 
     def __init__(self, acks, counter):
-        self.file, self.lock = open(acks, "w"), threading.Lock()
+        self.file, self.lock = open(acks, "a"), threading.Lock()
         with open(counter, "rb") as file:
             self.map = mmap.mmap(file.fileno(), 8, prot=mmap.PROT_READ)
         self.records = self.failed = self.bytes = 0
@@ -94,12 +96,13 @@ class Promises:
 
 
 class Load:
-    def __init__(self, bootstrap, promises, seed, durability):
-        self.promises, self.random, self.durability = promises, random.Random(seed), durability
+    def __init__(self, bootstrap, promises, seed, durability, life):
+        self.promises, self.random, self.durability = promises, random.Random(seed + life), durability
+        self.life = life
         self.admin = AdminClient({"bootstrap.servers": bootstrap})
         common = {"bootstrap.servers": bootstrap, "queue.buffering.max.messages": 1_000_000}
         self.producers = {topic: Producer(common | own) for topic, own in PRODUCERS.items()}
-        self.numbers = collections.Counter()
+        self.numbers = collections.Counter(dict.fromkeys(TOPICS, life * NUMBERS_OF_A_LIFE))
         self.trimmed_end = 0
 
     def create(self, topic, partitions, config):
@@ -146,9 +149,9 @@ class Load:
         try:
             number = 0
             while not stop.wait(LIFECYCLE_SECONDS):
-                self.create(f"transient-{number}", 1 + number % 3, {})
+                self.create(f"transient-{self.life}-{number}", 1 + number % 3, {})
                 if number >= 2:
-                    self.delete(f"transient-{number - 2}")
+                    self.delete(f"transient-{self.life}-{number - 2}")
                 if self.promises.records > 0 and self.trimmed_end > 0:
                     self.delete_records("trimmed", self.random_offset())
                 number += 1
@@ -159,7 +162,7 @@ class Load:
         return random.Random(self.trimmed_end).randrange(self.trimmed_end // 2, self.trimmed_end)
 
     def run(self, seconds):
-        for topic, (partitions, config) in TOPICS.items():
+        for topic, (partitions, config) in TOPICS.items() if self.life == 0 else ():
             self.create(topic, partitions, config)
         stop, errors = threading.Event(), []
         other = threading.Thread(target=self.lifecycle, args=(stop, errors))
@@ -173,7 +176,8 @@ class Load:
                 while time.monotonic() < wake:
                     for producer in self.producers.values():
                         producer.poll(TICK_SECONDS / 10)
-                self.trimmed_end = max(0, self.numbers["trimmed"] - 1000)
+                # Its end is above this in later lives, too: they append to what is there.
+                self.trimmed_end = max(0, self.numbers["trimmed"] - self.life * NUMBERS_OF_A_LIFE - 1000)
         finally:
             stop.set()
             other.join()
@@ -282,7 +286,7 @@ def verify(arguments):
 
 def produce(arguments):
     promises = Promises(arguments.acks, arguments.counter)
-    load = Load(arguments.bootstrap, promises, arguments.seed, arguments.durability)
+    load = Load(arguments.bootstrap, promises, arguments.seed, arguments.durability, arguments.life)
     load.run(arguments.seconds)
     promises.file.close()
     print(f"{promises.records} records acknowledged ({promises.bytes >> 20} MiB), {promises.failed} failed")
@@ -297,6 +301,7 @@ def main():
     parser.add_argument("--counter")
     parser.add_argument("--seconds", type=float, default=15.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--life", type=int, default=0, help="how often the node was started before")
     parser.add_argument("--durability", choices=("fsync", "memory"), default="fsync")
     parser.add_argument("--cut", type=int, default=0)
     arguments = parser.parse_args()

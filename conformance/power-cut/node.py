@@ -1,5 +1,6 @@
 """The workload with the node: `corelane serve` on the recorded disk under load, then on every cut."""
 
+import os
 import random
 import socket
 import subprocess
@@ -11,11 +12,15 @@ from pathlib import Path
 
 import disk
 
+# Controls for which the binary must be built with faults that can be planted; the last one breaks nothing.
+PLANTED = ("no-dsync", "no-directory-sync", "early-acknowledgement", "marked-names")
 LOAD = Path(__file__).resolve().parent / "load.py"
 READY_SECONDS_MAX = 60.0
 LOAD_SECONDS_EXTRA = 120.0
 VERIFY_SECONDS_MAX = 180.0
 SHARDS = (1, 2, 4)
+# How much of a life counts as its start.
+STARTED_SECONDS = 0.3
 
 
 def free_port():
@@ -27,7 +32,8 @@ def free_port():
 class Process:
     """One run of the binary; ends with SIGKILL."""
 
-    def __init__(self, binary, data, shards, log):
+    def __init__(self, binary, data, shards, log, planted=None):
+        self.planted = planted
         self.listen, self.admin = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
         self.command = disk.ENDS_WITH_US + [
             str(binary), "serve", "--data-dir", str(data), "--listen", self.listen, "--admin", self.admin,
@@ -37,8 +43,11 @@ class Process:
 
     def __enter__(self):
         started = time.monotonic()
+        environment = {name: value for name, value in os.environ.items() if name != "CORELANE_PLANT"}
+        if self.planted:
+            environment["CORELANE_PLANT"] = self.planted
         with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=subprocess.STDOUT, env=environment)
         try:
             while not self.is_ready():
                 if self.process.poll() is not None:
@@ -50,6 +59,10 @@ class Process:
             self.__exit__()
             raise
         self.ready_seconds = time.monotonic() - started
+        if ("ON PURPOSE" in self.log.read_text(errors="replace")) != bool(self.planted):
+            self.__exit__()
+            raise RuntimeError(f"{self.command[len(disk.ENDS_WITH_US)]} was built with" + ("out" if self.planted else "")
+                               + " planted faults: see conformance/power-cut/README.md")
         return self
 
     def __exit__(self, *_):
@@ -73,6 +86,7 @@ class Node:
         if not arguments.binary.exists():
             raise RuntimeError(f"{arguments.binary} is not there: run `cargo build --release`, or give --binary")
         self.python = self.client_python(arguments.work / "venv")
+        self.planted = arguments.control if arguments.control in PLANTED else None
 
     @staticmethod
     def client_python(venv):
@@ -85,25 +99,42 @@ class Node:
         return python
 
     def run(self, recorded):
-        start = recorded.sequence()
-        with Process(self.arguments.binary, recorded.mounted / "data", self.arguments.shards, self.log) as process:
+        """Several lives, each ended by SIGKILL; the spans of the recording in which the cuts shall lie.
+
+        The first span of a life is its start and what it does then: recovery, and the first promises of a new journal.
+        """
+        return [span for life in range(self.arguments.lives) for span in self.live(recorded, life)]
+
+    def live(self, recorded, life):
+        begin, shards = recorded.sequence(), (self.arguments.shards, *SHARDS)[life % (1 + len(SHARDS))]
+        with Process(self.arguments.binary, recorded.mounted / "data", shards, self.log, self.planted) as process:
             durability = "memory" if self.arguments.control == "memory" else "fsync"
-            done = subprocess.run(
+            load = subprocess.Popen(
                 disk.ENDS_WITH_US + [self.python, LOAD, "produce", process.listen, self.acks, "--counter", recorded.counter,
-                 "--seconds", str(self.arguments.seconds), "--seed", str(self.arguments.seed),
-                 "--durability", durability],
+                 "--seconds", str(self.arguments.seconds / self.arguments.lives), "--seed", str(self.arguments.seed),
+                 "--life", str(life), "--durability", durability],
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                timeout=self.arguments.seconds + LOAD_SECONDS_EXTRA,
             )
+            started = self.first_promise_and(STARTED_SECONDS, load, recorded)
+            said, _ = load.communicate(timeout=self.arguments.seconds + LOAD_SECONDS_EXTRA)
             end = recorded.sequence()
-            if done.returncode != 0:
-                raise RuntimeError(f"the load failed: {done.stdout[-2000:]}; the node: {process.log_end()}")
-        print(done.stdout.strip(), flush=True)
-        return start, end
+            if load.returncode != 0:
+                raise RuntimeError(f"the load failed: {said[-2000:]}; the node: {process.log_end()}")
+        print(f"life {life + 1}, {shards} shards: ready in {process.ready_seconds * 1000:.0f} ms, {said.strip()}", flush=True)
+        return [(begin, started), (started, end)]
+
+    def first_promise_and(self, seconds, load, recorded):
+        """The sequence so long after the life's first promise."""
+        size = self.acks.stat().st_size if self.acks.exists() else 0
+        while load.poll() is None and (not self.acks.exists() or self.acks.stat().st_size == size):
+            time.sleep(0.01)
+        time.sleep(seconds)
+        return recorded.sequence()
 
     def check(self, cut_disk):
         shards = random.Random(cut_disk.cut).choice(SHARDS)
-        with Process(self.arguments.binary, cut_disk.mounted / "data", shards, self.log) as process:
+        cut_disk.remove_unsynced_names()
+        with Process(self.arguments.binary, cut_disk.mounted / "data", shards, self.log, self.planted) as process:
             done = subprocess.run(
                 disk.ENDS_WITH_US + [self.python, LOAD, "verify", process.listen, self.acks, "--cut", str(cut_disk.cut)],
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=VERIFY_SECONDS_MAX,

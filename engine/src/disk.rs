@@ -9,6 +9,7 @@ pub mod driver;
 pub mod file_system;
 pub mod job;
 pub mod operation;
+pub mod planted;
 pub mod real;
 
 pub use file_system::{DirectoryEntry, FileSystem, FileSystemError};

@@ -37,6 +37,7 @@ use self::files::{FileKey, Files, Readiness};
 use super::file_system::FileSystemError;
 use super::job::execute;
 use super::operation::{DirId, DiskClass, DiskEffect, DiskEvent, DiskOp, DiskOutput, Job, OpId};
+use super::planted::PlantedFault;
 use super::real::RealFileSystem;
 use crate::limits::HELPER_QUEUE_SLOTS;
 
@@ -237,6 +238,7 @@ impl DiskDriver {
             match kind {
                 TransferKind::Write { data, durable } => {
                     let data = WriteData::Parts(data);
+                    let durable = durable && !PlantedFault::NoDsync.is_planted();
                     ring.write(token, descriptor, WriteRequest { position, data, durable });
                 }
                 TransferKind::Read { block, length } => {

@@ -32,6 +32,8 @@ use self::descriptors::Descriptors;
 use self::error::failed;
 use self::slow_calls::Permit;
 use super::file_system::{DirectoryEntry, FileSystem, FileSystemError};
+#[cfg(feature = "planted-faults")]
+use super::planted;
 
 pub use lock::{DirectoryLock, LockError};
 pub use probe::{CopyOnWrite, DirectoryProbe, ProbeError, StableWrites, probe};
@@ -97,6 +99,10 @@ impl RealFileSystem {
     fn open_file(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, FileSystemError> {
         let direct = if self.is_direct(path) { OFlags::DIRECT } else { OFlags::empty() };
         let flags = flags | direct | OFlags::CLOEXEC;
+        #[cfg(feature = "planted-faults")]
+        if flags.contains(OFlags::CREATE) {
+            planted::before_creation(&self.root, path)?;
+        }
         let open = || openat(&self.root, path, flags, FILE_MODE);
         self.descriptors.open(open).map_err(failed("open"))
     }
@@ -168,6 +174,10 @@ impl FileSystem for RealFileSystem {
 
     fn sync_dir(&self, dir: &Path) -> Result<(), FileSystemError> {
         let fd = self.open_dir(dir)?;
+        #[cfg(feature = "planted-faults")]
+        if !planted::before_directory_sync(&fd, dir, self.entries(dir)?)? {
+            return Ok(());
+        }
         let _permit = self.permit();
         retry_on_intr(|| fsync(&fd)).map_err(failed("fsync of a directory"))
     }

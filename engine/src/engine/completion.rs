@@ -85,14 +85,7 @@ impl Engine {
 
     fn on_done(&mut self, op: crate::disk::OpId, pending: Pending, _output: DiskOutput) {
         match pending {
-            Pending::Group => {
-                let mut notices = Vec::new();
-                let now = self.now_ms();
-                self.journal.on_written(now, op, &mut notices);
-                for notice in notices {
-                    self.on_notice(notice);
-                }
-            }
+            Pending::Group => self.on_group_written(op),
             Pending::DirectRun { slot, base, blocks, crc } => {
                 self.on_direct_written(slot, base, &blocks, op, crc);
             }
@@ -136,6 +129,16 @@ impl Engine {
             Pending::Read(_) | Pending::LoadIndex { .. } => {
                 unreachable!("reads were told apart before")
             }
+        }
+    }
+
+    /// A group is durable: in sequence order, what waited for it is told.
+    pub(super) fn on_group_written(&mut self, op: crate::disk::OpId) {
+        let mut notices = Vec::new();
+        let now = self.now_ms();
+        self.journal.on_written(now, op, &mut notices);
+        for notice in notices {
+            self.on_notice(notice);
         }
     }
 

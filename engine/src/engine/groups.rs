@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::completion::Pending;
 use super::lifecycle::close_entry;
 use super::{Control, Engine, Notice, Slot};
+use crate::disk::planted::PlantedFault;
 use crate::disk::{DiskClass, DiskOp, OpId};
 use crate::journal::entry::{ENTRY_BYTES, Entry, EntryKind};
 use crate::journal::group::{HEADER_BYTES, group_bytes};
@@ -120,6 +121,9 @@ impl Engine {
             if let Some(partition) = self.partition_mut(slot) {
                 partition.partial_since = sequence;
             }
+        }
+        if PlantedFault::EarlyAcknowledgement.is_planted() {
+            self.on_group_written(op);
         }
         true
     }

@@ -5,15 +5,17 @@ Belongs here: one row a case. A row is refused unless its code is 0; how it is s
 
 import gzip
 import time
+import zlib
 from dataclasses import dataclass
 
-from survival.wire import NewBatch, record
+from survival.wire import NewBatch, record, varint
 
 CORRUPT, UNKNOWN, TOO_LARGE, INVALID_TOPIC, LIST_TOO_LARGE, ACKS = 2, 3, 10, 17, 18, 21
 INVALID_TIMESTAMP, OUT_OF_ORDER, OLD_EPOCH, TRANSACTION_DENIED, CODEC, INVALID_RECORD = 32, 45, 47, 53, 76, 87
 DAY_MS = 86_400_000
 # A batch may have 1,048,588 bytes by default.
 TOO_LARGE_BYTES = 1_100_000
+BOMB_BYTES = 512 << 20
 
 TOPICS = {
     "plain": {},
@@ -37,6 +39,21 @@ class Row:
     record_errors: int = 0
     # What Kafka itself does where the reference decides otherwise.
     kafka: object = None
+
+
+def bomb():
+    """A batch of half a megabyte with one record of 512 MiB of zeros."""
+    packer, piece, size = zlib.compressobj(6, zlib.DEFLATED, 31), bytes(1 << 20), BOMB_BYTES
+    data = packer.compress(bomb_head(size))
+    data += b"".join(packer.compress(piece) for _ in range(size >> 20))
+    data += packer.compress(b"\0") + packer.flush()
+    return NewBatch([b"one"], attributes=1, body=data).encode()
+
+
+def bomb_head(size):
+    """All of a record before its value, which is as long as said; a key of one byte, no headers behind it."""
+    inner = b"\0\0\0" + varint(1) + b"k" + varint(size)
+    return varint(len(inner) + size + 1) + inner
 
 
 def rows():
@@ -91,6 +108,14 @@ def rows():
         Row("a gzip batch without keys on a compacted topic", INVALID_RECORD,
             batch(attributes=1, body=gzip.compress(b"".join(record(d, None, b"v") for d in range(2)))),
             topic="compacted", record_errors=2),
+        # Kafka decompresses each batch and throws what its codec throws.
+        Row("a gzip batch that claims 2,147,483,647 records", INVALID_RECORD,
+            batch(attributes=1, body=gzip.compress(body), count=2**31 - 1, last_offset_delta=2**31 - 2), kafka="any"),
+        Row("garbage that is said to be lz4", CORRUPT, batch(attributes=3, body=b"\xff" * 60), kafka="any"),
+        Row("garbage that is said to be zstd", CORRUPT, batch(attributes=4, body=b"\xff" * 60), kafka="any"),
+        Row("garbage behind gzip's first bytes on a compacted topic", CORRUPT,
+            batch(attributes=1, body=b"\x1f\x8b" + b"\xff" * 60), topic="compacted", kafka="any"),
+        Row("gzip that becomes 512 MiB on a compacted topic", TOO_LARGE, bomb(), topic="compacted", kafka="any"),
         Row("keyed records on a compacted topic", 0, whole, topic="compacted"),
         Row("a timestamp too old", INVALID_TIMESTAMP, batch(timestamp=now - DAY_MS), topic="timely", record_errors=2),
         Row("a timestamp too new", INVALID_TIMESTAMP, batch(timestamp=now + DAY_MS), topic="timely", record_errors=2),

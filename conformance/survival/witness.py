@@ -4,6 +4,7 @@ import threading
 import time
 
 import kafka_wire
+from survival.checks import wait_until
 from survival.wire import NONE, NewBatch, Wire
 
 TOPIC = "witness"
@@ -51,7 +52,7 @@ class Witness:
         self.problems, self.rounds, self.slowest_s = [], 0, 0.0
         if not self.thread.is_alive():
             problems.append("its connection is gone")
-        elif not rounds and not self.stopping.wait(slowest_max_s) and not self.rounds:
+        elif not rounds and not wait_until(lambda: self.rounds, slowest_max_s):
             problems.append(f"nothing went through for {slowest_max_s:.0f} s")
         if slowest > slowest_max_s:
             problems.append(f"a round took {slowest:.1f} s")

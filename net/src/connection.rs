@@ -242,7 +242,7 @@ impl Connection {
     }
 
     /// From when on the frame being received is behind the slowest client that is waited for while memory
-    /// is short.
+    /// is short: on the whole, or because nothing comes any more, however much came before.
     pub(crate) fn lags_from(&self, limits: &Limits) -> Option<Monotonic> {
         let (length, received) = match &self.inbound.framing {
             Framing::Head { .. } | Framing::Sized { .. } => return None,
@@ -251,7 +251,9 @@ impl Connection {
         };
         // Its clock began so long before it ends.
         let begun = self.clocks.frame_due?.0.saturating_sub(limits.slow_frame_ns(length));
-        Some(Monotonic(begun.saturating_add(limits.slow_frame_pressed_ns(received))))
+        let on_the_whole = begun.saturating_add(limits.slow_frame_pressed_ns(received));
+        let since_the_last = self.clocks.active.0.saturating_add(limits.slow_frame_pressed_ns(0));
+        Some(Monotonic(on_the_whole.min(since_the_last)))
     }
 
     pub(crate) fn invariants(&self, limits: &Limits) {

@@ -82,7 +82,8 @@ pub struct Limits {
     /// How long a frame may take from its first byte to its last, beside its size's share.
     pub slow_frame_ms_max: u64,
     /// The same while somebody waits for the memory that the frame holds: then its bytes must come at
-    /// `slow_frame_bytes_per_ms_min` all along, but for this. A second is several losses of a packet.
+    /// `slow_frame_bytes_per_ms_min` all along, but for this, and no pause may be longer. A second is
+    /// several losses of a packet.
     pub slow_frame_pressed_ms_max: u64,
     /// The slowest client that is waited for: 1 KiB a millisecond is 8 Mbit/s, so 100 MiB may take
     /// 100 s more than a small frame.

@@ -130,14 +130,26 @@ fn huge_frames_that_do_not_come_keep_nobody_out_and_lose_their_turn() {
     world.write(good, &framed(&frame));
     world.run(good);
     assert_eq!(world.frame_bytes(good), [frame]);
-    // 64 KiB are 63 ms of the slowest client's time, and it is looked every 100 ms.
-    world.pass(1_000);
+    world.pass(999);
     assert!(world.connections.is_open(stalled[0]));
     world.pass(100);
     world.end_asked();
     assert_eq!(closed_for(&world), [CloseReason::SlowFrame]);
     assert_eq!(world.closed[0].connection, stalled[0]);
     assert_eq!(world.connections.waiting_for_memory(), 1, "the next one has its turn");
+}
+
+#[test]
+fn a_huge_frame_that_stops_before_its_end_has_no_credit_for_what_came() {
+    let limits = Limits { request_large_bytes_max: 1024 * KIB, ..Limits::default() };
+    let mut world = World::new(limits, 8 << 20);
+    let a = world.open();
+    world.write(a, &framed(&vec![1; 4000 * KIB])[..3999 * KIB]);
+    world.run(a);
+    world.pass(999);
+    assert!(world.connections.is_open(a));
+    world.pass(100);
+    assert!(!world.connections.is_open(a));
 }
 
 #[test]

@@ -85,6 +85,10 @@ class Node(Broker):
                 return int(line.split()[1]) * 1024
         return 0
 
+    def waited_for_a_core_s(self):
+        """How long its main thread, which starts everything, was ready to run and had no core."""
+        return int(Path(f"/proc/{self.process.pid}/schedstat").read_text().split()[1]) / 1e9
+
     def open_files(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 

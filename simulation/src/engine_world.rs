@@ -9,11 +9,9 @@
 //! | `actions` | what clients and operators do next |
 //! | `answers` | what the engines answer, against what is allowed |
 //! | `autopsy` | what the disks hold when something was found |
-//! | `batches` | record batches that can be told apart |
 //! | `damage` | bits that flip while the node is down |
 //! | `disturbance` | disks that fill up and disks that fail |
 //! | `endings` | how a life ends and the next one begins |
-//! | `log` | what is known of one partition's log, and must therefore be true |
 //! | `node` | how a node starts; its shards |
 //! | `phases` | what a power cut interrupted |
 //! | `producers` | idempotent producers with retries |
@@ -23,11 +21,9 @@
 mod actions;
 mod answers;
 mod autopsy;
-mod batches;
 mod damage;
 mod disturbance;
 mod endings;
-mod log;
 mod node;
 mod phases;
 mod producers;
@@ -46,18 +42,18 @@ use broker::protocol::{LeaderEpoch, Offset};
 use broker::runtime::clock::{Monotonic, Now, WallMillis};
 use broker::runtime::memory::Arena;
 
+use crate::batches::{BatchNumber, Batches};
 use crate::disk::{Trace, VirtualFileSystem};
+use crate::log::{Call, Log, LogState};
 use crate::plant::Plant;
 use crate::random::Random;
 use crate::violation::{Checked, Checker};
-use batches::{BatchNumber, Batches};
-use log::{Call, Log, LogState};
 use node::Node;
 use producers::Producers;
 use reading::Walks;
 use traits::Traits;
 
-pub(crate) use phases::{CutPhase, PhaseCounts};
+pub(crate) use phases::{CutPhase, PhaseCounts, mark_disk};
 
 const NANOS_PER_MS: u64 = 1_000_000;
 /// Everything asked is answered within this virtual time once nothing is wrong any more.

@@ -6,8 +6,11 @@
 //!
 //! | module | job |
 //! |---|---|
+//! | `batches` | record batches that can be told apart |
 //! | `disk` | the virtual disk: what a real one may do at a power cut, and no more |
 //! | `engine_world` | one node of engines under virtual time, its clients, its checkers |
+//! | `log` | what is known of one partition's log, and must therefore be true |
+//! | `node_world` | one node of whole shards: the same, and virtual connections and mail besides |
 //! | `options` | the command line |
 //! | `plant` | rules to break on purpose, each of which must be found |
 //! | `random` | the seeded generator that everything draws from |
@@ -15,8 +18,11 @@
 //! | `run` | worlds one after the other |
 //! | `violation` | the checkers' names and what they find |
 
+mod batches;
 mod disk;
 mod engine_world;
+mod log;
+mod node_world;
 mod options;
 mod plant;
 mod random;
@@ -104,7 +110,7 @@ fn find(plant: Plant, options: &Options) -> Option<String> {
     let program = std::env::current_exe().expect("the program knows its own path");
     let run = std::process::Command::new(program)
         .args(["--plant", plant.name(), "--seed", &options.seed.to_string()])
-        .args(["--steps", &options.steps.to_string()])
+        .args(["--steps", &options.steps.to_string(), "--world", options.world.name()])
         .output()
         .expect("the program can be run");
     let text = String::from_utf8_lossy(&run.stdout).into_owned();

@@ -5,6 +5,7 @@ use crate::plant::Plant;
 /// What a run is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Options {
+    pub(crate) world: WorldKind,
     /// Worlds are made until so many power cuts have happened.
     pub(crate) cuts: u64,
     /// Of the first world; the next one has the next number.
@@ -17,6 +18,25 @@ pub(crate) struct Options {
     pub(crate) trace: bool,
     pub(crate) plant: Plant,
     pub(crate) format: Format,
+}
+
+/// What worlds are made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum WorldKind {
+    /// A node's engines alone.
+    #[default]
+    Engine,
+    /// Whole shards, with mail and connections.
+    Node,
+}
+
+impl WorldKind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Engine => "engine",
+            Self::Node => "node",
+        }
+    }
 }
 
 /// How the report is printed.
@@ -43,6 +63,8 @@ Runs the node's storage under virtual time and virtual disks, from a seed: clien
 create; disks reorder, tear, fill up and fail; the power goes at any moment. After every start everything that was
 acknowledged must be there, once, in order, and nothing else. The same seed gives the same run.
 
+  --world engine|node a node's engines alone, with full, failing and damaged disks; or whole shards, with mail
+                      between them and clients that speak Kafka's protocol (engine)
   --cuts N            make worlds until N power cuts have happened (200)
   --seed S            seed of the first world (1); the next world has the next number
   --steps K           actions of clients in a life of a node, about (120)
@@ -64,6 +86,7 @@ Planted faults:";
 impl Default for Options {
     fn default() -> Self {
         Self {
+            world: WorldKind::Engine,
             cuts: 200,
             seed: 1,
             steps: 120,
@@ -118,6 +141,13 @@ fn set(options: &mut Options, name: &str, value: Option<&str>) -> Result<(), Str
             options.plant = Plant::by_name(value)
                 .ok_or_else(|| format!("no fault {value} can be planted; --help lists them"))?;
         }
+        "--world" => {
+            options.world = match given()? {
+                "engine" => WorldKind::Engine,
+                "node" => WorldKind::Node,
+                other => return Err(format!("--world is engine or node, not {other}")),
+            };
+        }
         "--format" => {
             options.format = match given()? {
                 "text" => Format::Text,
@@ -132,7 +162,7 @@ fn set(options: &mut Options, name: &str, value: Option<&str>) -> Result<(), Str
 
 #[cfg(test)]
 mod tests {
-    use super::{Format, Options, Request, help};
+    use super::{Format, Options, Request, WorldKind, help};
     use crate::plant::Plant;
 
     fn parse(line: &str) -> Result<Request, String> {
@@ -141,9 +171,10 @@ mod tests {
 
     #[test]
     fn a_command_line_says_what_to_run() {
-        let line =
-            "--cuts 7 --seed 3 --trace --plant no-fragments --format json --phase-minimum 50";
+        let line = "--cuts 7 --seed 3 --trace --plant no-fragments --format json --phase-minimum 50 \
+                    --world node";
         let expected = Options {
+            world: WorldKind::Node,
             cuts: 7,
             seed: 3,
             trace: true,
@@ -156,7 +187,9 @@ mod tests {
         assert_eq!(parse(""), Ok(Request::Run(Options::default())));
         assert_eq!(parse("--plants"), Ok(Request::Plants(Options::default())));
         assert_eq!(parse("--cuts 3 --help"), Ok(Request::Help));
-        for wrong in ["--cuts", "--cuts x", "--what 1", "--plant nonsense", "--format xml"] {
+        for wrong in
+            ["--cuts", "--cuts x", "--what 1", "--plant nonsense", "--format xml", "--world x"]
+        {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

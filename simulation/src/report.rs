@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::engine_world::{CutPhase, Tally};
-use crate::options::{Format, Options};
+use crate::options::{Format, Options, WorldKind};
 use crate::plant::Plant;
 use crate::violation::Violation;
 
@@ -24,11 +24,14 @@ pub(crate) struct PlantResult {
     pub(crate) found: Option<String>,
 }
 
-/// The command that runs a world again.
-pub(crate) fn command(seed: u64, steps: u64, plant: Plant) -> String {
-    let mut line = format!("simulation --cuts 1 --seed {seed} --steps {steps} --trace");
-    if plant != Plant::Nothing {
-        let _ = write!(line, " --plant {}", plant.name());
+/// The command that runs the world of this seed again.
+pub(crate) fn command(seed: u64, options: &Options) -> String {
+    let mut line = format!("simulation --cuts 1 --seed {seed} --steps {} --trace", options.steps);
+    if options.world != WorldKind::Engine {
+        let _ = write!(line, " --world {}", options.world.name());
+    }
+    if options.plant != Plant::Nothing {
+        let _ = write!(line, " --plant {}", options.plant.name());
     }
     line
 }
@@ -86,7 +89,7 @@ impl Report {
         }
         match &self.failed {
             Some((seed, violation)) => {
-                let again = command(*seed, options.steps, options.plant);
+                let again = command(*seed, options);
                 let _ = writeln!(text, "FOUND in the world of seed {seed}: {violation}");
                 let _ = writeln!(text, "see it again: {again}");
             }
@@ -104,14 +107,15 @@ impl Report {
         let failed = self.failed.as_ref().map_or("null".to_owned(), |(seed, violation)| {
             let checker = json_string(&format!("{:?}", violation.checker));
             let what = json_string(&violation.what);
-            let again = json_string(&command(*seed, options.steps, options.plant));
+            let again = json_string(&command(*seed, options));
             format!("{{\"seed\":{seed},\"checker\":{checker},\"what\":{what},\"again\":{again}}}")
         });
         format!(
-            "{{\"seed\":{},\"worlds\":{},\"cuts\":{cuts},\"kills\":{kills},\"stops\":{stops},\
+            "{{\"world\":\"{}\",\"seed\":{},\"worlds\":{},\"cuts\":{cuts},\"kills\":{kills},\"stops\":{stops},\
              \"failed_disks\":{failures},\"damaged_disks\":{damages},\"appends\":{appends},\
              \"appended_bytes\":{appended_bytes},\"reads\":{reads},\"batches_compared\":{batches_checked},\
              \"phases\":{{{}}},\"trace\":\"{:016x}\",\"seconds\":{seconds:.1},\"well\":{},\"found\":{failed}}}\n",
+            options.world.name(),
             options.seed,
             self.worlds,
             phases.join(","),

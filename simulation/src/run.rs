@@ -3,7 +3,8 @@
 use std::cell::Cell;
 
 use crate::engine_world::{EngineWorld, Tally, WorldOptions};
-use crate::options::Options;
+use crate::node_world::NodeWorld;
+use crate::options::{Options, WorldKind};
 use crate::plant::Plant;
 use crate::report::{Report, command};
 use crate::violation::Violation;
@@ -12,8 +13,8 @@ use crate::violation::Violation;
 pub(crate) const PLANTED_WORLDS_MAX: u64 = 400;
 
 thread_local! {
-    /// Of the world that is running, for whoever must say how to see it again.
-    static RUNNING: Cell<Option<(u64, u64, Plant)>> = const { Cell::new(None) };
+    /// The seed of the world that is running, for whoever must say how to see it again.
+    static RUNNING: Cell<Option<(u64, Options)>> = const { Cell::new(None) };
 }
 
 /// What one world came to.
@@ -25,21 +26,33 @@ pub(crate) struct Outcome {
 }
 
 /// Runs the world of one seed.
-pub(crate) fn run_world(options: WorldOptions) -> Outcome {
-    RUNNING.set(Some((options.seed, options.steps, options.plant)));
-    let mut world = EngineWorld::new(options);
-    let violation = world.run().err();
+pub(crate) fn run_world(seed: u64, options: &Options) -> Outcome {
+    RUNNING.set(Some((seed, *options)));
+    let Options { plant, steps, trace, .. } = *options;
+    let of_world = WorldOptions { seed, plant, steps, trace };
+    let outcome = match options.world {
+        WorldKind::Engine => {
+            let mut world = EngineWorld::new(of_world);
+            let violation = world.run().err();
+            Outcome { tally: world.tally(), trace_hash: world.trace_hash(), violation }
+        }
+        WorldKind::Node => {
+            let mut world = NodeWorld::new(of_world);
+            let violation = world.run().err();
+            Outcome { tally: world.tally(), trace_hash: world.trace_hash(), violation }
+        }
+    };
     RUNNING.set(None);
-    Outcome { tally: world.tally(), trace_hash: world.trace_hash(), violation }
+    outcome
 }
 
 /// The command that runs the current world again, for the panic hook.
 pub(crate) fn running_command() -> Option<String> {
-    RUNNING.get().map(|(seed, steps, plant)| command(seed, steps, plant))
+    RUNNING.get().map(|(seed, options)| command(seed, &options))
 }
 
 pub(crate) fn running_plant() -> Option<Plant> {
-    RUNNING.get().map(|running| running.2)
+    RUNNING.get().map(|running| running.1.plant)
 }
 
 /// Makes worlds until enough cuts have happened, or something is found; a planted fault gets a number of
@@ -52,8 +65,7 @@ pub(crate) fn run(options: &Options, mut progress: impl FnMut(&Report)) -> Repor
     };
     while report.failed.is_none() && goes_on(&report) {
         let seed = options.seed + report.worlds;
-        let Options { plant, steps, trace, .. } = *options;
-        let outcome = run_world(WorldOptions { seed, plant, steps, trace });
+        let outcome = run_world(seed, options);
         report.worlds += 1;
         report.tally.merge(&outcome.tally);
         report.trace_hash = report.trace_hash.rotate_left(5) ^ outcome.trace_hash;

@@ -1,27 +1,38 @@
 //! Fixed seeds, a few seconds: the worlds hold, and are the same twice.
 
-use crate::engine_world::WorldOptions;
-use crate::options::Options;
+use crate::options::{Options, WorldKind};
 use crate::plant::Plant;
 use crate::run::{run, run_world};
 
-fn world(seed: u64) -> WorldOptions {
-    WorldOptions { seed, plant: Plant::Nothing, steps: 60, trace: false }
+fn engine() -> Options {
+    Options { steps: 60, ..Options::default() }
+}
+
+fn node() -> Options {
+    Options { world: WorldKind::Node, ..engine() }
 }
 
 #[test]
 fn the_same_seed_gives_the_same_trace() {
-    for seed in [1, 2, 3] {
-        let (first, second) = (run_world(world(seed)), run_world(world(seed)));
-        assert_eq!(first.violation, None);
-        assert_eq!(first.trace_hash, second.trace_hash, "seed {seed}");
+    for (options, seeds) in [(engine(), 1..4), (node(), 1..2)] {
+        for seed in seeds {
+            let (first, second) = (run_world(seed, &options), run_world(seed, &options));
+            assert_eq!(first.violation, None, "{:?} {seed}", options.world);
+            assert_eq!(first.trace_hash, second.trace_hash, "{:?} {seed}", options.world);
+        }
     }
-    assert_ne!(run_world(world(1)).trace_hash, run_world(world(2)).trace_hash);
+    assert_ne!(run_world(1, &engine()).trace_hash, run_world(2, &engine()).trace_hash);
 }
 
 #[test]
 fn power_cuts_lose_nothing_that_was_acknowledged() {
-    let report = run(&Options { cuts: 60, seed: 1000, steps: 80, ..Options::default() }, |_| ());
+    let report = run(&Options { cuts: 60, seed: 1000, steps: 80, ..engine() }, |_| ());
+    assert_eq!(report.failed, None);
+}
+
+#[test]
+fn power_cuts_of_a_whole_node_lose_nothing_that_was_acknowledged() {
+    let report = run(&Options { cuts: 10, seed: 1000, ..node() }, |_| ());
     assert_eq!(report.failed, None);
 }
 
@@ -31,7 +42,7 @@ fn power_cuts_lose_nothing_that_was_acknowledged() {
 ///   next file did not repeat it, and nobody knew of the partition when the first one was recycled.
 #[test]
 fn what_was_found_once_stays_mended() {
-    let outcome = run_world(WorldOptions { steps: 120, ..world(301_398) });
+    let outcome = run_world(301_398, &Options { steps: 120, ..engine() });
     assert_eq!(outcome.violation, None);
 }
 
@@ -41,8 +52,8 @@ const PLANTED_WORLDS: u64 = 60;
 /// Whether a run finds the fault: a checker does, or an assertion of the engine.
 fn is_found(plant: Plant) -> bool {
     (1..=PLANTED_WORLDS).any(|seed| {
-        let options = WorldOptions { plant, steps: 60, ..world(seed) };
-        let outcome = std::panic::catch_unwind(|| run_world(options));
+        let options = Options { plant, ..engine() };
+        let outcome = std::panic::catch_unwind(|| run_world(seed, &options));
         outcome.map_or(true, |outcome| outcome.violation.is_some())
     })
 }

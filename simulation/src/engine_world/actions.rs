@@ -9,10 +9,10 @@ use broker::protocol::record_batch::TimestampType;
 use broker::protocol::{LeaderEpoch, Offset, PartitionIndex, TopicId};
 use bytes::Bytes;
 
-use super::batches::{BatchNumber, BatchShape};
-use super::log::{Log, LogState};
 use super::node::dir_id;
 use super::{EngineWorld, Expected, LogKey, NANOS_PER_MS};
+use crate::batches::{BatchNumber, BatchShape};
+use crate::log::{Log, LogState};
 
 /// The overhead of a batch beside its values, generously.
 const BATCH_OVERHEAD_BYTES: u64 = 512;

@@ -3,8 +3,8 @@
 use broker::engine::PartitionId;
 use broker::engine::request::{AppendError, Appended, EngineEvent, LifecycleError, Token};
 
-use super::log::LogState;
 use super::{EngineWorld, Expected, NANOS_PER_MS, Parcel};
+use crate::log::LogState;
 use crate::violation::{Checked, Checker};
 
 impl EngineWorld {

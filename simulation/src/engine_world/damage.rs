@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use broker::engine::partition::PartitionState;
 
-use super::log::LogState;
 use super::{EngineWorld, LogKey, NANOS_PER_MS, Turn};
+use crate::log::LogState;
 use crate::violation::{Checked, Checker};
 
 impl EngineWorld {

@@ -6,9 +6,9 @@ use broker::engine::PartitionId;
 use broker::engine::config::LogConfig;
 use broker::engine::recovery::RecoveredPartition;
 
-use super::log::LogState;
 use super::node::{Node, NodeStart, Recovered, StartError};
 use super::{CutPhase, EngineWorld, Excuses, Expected, LogKey, NANOS_PER_MS, Turn};
+use crate::log::LogState;
 use crate::violation::{Checked, Checker};
 
 /// Cuts in a row that a recovery meets at most.

@@ -5,7 +5,7 @@ use broker::engine::partition::{Partition, RunState};
 
 use super::EngineWorld;
 use super::node::Shard;
-use crate::disk::UnderWay;
+use crate::disk::{UnderWay, VirtualDisk};
 
 /// Something that a power cut can interrupt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl PhaseCounts {
         self.0[phase as usize]
     }
 
-    pub(super) fn add(&mut self, phase: CutPhase) {
+    pub(crate) fn add(&mut self, phase: CutPhase) {
         self.0[phase as usize] += 1;
     }
 
@@ -108,7 +108,15 @@ impl EngineWorld {
 }
 
 fn mark_shard(shard: &Shard, mark: &mut impl FnMut(CutPhase)) {
-    for under_way in shard.disk.under_way() {
+    mark_disk(&shard.disk, mark);
+    for partition in shard.engine.iter() {
+        mark_bypass(partition, mark);
+    }
+}
+
+/// What is under way on the disk of one shard.
+pub(crate) fn mark_disk(disk: &VirtualDisk, mark: &mut impl FnMut(CutPhase)) {
+    for under_way in disk.under_way() {
         match under_way {
             UnderWay::Write { class: DiskClass::Journal, recycles } => {
                 mark(CutPhase::GroupWrite);
@@ -124,9 +132,6 @@ fn mark_shard(shard: &Shard, mark: &mut impl FnMut(CutPhase)) {
                 }
             }
         }
-    }
-    for partition in shard.engine.iter() {
-        mark_bypass(partition, mark);
     }
 }
 

@@ -7,9 +7,9 @@ use broker::protocol::record_batch::{Producer, increment_sequence};
 use broker::protocol::{ProducerEpoch, ProducerId};
 use bytes::Bytes;
 
-use super::batches::{BatchNumber, BatchShape};
-use super::log::LogState;
 use super::{EngineWorld, LogKey};
+use crate::batches::{BatchNumber, BatchShape};
+use crate::log::LogState;
 use crate::violation::{Checked, Checker};
 
 /// Batches that a producer has in flight at most, and that a partition remembers of it.

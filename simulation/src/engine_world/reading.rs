@@ -4,8 +4,8 @@ use broker::engine::request::{ReadError, ReadRequest, ReadTarget, Records};
 use broker::protocol::Offset;
 use broker::protocol::record_batch::{BatchHeader, BatchWalk};
 
-use super::log::{LogState, Walk};
 use super::{EngineWorld, Expected, LogKey};
+use crate::log::{LogState, Walk};
 use crate::violation::{Checked, Checker};
 
 const WALK_BYTES_MAX: usize = 256 << 10;

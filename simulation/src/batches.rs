@@ -10,31 +10,31 @@ const POOL_BYTES: usize = 1 << 20;
 
 /// Names a batch that a client made; a retry carries the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct BatchNumber(pub(super) u64);
+pub(crate) struct BatchNumber(pub(crate) u64);
 
 /// What a batch is to be.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct BatchShape {
-    pub(super) records: usize,
+pub(crate) struct BatchShape {
+    pub(crate) records: usize,
     /// Of all values together.
-    pub(super) bytes: usize,
-    pub(super) producer: Option<Producer>,
-    pub(super) timestamp: i64,
+    pub(crate) bytes: usize,
+    pub(crate) producer: Option<Producer>,
+    pub(crate) timestamp: i64,
 }
 
 #[derive(Debug)]
-pub(super) struct Batches {
+pub(crate) struct Batches {
     pool: Vec<u8>,
     next: u64,
 }
 
 impl Batches {
-    pub(super) fn new(random: &mut Random) -> Self {
+    pub(crate) fn new(random: &mut Random) -> Self {
         let pool = (0..POOL_BYTES / 8).flat_map(|_| random.next_u64().to_le_bytes()).collect();
         Self { pool, next: 1 }
     }
 
-    pub(super) fn make(&mut self, random: &mut Random, shape: &BatchShape) -> (BatchNumber, Bytes) {
+    pub(crate) fn make(&mut self, random: &mut Random, shape: &BatchShape) -> (BatchNumber, Bytes) {
         let number = BatchNumber(self.next);
         self.next += 1;
         let options = BatchOptions { producer: shape.producer, ..BatchOptions::default() };
@@ -52,7 +52,7 @@ impl Batches {
 }
 
 /// The number in a batch; `None` if this is not one of ours.
-pub(super) fn number_of(batch: &[u8]) -> Option<BatchNumber> {
+pub(crate) fn number_of(batch: &[u8]) -> Option<BatchNumber> {
     let mut rest = batch.get(HEADER_BYTES..)?;
     skip_varint(&mut rest)?; // the record's length
     rest = rest.get(1..)?; // its attributes

@@ -12,12 +12,12 @@ use broker::protocol::record_batch::{
 use broker::protocol::{LeaderEpoch, Offset};
 use bytes::Bytes;
 
-use super::batches::{BatchNumber, number_of};
+use crate::batches::{BatchNumber, number_of};
 use crate::violation::{Checked, Checker};
 
 /// Where a partition is in its life, as the metadata of the node would say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LogState {
+pub(crate) enum LogState {
     /// Asked for; its directory may or may not be there.
     Creating,
     /// Created for good, on this shard.
@@ -34,7 +34,7 @@ pub(super) enum LogState {
 
 /// A call of append; grows with every call to the partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Call(pub(super) u64);
+pub(crate) struct Call(pub(crate) u64);
 
 /// A batch that was sent at least once.
 #[derive(Clone, Debug)]
@@ -59,19 +59,19 @@ struct Placed {
 
 /// A walk through the whole log in order.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Walk {
-    pub(super) next: Option<Offset>,
+pub(crate) struct Walk {
+    pub(crate) next: Option<Offset>,
     last_call: Option<Call>,
     last_epoch: Option<LeaderEpoch>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Log {
-    pub(super) id: PartitionId,
-    pub(super) name: String,
-    pub(super) dir: DirId,
-    pub(super) config: LogConfig,
-    pub(super) state: LogState,
+pub(crate) struct Log {
+    pub(crate) id: PartitionId,
+    pub(crate) name: String,
+    pub(crate) dir: DirId,
+    pub(crate) config: LogConfig,
+    pub(crate) state: LogState,
     sent: BTreeMap<BatchNumber, Sent>,
     placed: BTreeMap<Offset, Placed>,
     calls: u64,
@@ -80,12 +80,12 @@ pub(super) struct Log {
     log_start_seen: Offset,
     high_watermark_seen: Offset,
     /// The newest epoch that was asked for, and that an acknowledged batch stands in.
-    pub(super) epoch_asked: LeaderEpoch,
+    pub(crate) epoch_asked: LeaderEpoch,
     epoch_acknowledged: LeaderEpoch,
 }
 
 impl Log {
-    pub(super) fn new(id: PartitionId, name: String, dir: DirId, config: LogConfig) -> Self {
+    pub(crate) fn new(id: PartitionId, name: String, dir: DirId, config: LogConfig) -> Self {
         Self {
             id,
             name,
@@ -104,32 +104,32 @@ impl Log {
     }
 
     /// Its batches carry the broker's time.
-    pub(super) fn stamps(&self) -> bool {
+    pub(crate) fn stamps(&self) -> bool {
         self.config.timestamp_type == TimestampType::LogAppendTime
     }
 
-    pub(super) fn is_durable(&self) -> bool {
+    pub(crate) fn is_durable(&self) -> bool {
         self.config.durability == Durability::Fsync
     }
 
     /// The shard that serves it now.
-    pub(super) fn shard(&self) -> Option<usize> {
+    pub(crate) fn shard(&self) -> Option<usize> {
         match self.state {
             LogState::Live { shard } => Some(shard),
             _ => None,
         }
     }
 
-    pub(super) fn high_watermark_seen(&self) -> Offset {
+    pub(crate) fn high_watermark_seen(&self) -> Offset {
         self.high_watermark_seen
     }
 
-    pub(super) fn log_start_seen(&self) -> Offset {
+    pub(crate) fn log_start_seen(&self) -> Offset {
         self.log_start_seen
     }
 
     /// A batch is sent, perhaps again.
-    pub(super) fn send(&mut self, number: BatchNumber, bytes: &Bytes) -> Call {
+    pub(crate) fn send(&mut self, number: BatchNumber, bytes: &Bytes) -> Call {
         self.calls += 1;
         let call = Call(self.calls);
         let sent = self.sent.entry(number).or_insert_with(|| {
@@ -147,18 +147,18 @@ impl Log {
     }
 
     /// The call was refused for good: it has left nothing behind.
-    pub(super) fn refused(&mut self, number: BatchNumber, call: Call) {
+    pub(crate) fn refused(&mut self, number: BatchNumber, call: Call) {
         if let Some(sent) = self.sent.get_mut(&number) {
             sent.calls.remove(&call);
         }
     }
 
-    pub(super) fn bytes_of(&self, number: BatchNumber) -> Option<Bytes> {
+    pub(crate) fn bytes_of(&self, number: BatchNumber) -> Option<Bytes> {
         self.sent.get(&number).map(|sent| sent.bytes.clone())
     }
 
     /// The append was acknowledged at `base`.
-    pub(super) fn acknowledged(&mut self, number: BatchNumber, base: Offset) -> Checked {
+    pub(crate) fn acknowledged(&mut self, number: BatchNumber, base: Offset) -> Checked {
         // Deleted meanwhile, or below the log start long ago.
         let Some(sent) = self.sent.get(&number) else { return Ok(()) };
         let records = BatchHeader::read(&sent.bytes).map_or(0, |header| header.last_offset_delta);
@@ -205,7 +205,7 @@ impl Log {
     }
 
     /// A batch of this log was read.
-    pub(super) fn found(&mut self, batch: &BatchSlice<'_>) -> Checked<BatchNumber> {
+    pub(crate) fn found(&mut self, batch: &BatchSlice<'_>) -> Checked<BatchNumber> {
         let name = &self.name;
         let (header, at) = (&batch.header, batch.header.base_offset.0);
         let known =
@@ -231,7 +231,7 @@ impl Log {
     }
 
     /// The next batch of a walk through the log: in order and without gaps.
-    pub(super) fn walked(&mut self, walk: &mut Walk, batch: &BatchSlice<'_>) -> Checked {
+    pub(crate) fn walked(&mut self, walk: &mut Walk, batch: &BatchSlice<'_>) -> Checked {
         let number = self.found(batch)?;
         let (name, header, at) = (&self.name, &batch.header, batch.header.base_offset.0);
         if let Some(expected) = walk.next.replace(header.next_offset()) {
@@ -257,7 +257,7 @@ impl Log {
     }
 
     /// What the owner says of the log now, against all that was seen before.
-    pub(super) fn observe(&mut self, offsets: &PartitionOffsets) -> Checked {
+    pub(crate) fn observe(&mut self, offsets: &PartitionOffsets) -> Checked {
         let name = &self.name;
         let (start, end) = (offsets.log_start, offsets.high_watermark);
         Checker::LogStartHolds.check(start >= self.log_start_acknowledged, || {
@@ -276,8 +276,38 @@ impl Log {
         Ok(())
     }
 
+    /// What must be so from now on: log start and high watermark, as far as they were told.
+    pub(crate) fn told(&self) -> (Offset, Offset) {
+        let last = self.placed.last_key_value().map_or(Offset(0), |(_, placed)| placed.next);
+        let end = if self.is_durable() { self.high_watermark_seen.max(last) } else { Offset(0) };
+        (self.log_start_acknowledged, end)
+    }
+
+    /// An answer from somewhere says this of the log, `told` being what was known when it was asked.
+    pub(crate) fn observe_since(
+        &mut self,
+        told: (Offset, Offset),
+        start: Offset,
+        end: Offset,
+    ) -> Checked {
+        let name = &self.name;
+        Checker::LogStartHolds.check(start >= told.0, || {
+            format!("{name}: starts at {} again, not {}", start.0, told.0.0)
+        })?;
+        Checker::HighWatermarkHolds.check(end >= told.1, || {
+            format!("{name}: the high watermark is {} where {} was seen", end.0, told.1.0)
+        })?;
+        self.high_watermark_seen = self.high_watermark_seen.max(end);
+        Ok(())
+    }
+
+    /// A move of the log start was asked for: it may happen or not.
+    pub(crate) fn log_start_asked(&mut self, offset: Offset) {
+        self.log_start_seen = self.log_start_seen.max(offset);
+    }
+
     /// What a start found, against all that was seen before.
-    pub(super) fn restarted(&mut self, offsets: &PartitionOffsets) -> Checked {
+    pub(crate) fn restarted(&mut self, offsets: &PartitionOffsets) -> Checked {
         if !self.is_durable() {
             self.forget_from(offsets.high_watermark);
             self.epoch_acknowledged = LeaderEpoch(0);
@@ -295,19 +325,19 @@ impl Log {
     }
 
     /// It was told that acknowledged data is gone: what is left must still be right.
-    pub(super) fn loss_was_told(&mut self, offsets: &PartitionOffsets) {
+    pub(crate) fn loss_was_told(&mut self, offsets: &PartitionOffsets) {
         self.forget_from(offsets.high_watermark);
         self.log_start_acknowledged = self.log_start_acknowledged.min(offsets.log_start);
         self.log_start_seen = offsets.log_start;
         self.epoch_acknowledged = LeaderEpoch(0);
     }
 
-    pub(super) fn log_start_acknowledged(&mut self, offset: Offset) {
+    pub(crate) fn log_start_acknowledged(&mut self, offset: Offset) {
         self.log_start_acknowledged = self.log_start_acknowledged.max(offset);
     }
 
     /// An acknowledged batch stands in this epoch.
-    pub(super) fn epoch_acknowledged(&mut self, epoch: LeaderEpoch) {
+    pub(crate) fn epoch_acknowledged(&mut self, epoch: LeaderEpoch) {
         self.epoch_acknowledged = self.epoch_acknowledged.max(epoch);
     }
 
@@ -323,7 +353,7 @@ impl Log {
 
     /// The first batch that ends above `start` with a timestamp at or above `timestamp`, among those
     /// whose place is known.
-    pub(super) fn first_at_time(&self, start: Offset, timestamp: i64) -> Option<Offset> {
+    pub(crate) fn first_at_time(&self, start: Offset, timestamp: i64) -> Option<Offset> {
         let is_due = |placed: &Placed| {
             let sent = self.sent.get(&placed.number);
             placed.next > start && sent.is_some_and(|sent| sent.max_timestamp >= timestamp)

@@ -93,6 +93,10 @@ pub const PRODUCER_BATCHES_MAX: usize = 5;
 /// Producers remembered for each partition; the one that was silent longest goes first.
 pub const PRODUCERS_PER_PARTITION_MAX: usize = 65_536;
 
+/// Producers remembered by all partitions of a shard: at some 260 bytes each 34 MB, and 24 MB of state
+/// file. Looked at once a second; the longest silent ones are forgotten first.
+pub const PRODUCERS_PER_SHARD_MAX: usize = 128 << 10;
+
 /// What the records of one batch may become when a topic's rules need to look at them. Nothing of it is
 /// kept, so it bounds time: gzip makes some 0.8 GB of a second, this much in 80 ms.
 pub const DECOMPRESSED_BYTES_MAX: usize = 64 << 20;
@@ -150,6 +154,7 @@ pub const HELPER_QUEUE_SLOTS: usize = 64;
 /// burst of new topics would take the device from the journals.
 pub const SLOW_CALLS_IN_FLIGHT_MAX: u32 = 4;
 
+const _: () = assert!(PRODUCERS_PER_PARTITION_MAX <= PRODUCERS_PER_SHARD_MAX);
 const _: () =
     assert!(PARTITIONS_PER_SHARD_MAX as u64 * BLOCK_BYTES as u64 <= JOURNAL_FILE_BYTES / 2);
 const _: () = assert!(BYPASS_RUN_BYTES_MIN * 2 < JOURNAL_GROUP_BYTES_MAX as u64);

@@ -5,8 +5,9 @@ use protocol::Offset;
 use super::completion::Pending;
 use super::{Engine, Slot};
 use crate::disk::Step;
-use crate::limits::INDEX_LOADS_A_TICK;
+use crate::limits::{INDEX_LOADS_A_TICK, PRODUCERS_PER_SHARD_MAX};
 use crate::partition::index::segment_path;
+use crate::partition::producers::ProducerTable;
 use crate::partition::segment::SegmentState;
 use crate::partition::{Partition, PartitionState};
 
@@ -19,7 +20,7 @@ impl Engine {
         if is_due {
             self.retention_check_due_ms = self.now_ms() + self.config.retention_check_ms;
         }
-        let expire_before = self.now.wall.0 - self.config.producer_expiration_ms;
+        let expire_before = self.producers_expire_before();
         for slot in slots {
             let Some(partition) = self.partition_mut(slot) else { continue };
             if partition.state != PartitionState::Open {
@@ -34,6 +35,16 @@ impl Engine {
             }
             self.advance_segments(slot);
         }
+    }
+
+    /// Producers that were silent since before this time are forgotten: the configured time ago, or less if
+    /// the shard would remember too many.
+    fn producers_expire_before(&self) -> i64 {
+        let expired = self.now.wall.0 - self.config.producer_expiration_ms;
+        let open = self.by_id.values().filter_map(|slot| self.partition(*slot));
+        let tables = open.map(|partition| &partition.producers);
+        let crowded_out = ProducerTable::crowded_out_before(tables, PRODUCERS_PER_SHARD_MAX);
+        crowded_out.map_or(expired, |before| before.max(expired))
     }
 
     fn apply_retention_to(&mut self, slot: Slot) {

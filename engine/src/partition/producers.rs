@@ -132,6 +132,21 @@ impl ProducerTable {
         count - self.producers.len()
     }
 
+    /// The time before which producers must be silent to be forgotten, if these tables together remember
+    /// more than so many: then that many stay, of those with the same time all.
+    pub fn crowded_out_before<'a>(
+        tables: impl Iterator<Item = &'a Self> + Clone,
+        producers_max: usize,
+    ) -> Option<i64> {
+        let count: usize = tables.clone().map(Self::len).sum();
+        let surplus = count.checked_sub(producers_max).filter(|surplus| *surplus > 0)?;
+        let mut times: Vec<i64> = tables
+            .flat_map(|table| table.producers.values().map(|producer| producer.last_append_ms))
+            .collect();
+        let (_, first_that_stays, _) = times.select_nth_unstable(surplus);
+        Some(*first_that_stays)
+    }
+
     fn make_room(&mut self, id: ProducerId) {
         if self.producers.len() < PRODUCERS_PER_PARTITION_MAX || self.producers.contains_key(&id) {
             return;

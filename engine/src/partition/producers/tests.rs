@@ -126,3 +126,23 @@ fn silent_producers_expire_and_the_number_of_producers_is_bounded() {
     table.expire(newest);
     assert_eq!(table.len(), 1);
 }
+
+#[test]
+fn the_most_silent_producers_of_a_shard_go_when_there_are_too_many() {
+    let mut tables = [ProducerTable::default(), ProducerTable::default()];
+    for at in 0..100 {
+        let table = &mut tables[usize::from(at % 4 == 0)];
+        table.note(&BatchHeader { producer_id: ProducerId(at), ..batch(0, 0, 1, 0) }, -1, at);
+    }
+    assert_eq!(ProducerTable::crowded_out_before(tables.iter(), 100), None);
+    let before = ProducerTable::crowded_out_before(tables.iter(), 60);
+    assert_eq!(before, Some(40));
+    for table in &mut tables {
+        table.expire(before.unwrap());
+        assert!(table.iter().all(|(id, _)| id.0 >= 40));
+    }
+    assert_eq!(tables[0].len() + tables[1].len(), 60);
+    // Without a bound to keep, nobody goes; with none allowed, all but the last.
+    assert_eq!(ProducerTable::crowded_out_before(tables.iter(), usize::MAX), None);
+    assert_eq!(ProducerTable::crowded_out_before(tables.iter(), 1), Some(99));
+}

@@ -191,7 +191,7 @@ def journal_file(where):
             shutil.rmtree(path.parent)
         else:
             os.truncate(path, files.groups(shard)[len(files.groups(shard)) // 2][1]["position"] + BLOCK // 2)
-        return Damage(path, where)
+        return Damage(path, where, {path.parent.name for path in files.data.glob("*-*/partition.metadata")})
     return damage
 
 

@@ -169,7 +169,22 @@ impl Walk<'_> {
             && header.base_offset >= self.expected
             && header.next_offset() <= next
             && epochs.contains(&header.partition_leader_epoch);
+        let is_sound =
+            is_sound && (header.base_offset == self.expected || self.goes_on(&batch, next));
         Ok(is_sound.then_some(batch))
+    }
+
+    /// A batch behind lost ones must be followed by what it says follows: the CRC does not cover offsets.
+    fn goes_on(&self, batch: &StoredBatch, next: Offset) -> bool {
+        if batch.end() >= self.length {
+            return batch.header.next_offset() == next;
+        }
+        let Ok(walk) = SegmentWalk::new(self.fs, self.path, batch.end()) else { return false };
+        match walk.until(self.length).next_batch() {
+            Ok(Some(follower)) => follower.header.base_offset == batch.header.next_offset(),
+            // That one is damaged, too.
+            Ok(None) | Err(_) => true,
+        }
     }
 }
 

@@ -25,7 +25,7 @@ pub mod assembly;
 mod data_directories;
 mod error;
 mod launch;
-mod leftovers;
+pub mod leftovers;
 mod log;
 mod memory_plan;
 mod recovery;

@@ -1,6 +1,6 @@
 //! How a life of the node ends, and the next one begins.
 
-use broker::engine::PartitionId;
+use broker::engine::disk::DirId;
 use broker::engine::recovery::NodeRecovery;
 use broker::shard::mail::Mail;
 use broker::shard::metadata_log::METADATA;
@@ -263,12 +263,16 @@ impl NodeWorld {
         if !self.wait_until(|world| world.ready == shards)? {
             return Err(Failure::Stopped);
         }
-        Ok(())
+        let leftovers = self.node.leftovers.take().expect("they are taken once");
+        for (at, dir) in (0..).map(DirId).zip(&self.dirs) {
+            leftovers.remove_from(at, &**dir);
+        }
+        if self.has_stopped() { Err(Failure::Stopped) } else { Ok(()) }
     }
 
     /// A power cut alone makes no partition suspect and no producer unknown.
     fn check_recovered(&self, found: &NodeRecovery) -> Checked {
-        for (id, partition) in &found.partitions {
+        for partition in found.partitions.values() {
             let name = partition.directory.path.display();
             Checker::NothingSuspect.check(partition.suspicion.is_none(), || {
                 format!("{name}: {:?}", partition.suspicion)
@@ -278,7 +282,6 @@ impl NodeWorld {
             })?;
             let is_complete = partition.active.as_ref().is_none_or(|active| active.is_complete);
             Checker::FilesAreWhole.check(!self.stopped_in_order || is_complete, || {
-                let PartitionId { .. } = id;
                 format!("{name}: an orderly stop left something to recover")
             })?;
         }

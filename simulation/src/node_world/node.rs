@@ -2,21 +2,20 @@
 //! between its shards.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use broker::coordinator::metadata::{LogDirectoryId, WallMillis};
 use broker::coordinator::topic_config::StaticBrokerConfig;
-use broker::engine::disk::{DirId, FileSystem, FileSystemError, Job, Step, execute};
+use broker::engine::disk::{DirId, FileSystem, FileSystemError};
 use broker::engine::journal::group::JournalSalt;
 use broker::engine::recovery::meta::{FORMAT_VERSION, MetaError, MetaProperties};
 use broker::engine::recovery::{
-    LogDirectories, NodeRecovery, OpenedJournal, RecoverError, recover,
+    LastBlock, LogDirectories, NodeRecovery, OpenedJournal, RecoverError, recover,
 };
 use broker::node::NodeError;
-use broker::node::assembly::{
-    Assembly, StartDirectories, StartDirectory, StartLimits, StartPlan, assemble,
-};
+use broker::node::assembly::{StartDirectories, StartDirectory, StartLimits, StartPlan, assemble};
+use broker::node::leftovers::Leftovers;
 use broker::protocol::{Str, TopicId};
 use broker::runtime::clock::Now;
 use broker::runtime::memory::Arena;
@@ -94,6 +93,8 @@ pub(super) struct Node {
     /// The data shards, then the controller.
     pub(super) shards: Vec<NodeShard>,
     pub(super) mail: Mailboxes,
+    /// Goes when the start is committed.
+    pub(super) leftovers: Option<Leftovers>,
 }
 
 impl Node {
@@ -154,8 +155,9 @@ impl NodeStart<'_> {
     pub(super) fn recover(&self) -> Result<(u64, NodeRecovery), StartError> {
         let incarnation = self.next_incarnation()?;
         let dirs = self.dir_ids().map(|(id, dir)| (id, &**dir as &dyn FileSystem)).collect();
-        let found = recover(&LogDirectories { dirs, salt: SALT })
-            .map_err(|RecoverError { error, .. }| StartError::from(error))?;
+        let found =
+            recover(&LogDirectories { dirs, salt: SALT, last_blocks: LastBlock::InJournal })
+                .map_err(|RecoverError { error, .. }| StartError::from(error))?;
         Ok((incarnation, found))
     }
 
@@ -203,12 +205,11 @@ impl NodeStart<'_> {
             let fs: &dyn FileSystem = &*self.dirs[usize::from(shard.journal_dir().0)];
             journals.push(assembly.open_journal(shard, fs, self.journal_file_bytes)?);
         }
-        let journals = assembly.keep_or_remove(&directories, journals)?;
-        self.remove_doomed(&assembly)?;
+        let leftovers = assembly.keep_or_leave(&mut journals);
         let starts = assembly.into_starts(journals, || {
             Ok(u128::from(random.next_u64()) << 64 | u128::from(random.next_u64()))
         })?;
-        let mut node = Node::default();
+        let mut node = Node { leftovers: Some(leftovers), ..Node::default() };
         for (at, start) in starts.into_iter().enumerate() {
             let arena = self.arenas[at].clone();
             let number =
@@ -264,16 +265,6 @@ impl NodeStart<'_> {
             properties: StaticBrokerConfig::default(),
             now: WallMillis(self.now.wall.0),
         }
-    }
-
-    /// What a deletion left when it was cut short.
-    fn remove_doomed(&self, assembly: &Assembly) -> Result<(), StartError> {
-        for (dir, path) in assembly.doomed() {
-            let steps =
-                vec![Step::RemoveDir(path.clone()), Step::SyncDir(Path::new("").to_owned())];
-            execute(&*self.dirs[usize::from(dir.0)], &Job { dir: *dir, steps })?;
-        }
-        Ok(())
     }
 }
 

@@ -252,7 +252,8 @@ impl Connection {
         // Its clock began so long before it ends.
         let begun = self.clocks.frame_due?.0.saturating_sub(limits.slow_frame_ns(length));
         let on_the_whole = begun.saturating_add(limits.slow_frame_pressed_ns(received));
-        let since_the_last = self.clocks.active.0.saturating_add(limits.slow_frame_pressed_ns(0));
+        let pause_ns = limits.slow_frame_pressed_ms_max.saturating_mul(MS);
+        let since_the_last = self.clocks.active.0.saturating_add(pause_ns);
         Some(Monotonic(on_the_whole.min(since_the_last)))
     }
 

@@ -20,6 +20,10 @@ pub const LARGE_FRAMES_MIN: usize = 4;
 /// While memory is short, the connections that hold some for a frame are looked at this often.
 pub const PRESSED_LOOK_NS: u64 = 100_000_000;
 
+/// Pauses of a frame while memory is short. More than one: a pause may be ours, on a machine that has no
+/// time for this shard, and then every client was made to wait at once.
+pub const PRESSED_PAUSES_MAX: u64 = 5;
+
 /// Slices in one send. The kernel takes 1,024 (IOV_MAX); a fetch response of 4 MiB in slices of
 /// 16 KiB has 256, and its headers as many again.
 pub const SEND_PARTS_MAX: usize = 512;
@@ -81,9 +85,9 @@ pub struct Limits {
     pub idle_ms_max: u64,
     /// How long a frame may take from its first byte to its last, beside its size's share.
     pub slow_frame_ms_max: u64,
-    /// The same while somebody waits for the memory that the frame holds: then its bytes must come at
-    /// `slow_frame_bytes_per_ms_min` all along, but for this, and no pause may be longer. A second is
-    /// several losses of a packet.
+    /// The longest pause while somebody waits for the memory that the frame holds: then its bytes must
+    /// come at `slow_frame_bytes_per_ms_min` all along, but for `PRESSED_PAUSES_MAX` such pauses. A second
+    /// is several losses of a packet.
     pub slow_frame_pressed_ms_max: u64,
     /// The slowest client that is waited for: 1 KiB a millisecond is 8 Mbit/s, so 100 MiB may take
     /// 100 s more than a small frame.
@@ -141,6 +145,7 @@ impl Limits {
     pub(crate) fn slow_frame_pressed_ns(&self, received: usize) -> u64 {
         let received = u64::try_from(received).expect("usize is at most 64 bits");
         self.slow_frame_pressed_ms_max
+            .saturating_mul(PRESSED_PAUSES_MAX)
             .saturating_add(received / self.slow_frame_bytes_per_ms_min)
             .saturating_mul(MS)
     }

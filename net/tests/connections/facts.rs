@@ -153,6 +153,26 @@ fn a_huge_frame_that_stops_before_its_end_has_no_credit_for_what_came() {
 }
 
 #[test]
+fn a_frame_that_trickles_loses_its_memory_while_others_wait() {
+    let limits = Limits { request_small_bytes_max: 16 * KIB, ..Limits::default() };
+    let mut world = World::new(limits, 8 << 20);
+    let [trickle, good] = [world.open(), world.open()];
+    world.write(trickle, &framed(&vec![1; 16 * KIB])[..100]);
+    world.run(trickle);
+    world.write(good, &framed(b"fetch"));
+    world.run(good);
+    for _ in 0..49 {
+        world.pass(100);
+        world.write(trickle, &[1]);
+        world.run(trickle);
+    }
+    assert!(world.connections.is_open(trickle));
+    world.pass(100);
+    world.end_asked();
+    assert_eq!(closed_for(&world), [CloseReason::SlowFrame]);
+}
+
+#[test]
 fn a_frame_that_keeps_coming_is_received_although_others_wait() {
     let limits = Limits { request_large_bytes_max: 512 * KIB, ..Limits::default() };
     let mut world = World::new(limits, 8 << 20);
@@ -166,7 +186,7 @@ fn a_frame_that_keeps_coming_is_received_although_others_wait() {
     world.write(waiting, &frame);
     world.run(waiting);
     assert_eq!(world.connections.waiting_for_memory(), 1);
-    // The first goes on at half of the slowest rate, within the second's grace; the others do not.
+    // The first goes on at half of the slowest rate, within its grace; the others stop.
     for piece in frame[20 * KIB..].chunks(10 * KIB) {
         world.pass(20);
         world.write(slow[0], piece);

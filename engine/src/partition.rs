@@ -60,6 +60,8 @@ pub struct Run {
     pub to: LogPosition,
     /// Epoch of all its batches: a run never spans two.
     pub leader_epoch: LeaderEpoch,
+    /// CRC32C of its batches' headers, for the pointer of a large run.
+    pub headers_crc: u32,
     pub state: RunState,
 }
 
@@ -75,8 +77,8 @@ pub enum RunState {
     Gathering,
     /// Its blocks are being written straight to the segment.
     Direct(OpId),
-    /// Its blocks are durable in the segment; the pointer is due. Holds their CRC.
-    Written { crc: u32 },
+    /// Its blocks are durable in the segment; the pointer is due.
+    Written,
 }
 
 /// An append that waits for room, validated already.

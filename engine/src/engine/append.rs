@@ -194,7 +194,8 @@ impl Engine {
         if header.producer().is_some() {
             partition.producers.note(&header, timestamp, now.wall.0);
         }
-        gather(&mut partition.runs, from, to, partition.leader_epoch);
+        let header_rest = &rest[..record_batch::HEADER_BYTES - patched.len()];
+        gather(&mut partition.runs, (from, to), partition.leader_epoch, [&patched, header_rest]);
         partition.is_dirty = true;
         self.tail_bytes += memory;
         self.hold(slot);
@@ -301,13 +302,14 @@ fn stamp(batch: &Bytes, wall_ms: i64) -> Bytes {
     Bytes::from(copy)
 }
 
-/// Adds `[from, to)` to the last run if that one can still grow.
+/// Adds a batch at `[from, to)`, with its header in two parts, to the last run if that one can still grow.
 fn gather(
     runs: &mut std::collections::VecDeque<Run>,
-    from: LogPosition,
-    to: LogPosition,
+    (from, to): (LogPosition, LogPosition),
     leader_epoch: LeaderEpoch,
+    header: [&[u8]; 2],
 ) {
+    let crc_with = |crc| header.iter().fold(crc, |crc, part| crc32c::crc32c_append(crc, part));
     if let Some(last) = runs.back_mut()
         && last.state == RunState::Gathering
         && last.leader_epoch == leader_epoch
@@ -315,9 +317,11 @@ fn gather(
         && to.position - last.from.position <= RUN_BYTES_MAX
     {
         last.to = to;
+        last.headers_crc = crc_with(last.headers_crc);
         return;
     }
-    runs.push_back(Run { from, to, leader_epoch, state: RunState::Gathering });
+    let headers_crc = crc_with(0);
+    runs.push_back(Run { from, to, leader_epoch, headers_crc, state: RunState::Gathering });
 }
 
 /// Whether `header` still fits behind `base`: Kafka's indexes hold 31-bit relative offsets.

@@ -19,7 +19,6 @@ pub(super) enum Pending {
         slot: Slot,
         base: Offset,
         blocks: Range<u64>,
-        crc: u32,
     },
     WriteBehind {
         slot: Slot,
@@ -86,8 +85,8 @@ impl Engine {
     fn on_done(&mut self, op: crate::disk::OpId, pending: Pending, _output: DiskOutput) {
         match pending {
             Pending::Group => self.on_group_written(op),
-            Pending::DirectRun { slot, base, blocks, crc } => {
-                self.on_direct_written(slot, base, &blocks, op, crc);
+            Pending::DirectRun { slot, base, blocks } => {
+                self.on_direct_written(slot, base, &blocks, op);
             }
             Pending::WriteBehind { slot, base } => {
                 self.write_behind_in_flight -= 1;
@@ -161,7 +160,6 @@ impl Engine {
         base: Offset,
         blocks: &Range<u64>,
         op: crate::disk::OpId,
-        crc: u32,
     ) {
         use crate::partition::RunState;
         self.direct_in_flight -= 1;
@@ -169,7 +167,7 @@ impl Engine {
             if let Some(run) =
                 partition.runs.iter_mut().find(|run| run.state == RunState::Direct(op))
             {
-                run.state = RunState::Written { crc };
+                run.state = RunState::Written;
             }
             if let Some(segment) = partition.segment_mut(base) {
                 segment.end_direct(blocks);

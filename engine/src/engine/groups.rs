@@ -249,14 +249,12 @@ impl Engine {
             return false;
         }
         let data = partition.tail.blocks(base, blocks.clone());
-        let crc = data.iter().fold(0, |crc, part| crc32c::crc32c_append(crc, part));
         let Some(file) = self.segment_file(slot, base) else { return false };
         let bytes = blocks.end - blocks.start;
         let position = blocks.start;
         let request =
             DiskOp::Write { file, position, data, durable: true, class: DiskClass::Bypass };
-        let op =
-            self.issue(request, Pending::DirectRun { slot, base, blocks: blocks.clone(), crc });
+        let op = self.issue(request, Pending::DirectRun { slot, base, blocks: blocks.clone() });
         let partition = self.partition_mut(slot).expect("it was just looked at");
         partition.operations += 1;
         partition.runs[at].state = RunState::Direct(op);
@@ -322,9 +320,9 @@ fn entry_of(partition: &Partition, run: &Run) -> Option<(Entry, Vec<Bytes>)> {
             let range = run.from.position..run.to.position;
             partition.tail.slices(run.from.segment, range, &mut parts);
         }
-        RunState::Written { crc } => {
+        RunState::Written => {
             entry.kind = EntryKind::Pointer;
-            entry.run_crc = crc;
+            entry.run_crc = run.headers_crc;
             let range = run_blocks(run).end..run.to.position;
             partition.tail.slices(run.from.segment, range, &mut parts);
         }

@@ -20,8 +20,8 @@ pub enum EntryKind {
     /// Record batches `[base, next)` whose bytes are the body, at `position` of the segment.
     Append,
     /// Record batches `[base, next)` of `run_bytes` bytes at `position`: the whole 4 KiB blocks among
-    /// them are in the segment already (their CRC is `run_crc`); the `head_bytes` before the first and
-    /// the bytes after the last are the body.
+    /// them are in the segment already; the `head_bytes` before the first and the bytes after the last
+    /// are the body. `run_crc` is the CRC32C of the batches' headers: each has the CRC of its records.
     Pointer,
     /// The bytes of the segment from `position` (a block's start) to the log end at `next`: a block
     /// that is not full yet and therefore not in the segment.

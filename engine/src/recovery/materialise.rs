@@ -202,7 +202,9 @@ impl<'a> Builder<'a> {
     fn apply(&mut self, piece: &Piece) -> Result<bool, FileSystemError> {
         let entry = &piece.entry;
         if entry.segment < self.segment {
-            self.note_batches(piece)?;
+            // Of a run that was deleted meanwhile: who wrote it went with it.
+            let run = self.read_run(piece)?;
+            self.note_batches(piece, run.as_deref());
             return Ok(true);
         }
         if entry.segment > self.segment {
@@ -217,35 +219,30 @@ impl<'a> Builder<'a> {
         if entry.position > self.position {
             return Ok(false);
         }
+        let run = self.read_run(piece)?;
         if piece.end() > self.position {
-            let is_sound = match entry.kind {
-                EntryKind::Pointer => self.apply_pointer(piece)?,
+            match (entry.kind, &run) {
+                (EntryKind::Pointer, None) => {
+                    self.suspicion = Some(Suspicion::Run { base: entry.base });
+                    return Ok(false);
+                }
+                (EntryKind::Pointer, Some(_)) => self.apply_pointer(piece)?,
                 _ => {
                     let from = index(self.position - entry.position);
                     self.push(&piece.body[from..])?;
-                    true
                 }
-            };
-            if !is_sound {
-                self.suspicion = Some(Suspicion::Run { base: entry.base });
-                return Ok(false);
             }
             self.position = piece.end();
             self.grew |= piece.end() > self.checkpointed;
         }
         self.next = self.next.max(entry.next);
-        self.note_batches(piece)?;
+        self.note_batches(piece, run.as_deref());
         Ok(true)
     }
 
     /// The run's blocks are on disk; only what stands around them is written.
-    fn apply_pointer(&mut self, piece: &Piece) -> Result<bool, FileSystemError> {
-        let entry = &piece.entry;
+    fn apply_pointer(&mut self, piece: &Piece) -> Result<(), FileSystemError> {
         let blocks = run_blocks(piece);
-        let (matches, _) = self.read_run(piece)?;
-        if !matches {
-            return Ok(false);
-        }
         // What the buffer holds of the run's first block is on disk with the run.
         if self.buffer_start < blocks.start {
             let whole = index(blocks.start - self.buffer_start).min(self.buffer.len());
@@ -255,33 +252,8 @@ impl<'a> Builder<'a> {
         }
         self.buffer.clear();
         self.buffer_start = blocks.end;
-        let tail_from = index(u64::from(entry.head_bytes));
-        self.push(&piece.body[tail_from..])?;
-        Ok(true)
-    }
-
-    /// Whether the run's blocks match its CRC, and all bytes of the run.
-    fn read_run(&self, piece: &Piece) -> Result<(bool, Vec<u8>), FileSystemError> {
-        let blocks = run_blocks(piece);
-        let path = segment_path(&self.files.directory.path, piece.entry.segment, "log");
-        let length = match self.fs.length(&path) {
-            Ok(length) => length,
-            Err(FileSystemError::NotFound) => 0,
-            Err(error) => return Err(error),
-        };
-        if length < blocks.end {
-            return Ok((false, Vec::new()));
-        }
-        let mut bytes = vec![0u8; index(blocks.end - blocks.start)];
-        let read = match self.fs.read(&path, blocks.start, &mut bytes) {
-            Ok(read) => read,
-            Err(FileSystemError::NotFound) => 0,
-            Err(error) => return Err(error),
-        };
-        let matches = read == bytes.len() && crc32c::crc32c(&bytes) == piece.entry.run_crc;
-        bytes.drain(..index(piece.entry.position - blocks.start));
-        bytes.extend_from_slice(&piece.body[index(u64::from(piece.entry.head_bytes))..]);
-        Ok((matches, bytes))
+        let tail_from = index(u64::from(piece.entry.head_bytes));
+        self.push(&piece.body[tail_from..])
     }
 
     fn push(&mut self, bytes: &[u8]) -> Result<(), FileSystemError> {
@@ -348,23 +320,19 @@ impl<'a> Builder<'a> {
         self.grew = true;
     }
 
-    /// Producers and epochs move with the batches of the piece.
-    fn note_batches(&mut self, piece: &Piece) -> Result<(), FileSystemError> {
+    /// Producers and epochs move with the batches of the piece, whose bytes are the run's or its body.
+    fn note_batches(&mut self, piece: &Piece, run: Option<&[u8]>) {
         let entry = &piece.entry;
         if entry.kind == EntryKind::Fragment {
-            return Ok(());
+            return;
         }
         self.epochs.begin(entry.leader_epoch, entry.base);
         if entry.next <= self.producers_from {
-            return Ok(());
+            return;
         }
-        let read;
-        let bytes: &[u8] = if entry.kind == EntryKind::Pointer {
-            // Nothing of a run that was deleted meanwhile: who wrote it went with it.
-            read = self.read_run(piece)?.1;
-            &read
-        } else {
-            &piece.body
+        let bytes = match entry.kind {
+            EntryKind::Pointer => run.unwrap_or_default(),
+            _ => &piece.body,
         };
         let mut rest = bytes;
         while let Some(header) = BatchHeader::read(rest) {
@@ -376,7 +344,6 @@ impl<'a> Builder<'a> {
             }
             rest = &rest[header.total_bytes()..];
         }
-        Ok(())
     }
 
     fn finish(
@@ -550,5 +517,6 @@ fn index(bytes: u64) -> usize {
 }
 
 mod active;
+mod run;
 #[cfg(test)]
 mod tests;

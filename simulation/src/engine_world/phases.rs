@@ -137,7 +137,7 @@ pub(crate) fn mark_disk(disk: &VirtualDisk, mark: &mut impl FnMut(CutPhase)) {
 
 /// A run that was written straight to its segment, before and after the journal points to it.
 fn mark_bypass(partition: &Partition, mark: &mut impl FnMut(CutPhase)) {
-    if partition.runs.iter().any(|run| matches!(run.state, RunState::Written { .. })) {
+    if partition.runs.iter().any(|run| run.state == RunState::Written) {
         mark(CutPhase::BypassBeforePointer);
     }
     let points = partition.segments.iter().any(|segment| {

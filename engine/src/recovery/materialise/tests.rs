@@ -1,10 +1,13 @@
 //! The journal's bytes in a partition's segments: each row of the decision table.
 
 use bytes::Bytes;
-use protocol::record_batch::{BatchBuilder, BatchOptions, Producer, patch};
+use protocol::record_batch::{
+    BatchBuilder, BatchHeader, BatchOptions, HEADER_BYTES, Producer, patch,
+};
 use protocol::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
 
 use super::{LastBlock, PartitionFiles, materialise};
+use crate::batch::BatchView;
 use crate::disk::{DirId, FileSystem};
 use crate::fuzz::{MemoryFiles, some_partition};
 use crate::journal::entry::{Entry, EntryKind};
@@ -37,6 +40,16 @@ fn batch(base: i64, bytes: usize) -> Vec<u8> {
 /// Batches of these sizes, from offset 0 on.
 fn log(sizes: &[usize]) -> Vec<u8> {
     sizes.iter().enumerate().flat_map(|(at, bytes)| batch(at as i64, *bytes)).collect()
+}
+
+/// As the pointer of a run of these batches has it.
+fn headers_crc(mut batches: &[u8]) -> u32 {
+    let mut crc = 0;
+    while let Some(header) = BatchHeader::read(batches) {
+        crc = crc32c::crc32c_append(crc, &batches[..HEADER_BYTES]);
+        batches = &batches[header.total_bytes()..];
+    }
+    crc
 }
 
 /// A log as the files and the journal have it.
@@ -96,7 +109,7 @@ impl World {
             next: Offset(offsets.1),
             position,
             run_bytes: end - position,
-            run_crc: crc32c::crc32c(&on_disk[blocks.clone()]),
+            run_crc: headers_crc(&on_disk[position as usize..end as usize]),
             ..Entry::new(EntryKind::Pointer, some_partition())
         };
         self.entry(entry, &on_disk[blocks.end..end as usize])
@@ -197,10 +210,15 @@ fn a_pointer_counts_if_its_blocks_are_as_they_were_written() {
     assert_eq!((found.end.offset, found.end.position), (Offset(3), 305_200));
     assert_eq!(sound.bytes(LOG, 303_104), log[..303_104]);
     assert_eq!(found.last_block, log[303_104..], "the new journal gets it");
-    file[9_000] ^= 1;
-    let found = world(&file).recover();
-    assert_eq!(found.suspicion, Some(Suspicion::Run { base: Offset(1) }));
-    assert_eq!(found.end.offset, Offset(1), "what was before it is served");
+    // In a record, in the batch's header, in the offset that no CRC of the batch covers, and in the older
+    // bytes that share the run's first block.
+    for at in [9_000, 5_030, 5_007, 4_500] {
+        file[at] ^= 1;
+        let found = world(&file).recover();
+        assert_eq!(found.suspicion, Some(Suspicion::Run { base: Offset(1) }), "byte {at}");
+        assert_eq!(found.end.offset, Offset(1), "what was before it is served");
+        file[at] ^= 1;
+    }
     let found = world(&file[..100_000]).recover();
     assert_eq!(found.suspicion, Some(Suspicion::Run { base: Offset(1) }));
 }

@@ -35,10 +35,18 @@ pub const RECEIVE_BUFFERS_MAX: usize = 1 << 15;
 /// 1,024 × 64 bytes = 64 KiB.
 pub const SUBMISSIONS_MAX: usize = 1024;
 
-/// Operations in flight on one ring. The completion queue holds 4 for each (a zero-copy send
-/// completes twice, accepts complete many times) and the kernel caps it at 65,536.
+/// Operations in flight on one ring, each with one place in the completion queue: 16,384 × 16 bytes
+/// = 256 KiB. Should more complete at once (a zero-copy send completes twice, accepts complete many
+/// times), the kernel keeps the rest in a list until there is room.
 pub const OPERATIONS_MAX: usize = 1 << 14;
-const _: () = assert!(OPERATIONS_MAX * 4 <= 65_536);
+
+/// Places of the completion queue of a ring in want of lockable memory, which all processes of a user
+/// share: 4 KiB.
+pub const COMPLETIONS_MIN: usize = 256;
+
+/// One ring takes at most so much of what the user may lock: all of a ring's queues at 8 MiB, the limit
+/// of a stock login, and short ones at 512 KiB, the least that a node starts with.
+pub const LOCKED_SHARE: u64 = 16;
 
 /// Descriptors of one ring.
 pub const DESCRIPTORS_MAX: usize = 1 << 15;

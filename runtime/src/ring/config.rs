@@ -61,7 +61,12 @@ pub enum RingError {
 impl fmt::Display for RingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Setup(error) => write!(f, "io_uring could not be set up: {error}"),
+            // Most often what other processes of the user have locked already.
+            Self::Setup(error) => write!(
+                f,
+                "io_uring could not be set up ({error}): raise the limit on locked memory (`ulimit -l`, in a \
+                 systemd unit LimitMEMLOCK=), which all processes of a user share, or start with less memory"
+            ),
             Self::Bell(error) => write!(f, "the ring's eventfd could not be registered: {error}"),
             Self::ReceiveBuffers(error) => {
                 write!(f, "the ring's receive buffers could not be registered: {error}")

@@ -1,5 +1,6 @@
 //! The io_uring itself: pushing entries, entering the kernel, taking completions.
 
+use std::io;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -8,8 +9,9 @@ use std::sync::atomic::{Ordering, fence};
 
 use io_uring::types::{SubmitArgs, Timespec};
 use io_uring::{IoUring, Submitter, cqueue, squeue};
+use rustix::process::{Resource, getrlimit};
 
-use crate::limits::SUBMISSIONS_MAX;
+use crate::limits::{COMPLETIONS_MIN, LOCKED_SHARE, SUBMISSIONS_MAX};
 use crate::ring::config::{RingConfig, RingError};
 
 /// A completion as the kernel wrote it.
@@ -35,19 +37,7 @@ pub(super) struct Kernel {
 
 impl Kernel {
     pub(super) fn new(config: &RingConfig, bell: BorrowedFd<'_>) -> Result<Self, RingError> {
-        let entries = config.operations_max.next_power_of_two().min(SUBMISSIONS_MAX);
-        let completions = (4 * config.operations_max).next_power_of_two().min(65_536);
-        let ring = IoUring::builder()
-            .setup_single_issuer()
-            // Completions are posted when we enter, not in the middle of something else.
-            .setup_defer_taskrun()
-            .setup_taskrun_flag()
-            // A bad entry fails alone; the batch goes on.
-            .setup_submit_all()
-            .setup_clamp()
-            .setup_cqsize(u32::try_from(completions).expect("bounded above"))
-            .build(u32::try_from(entries).expect("bounded by SUBMISSIONS_MAX"))
-            .map_err(|error| RingError::Setup(error.into()))?;
+        let ring = set_up(config).map_err(|error| RingError::Setup(error.into()))?;
         let ring = NonNull::from(Box::leak(Box::new(ring)));
         // SAFETY: the box lives until `drop`, which drops the submitter first; nothing ever makes
         // a unique reference to it meanwhile.
@@ -182,6 +172,43 @@ impl Kernel {
         unsafe { self.ring.as_ref().completion_shared() }.enable_eventfd();
         fence(Ordering::SeqCst);
     }
+}
+
+/// The ring, with queues as long as the user's locked memory allows, for which they count: shorter ones
+/// cost more trips to the kernel, nothing else.
+fn set_up(config: &RingConfig) -> io::Result<IoUring> {
+    let share = getrlimit(Resource::Memlock).current.map_or(u64::MAX, |all| all / LOCKED_SHARE);
+    let mut completions = config.operations_max.next_power_of_two().max(COMPLETIONS_MIN);
+    while completions > COMPLETIONS_MIN && queues_bytes(completions) > share {
+        completions /= 2;
+    }
+    loop {
+        let entries = completions.min(SUBMISSIONS_MAX);
+        let made = IoUring::builder()
+            .setup_single_issuer()
+            // Completions are posted when we enter, not in the middle of something else.
+            .setup_defer_taskrun()
+            .setup_taskrun_flag()
+            // A bad entry fails alone; the batch goes on.
+            .setup_submit_all()
+            .setup_clamp()
+            .setup_cqsize(u32::try_from(completions).expect("bounded by OPERATIONS_MAX"))
+            .build(u32::try_from(entries).expect("bounded by SUBMISSIONS_MAX"));
+        match made {
+            Err(error)
+                if error.raw_os_error() == Some(libc::ENOMEM) && completions > COMPLETIONS_MIN =>
+            {
+                completions /= 2;
+            }
+            made => return made,
+        }
+    }
+}
+
+fn queues_bytes(completions: usize) -> u64 {
+    let bytes = completions * size_of::<cqueue::Entry>()
+        + completions.min(SUBMISSIONS_MAX) * size_of::<squeue::Entry>();
+    bytes as u64
 }
 
 impl Drop for Kernel {

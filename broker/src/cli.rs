@@ -34,6 +34,7 @@ mod stored_files;
 mod stored_indexes;
 mod times;
 mod topic;
+mod topic_argument;
 mod verify;
 
 use std::ffi::OsString;

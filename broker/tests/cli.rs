@@ -177,6 +177,7 @@ fn a_consumer_begins_where_it_is_told_to() {
     }
     let words = ["consume", "--topic", "places", "--from", "1", "--count", "2", "--follow"];
     assert_eq!(text(&node, &words, ""), "b\nc\n");
+    assert_eq!(text(&node, &["consume", "places", "--from", "3"], ""), "d\n");
     let bootstrap = node.bootstrap();
     let words = ["consume", "--topic", "places", "--from", "99", "-b", &bootstrap, "--follow"];
     let (code, error) = fails(&words);

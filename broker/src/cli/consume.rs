@@ -13,6 +13,7 @@ use clap::Args;
 use super::client::{Client, ClusterArgs};
 use super::failure::Failure;
 use super::output::Output;
+use super::topic_argument::TopicArgument;
 use position::From;
 use print::{Printer, RecordFormat};
 use reader::{Reader, Wanted};
@@ -24,9 +25,8 @@ use reader::{Reader, Wanted};
   corelane consume --topic orders --from -1h --output json
   corelane consume --topic orders --from time:2026-01-01T00:00:00Z --partition 3 --count 10")]
 pub(crate) struct ConsumeArgs {
-    /// The topic.
-    #[arg(short, long)]
-    topic: String,
+    #[command(flatten)]
+    topic: TopicArgument,
 
     /// Only this partition; may be given several times.
     #[arg(short, long = "partition", value_name = "N", value_parser = clap::value_parser!(i32).range(0..))]
@@ -59,7 +59,7 @@ pub(crate) struct ConsumeArgs {
 impl ConsumeArgs {
     pub(crate) fn run(&self, output: &mut Output) -> Result<(), Failure> {
         let mut client = Client::connect(&self.cluster)?;
-        let topic = client.topic(&self.topic)?;
+        let topic = client.topic(self.topic.name())?;
         let partitions = topic.select(&self.partitions)?;
         let partitions: Vec<i32> = partitions.iter().map(|partition| partition.index).collect();
         let positions = self.from.positions(&mut client, &topic, &partitions)?;
@@ -67,12 +67,19 @@ impl ConsumeArgs {
             true => None,
             false => Some(position::ends(&mut client, &topic, &partitions)?),
         };
+        if let Some(ends) = &ends
+            && partitions.iter().all(|index| positions.get(index) >= ends.get(index))
+        {
+            // On standard error: what is read stays what is read.
+            eprintln!("nothing is there to read; --follow waits for more");
+        }
         let format = match (self.output, output.is_json()) {
             (Some(format), _) => format,
             (None, true) => RecordFormat::Json,
             (None, false) => RecordFormat::Value,
         };
-        let printer = Printer::new(format, self.topic.clone(), self.key_separator.clone());
+        let printer =
+            Printer::new(format, self.topic.name().to_owned(), self.key_separator.clone());
         let wanted = Wanted { positions, ends, count: self.count };
         Reader::new(client, topic, wanted, printer).run(output)
     }

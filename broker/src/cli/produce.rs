@@ -16,6 +16,7 @@ use super::client::{Client, ClusterArgs};
 use super::failure::Failure;
 use super::output::{Output, Table};
 use super::times;
+use super::topic_argument::TopicArgument;
 use input::{Input, RecordRules};
 use sender::{Sender, SenderOptions};
 
@@ -29,9 +30,8 @@ use sender::{Sender, SenderOptions};
 to one partition until a batch is full, then to the next. Records are written once, in order, even if a
 request has to be repeated, and acknowledged when they are on stable storage.")]
 pub(crate) struct ProduceArgs {
-    /// The topic.
-    #[arg(short, long)]
-    topic: String,
+    #[command(flatten)]
+    topic: TopicArgument,
 
     /// The key of every record.
     #[arg(short, long)]
@@ -134,7 +134,7 @@ struct Produced<'a> {
 impl ProduceArgs {
     pub(crate) fn run(&self, output: &mut Output) -> Result<(), Failure> {
         let mut client = Client::connect(&self.cluster)?;
-        let topic = client.topic(&self.topic)?;
+        let topic = client.topic(self.topic.name())?;
         if let Some(partition) = self.partition {
             topic.select(&[partition])?;
         }
@@ -172,12 +172,16 @@ impl ProduceArgs {
     fn report(&self, written: Vec<Written>, output: &mut Output) -> Result<(), Failure> {
         let records = written.iter().map(|written| written.records).sum();
         if output.is_json() {
-            return output.json(&Produced { topic: &self.topic, records, partitions: written });
+            return output.json(&Produced {
+                topic: self.topic.name(),
+                records,
+                partitions: written,
+            });
         }
         if let [one] = written[..]
             && let (1, Some(offset)) = (one.records, one.first_offset)
         {
-            let (topic, partition) = (&self.topic, one.partition);
+            let (topic, partition) = (self.topic.name(), one.partition);
             return output.line(format_args!(
                 "wrote 1 record to {topic}, partition {partition}, offset {offset}"
             ));
@@ -186,7 +190,7 @@ impl ProduceArgs {
             return output.line("there was nothing to write");
         }
         let number = |offset: Option<i64>| offset.map_or_else(|| "–".into(), |o| o.to_string());
-        output.line(format_args!("wrote {records} records to {}", self.topic))?;
+        output.line(format_args!("wrote {records} records to {}", self.topic.name()))?;
         let mut table = Table::new(&["PARTITION", "RECORDS", "FIRST OFFSET", "LAST OFFSET"]);
         for partition in written {
             table.push(vec![

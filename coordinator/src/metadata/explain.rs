@@ -65,7 +65,7 @@ impl fmt::Display for Explanation {
         }
         write!(
             f,
-            ": {} of the topic's {} partitions and {} partitions in all on this one of {} shards",
+            ": {} of the topic's {} partitions, {} in all, on this one of {} shards",
             self.topic_on_shard, self.topic_on_broker, self.all_on_shard, self.data_shards
         )?;
         if self.directory_online { Ok(()) } else { f.write_str("; its log directory is missing") }

@@ -302,16 +302,20 @@ fn segments_without_a_journal_keep_their_sound_batches() {
 #[test]
 fn accepting_takes_damaged_batches_out_and_keeps_all_others() {
     let name = segment(0, "log");
-    for (at, lost) in [(300, "offsets 0 to 3"), (4_000, "offsets ")] {
+    // The last is in the base offset, of which the CRC knows nothing.
+    let second = World::new().length(&name) / 10 + 7;
+    for (at, lost) in
+        [(300, "offsets 0 to 3"), (4_000, "offsets "), (second, "offsets 4 to 7 are given up")]
+    {
         let world = World::new();
         world.flip(&name, at);
         let before = world.verify();
-        assert_eq!(before.damages.len(), 1, "{:?}", before.damages);
+        assert!(!before.damages.is_empty(), "byte {at}");
         world.accept().unwrap();
         let after = world.verify();
         assert_eq!(after.damages, [], "byte {at}");
         assert_eq!(after.batches, before.batches, "an empty one stands for the damaged one");
-        assert!((46..52).contains(&after.records), "{}", after.records);
+        assert_eq!(after.records, 48, "byte {at}");
         let recovered = world.recovered();
         assert_eq!((recovered.end.offset, recovered.suspicion), (Offset(52), None));
         assert!(world.path("orders-0/accept-loss").exists());

@@ -50,8 +50,8 @@ fn a_partition_moves_to_another_shard_and_directory_and_says_why() {
     assert_eq!(explained.replica.reason, PlacementReason::Moved);
     assert_eq!(
         explained.to_string(),
-        "moved here by an operator: 2 of the topic's 2 partitions and 2 partitions in all on this \
-         one of 2 shards"
+        "moved here by an operator: 2 of the topic's 2 partitions, 2 in all, on this one of \
+         2 shards"
     );
     let again = metadata.decide(NOW, &to(Some(1), Some(2))).unwrap();
     assert_eq!(again.records, vec![]);

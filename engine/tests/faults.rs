@@ -360,6 +360,82 @@ fn the_last_segment_of_an_idle_partition_is_deleted_in_time() {
     assert_eq!(world.read_all(partition).len(), 1);
 }
 
+fn is_index_write(effect: &DiskEffect) -> bool {
+    let is_index = |step: &Step| match step {
+        Step::WriteFile { path, .. } => path.extension().is_some_and(|name| name == "index"),
+        Step::BuildIndex { .. } => true,
+        _ => false,
+    };
+    matches!(&effect.request, DiskOp::Job(job) if job.steps.iter().any(is_index))
+}
+
+#[test]
+fn a_segment_whose_index_a_crash_took_is_deleted_in_time() {
+    // Nobody knew how old it was, and retention waited for ever.
+    let mut world = World::new();
+    world.config.retention_ms = Some(20_000);
+    world.config.segment_bytes = 1 << 20;
+    let partition = world.create("old-0");
+    world.hold = is_index_write;
+    for _ in 0..30 {
+        world.append(partition, &Batch::sized(50_000));
+    }
+    world.settle(5);
+    assert_eq!(world.held(), 1, "the index of the first segment is not written");
+    world.hold = |_| false;
+    world.crash();
+    let index = world.root().join("old-0/00000000000000000000.index");
+    assert!(!index.exists());
+    world.settle(100);
+    assert_eq!(world.offsets(partition).log_start, Offset(0));
+    assert!(index.exists(), "it is made again");
+    world.settle(220);
+    assert_eq!(world.offsets(partition).log_start, Offset(30));
+}
+
+#[test]
+fn an_index_from_before_a_segment_grew_makes_nothing_look_older() {
+    let mut world = World::new();
+    world.config.retention_ms = Some(60_000);
+    world.config.segment_bytes = 1 << 20;
+    let partition = world.create("grown-0");
+    world.append(partition, &Batch::sized(50_000));
+    // Its index files tell of one batch.
+    world.stop();
+    world.settle(400);
+    world.hold = is_index_write;
+    for _ in 0..29 {
+        world.append(partition, &Batch::sized(50_000));
+    }
+    world.settle(5);
+    assert_eq!(world.held(), 1, "the index of the first segment is not written");
+    world.hold = |_| false;
+    world.crash();
+    world.settle(300);
+    assert_eq!(world.offsets(partition).log_start, Offset(0), "its records are 30 s old");
+    world.settle(350);
+    assert_eq!(world.offsets(partition).log_start, Offset(30));
+}
+
+#[test]
+fn an_active_segment_whose_index_ends_long_before_it_is_not_taken_for_old() {
+    let mut world = World::new();
+    world.config.retention_ms = Some(60_000);
+    let partition = world.create("active-0");
+    world.append(partition, &Batch::sized(50_000));
+    world.stop();
+    world.settle(400);
+    for _ in 0..29 {
+        world.append(partition, &Batch::sized(50_000));
+    }
+    world.settle(150);
+    world.crash();
+    world.settle(100);
+    assert_eq!(world.offsets(partition).log_start, Offset(0), "its records are 25 s old");
+    world.settle(520);
+    assert_eq!(world.offsets(partition).log_start, Offset(30));
+}
+
 #[test]
 fn a_segment_goes_only_below_a_log_start_that_is_durable() {
     let mut world = World::new();

@@ -55,6 +55,11 @@ pub fn perform(
             output.free_bytes = Some(fs.free_bytes()?);
             Ok(())
         }
+        Step::WalkIndex { directory, base_offset, interval_bytes } => {
+            let (offsets, times) = index::walk(fs, directory, *base_offset, *interval_bytes)?;
+            output.files.extend([Some(offsets), Some(times)]);
+            Ok(())
+        }
         Step::BuildIndex { directory, base_offset, interval_bytes } => {
             index::build_files(fs, directory, *base_offset, *interval_bytes)
         }

@@ -111,6 +111,13 @@ pub enum Step {
     RequireFree(u64),
     /// Free bytes of the file system into the job's output.
     FreeBytes,
+    /// Walks through a finished segment; the bytes of its `.index` and its `.timeindex` come into the job's
+    /// output.
+    WalkIndex {
+        directory: PathBuf,
+        base_offset: i64,
+        interval_bytes: u32,
+    },
     /// Builds the offset and time index of a finished segment from its bytes.
     BuildIndex {
         directory: PathBuf,
@@ -141,7 +148,7 @@ pub enum DiskOutput {
 /// What the reading steps of a job brought.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct JobOutput {
-    /// One entry for each `ReadFile` step, in order.
+    /// One entry for each `ReadFile` step and two for each `WalkIndex` step, in order.
     pub files: Vec<Option<Bytes>>,
     pub free_bytes: Option<u64>,
 }

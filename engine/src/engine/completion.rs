@@ -46,12 +46,15 @@ pub(super) enum Pending {
         path: PathBuf,
         bytes: u64,
     },
-    /// Nobody waits for it: removal of files that nothing refers to any more.
+    /// Nobody waits for it and its failure hurts nobody: files that nothing refers to any more go, index
+    /// files are made again.
     Cleanup,
     Read(ReadOperation),
+    /// A finished segment's index: from its files, or by a walk through its batches.
     LoadIndex {
         slot: Slot,
         base: Offset,
+        is_walk: bool,
     },
     CreatePartition {
         slot: Slot,
@@ -76,7 +79,9 @@ impl Engine {
         };
         match (pending, event.result) {
             (Pending::Read(read), result) => self.on_read(read, result),
-            (Pending::LoadIndex { slot, base }, result) => self.on_index(slot, base, result),
+            (Pending::LoadIndex { slot, base, is_walk }, result) => {
+                self.on_index(slot, base, is_walk, result);
+            }
             (pending, Ok(output)) => self.on_done(event.op, pending, output),
             (pending, Err(error)) => self.on_failed(pending, error),
         }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use protocol::Offset;
 
 use super::completion::Pending;
@@ -30,7 +31,7 @@ impl Engine {
         }
     }
 
-    /// Loads a finished segment's index files; missing ones cost a walk through the segment.
+    /// Loads a finished segment's index files.
     pub(super) fn issue_index_load(&mut self, slot: Slot, base: Offset) {
         let Some(partition) = self.partition_mut(slot) else { return };
         partition.operations += 1;
@@ -40,13 +41,44 @@ impl Engine {
             length_max: INDEX_FILE_BYTES_MAX,
         };
         let steps = vec![file("index"), file("timeindex")];
-        self.issue_job(directory.dir, steps, Pending::LoadIndex { slot, base });
+        self.issue_job(directory.dir, steps, Pending::LoadIndex { slot, base, is_walk: false });
+    }
+
+    /// Files that are missing (a crash came between a segment's last batch and its index) or senseless
+    /// are made again: without them nobody knows how old the segment is.
+    fn issue_index_walk(&mut self, slot: Slot, base: Offset) {
+        let Some(partition) = self.partition_mut(slot) else { return };
+        partition.operations += 1;
+        let directory = partition.directory.clone();
+        let steps = vec![Step::WalkIndex {
+            directory: directory.path,
+            base_offset: base.0,
+            interval_bytes: partition.config.index_interval_bytes,
+        }];
+        self.issue_job(directory.dir, steps, Pending::LoadIndex { slot, base, is_walk: true });
+    }
+
+    /// Whole or not at all, under their names; should that fail, the next look walks again.
+    fn write_index_files(&mut self, slot: Slot, base: Offset, files: [Bytes; 2]) {
+        let Some(partition) = self.partition(slot) else { return };
+        let directory = partition.directory.clone();
+        let mut steps = Vec::new();
+        for (extension, data) in ["index", "timeindex"].into_iter().zip(files) {
+            let to = segment_path(&directory.path, base, extension);
+            let from = to.with_extension(format!("{extension}.part"));
+            steps.push(Step::WriteFile { path: from.clone(), data });
+            steps.push(Step::Sync(from.clone()));
+            steps.push(Step::Rename { from, to });
+        }
+        steps.push(Step::SyncDir(directory.path));
+        self.issue_job(directory.dir, steps, Pending::Cleanup);
     }
 
     pub(super) fn on_index(
         &mut self,
         slot: Slot,
         base: Offset,
+        is_walk: bool,
         result: Result<DiskOutput, FileSystemError>,
     ) {
         let files = match result {
@@ -57,17 +89,25 @@ impl Engine {
             self.partition_mut(slot).and_then(|partition| partition.segment_mut(base))
             && segment.index.is_none()
         {
-            // Missing or senseless files cost a walk through the segment, nothing else.
             let index = match files.as_slice() {
                 [Some(offsets), Some(times)] => {
                     SegmentIndex::decode(offsets, times, segment.length)
                 }
                 _ => None,
+            };
+            if index.is_none() && !is_walk {
+                self.issue_index_walk(slot, base);
+                return self.end_operation(slot);
             }
-            .unwrap_or_default();
+            // Where not even the log can be read, reads walk through it themselves, and tell.
+            let is_made = is_walk && index.is_some();
+            let index = index.unwrap_or_default();
             segment.max_timestamp = segment.max_timestamp.max(index.max_timestamp());
             segment.index = Some(index);
             self.note_index(slot, base);
+            if let (true, [Some(offsets), Some(times)]) = (is_made, files.as_slice()) {
+                self.write_index_files(slot, base, [offsets.clone(), times.clone()]);
+            }
         }
         let all = std::mem::take(&mut self.indexes.awaiting);
         let (mine, others): (Vec<Read>, Vec<Read>) =

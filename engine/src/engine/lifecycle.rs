@@ -119,6 +119,9 @@ impl Engine {
             self.evict(CHUNK_BYTES[0]);
         }
         let (mut partition, last_block) = recovered.into_partition();
+        if let Some(active) = partition.segments.back_mut() {
+            active.expect_age(self.now.wall.0);
+        }
         if !last_block.is_empty() {
             let end = partition.end;
             let at = (end.segment, end.position - last_block.len() as u64);

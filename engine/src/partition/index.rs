@@ -193,6 +193,22 @@ pub fn build_files(
     base_offset: i64,
     interval_bytes: u32,
 ) -> Result<(), FileSystemError> {
+    let (offsets, times) = walk(fs, directory, base_offset, interval_bytes)?;
+    for (extension, data) in [("index", offsets), ("timeindex", times)] {
+        let path = segment_path(directory, Offset(base_offset), extension);
+        fs.write_file(&path, &data)?;
+        fs.sync(&path)?;
+    }
+    fs.sync_dir(directory)
+}
+
+/// The bytes of the two index files of a finished segment, from its batches.
+pub fn walk(
+    fs: &dyn FileSystem,
+    directory: &Path,
+    base_offset: i64,
+    interval_bytes: u32,
+) -> Result<(Bytes, Bytes), FileSystemError> {
     let base = Offset(base_offset);
     let log = segment_path(directory, base, "log");
     let length = fs.length(&log)?;
@@ -201,13 +217,7 @@ pub fn build_files(
     walk_batches(fs, &log, length, |position, header| {
         index.note(base, position, header, interval_bytes);
     })?;
-    let (offsets, times) = index.encode();
-    for (extension, data) in [("index", offsets), ("timeindex", times)] {
-        let path = segment_path(directory, base, extension);
-        fs.write_file(&path, &data)?;
-        fs.sync(&path)?;
-    }
-    fs.sync_dir(directory)
+    Ok(index.encode())
 }
 
 #[cfg(test)]

@@ -116,6 +116,14 @@ impl Segment {
         }
     }
 
+    /// Where the index does not reach the end, nobody knows how old the newest record is: no older than now.
+    pub fn expect_age(&mut self, now_ms: i64) {
+        let covered = self.index.as_ref().map_or(self.length, SegmentIndex::covered);
+        if covered < self.length {
+            self.max_timestamp = self.max_timestamp.max(Some(now_ms));
+        }
+    }
+
     /// Takes a file that is complete already as finished; true if it was.
     pub fn finish_if_complete(&mut self) -> bool {
         let is_complete = self.complete_at == Some(self.length);

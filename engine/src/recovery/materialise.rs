@@ -306,6 +306,13 @@ impl<'a> Builder<'a> {
         }
         self.fs.set_length(&path, self.position)?;
         self.unsynced.file(path);
+        // Index files that stand there are of an earlier end and know too little: retention would take
+        // younger records for as old as those.
+        for extension in ["index", "timeindex"] {
+            let path = segment_path(&self.files.directory.path, self.segment, extension);
+            self.fs.remove_file(&path)?;
+        }
+        self.unsynced.directory(&self.files.directory.path);
         self.finished.push((self.segment, self.position));
         Ok(true)
     }

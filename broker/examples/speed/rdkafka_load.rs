@@ -71,11 +71,6 @@ pub(crate) fn produce_bytes(bootstrap: &str, topic: &str, record_bytes: usize, b
     run(&producer(bootstrap), topic, record_bytes, |sent, _| sent < records);
 }
 
-pub(crate) fn produce_to_mock(partitions: i32, record_bytes: usize, time: Duration) -> f64 {
-    let mock = Mock::new(&[("produce", partitions)]);
-    produce(&mock.bootstrap(), "produce", record_bytes, time)
-}
-
 fn run(
     producer: &BaseProducer<Delivered>,
     topic: &str,

@@ -78,17 +78,12 @@ impl Node {
     pub(crate) fn stop_and_usage(self) -> Usage {
         let pid = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        // The last figures before the process is gone.
-        let mut usage = self.usage();
-        while Path::new(&format!("/proc/{}/io", self.child.id())).exists() {
-            let now = usage_of(self.child.id());
-            if now.cpu_seconds == 0.0 {
-                break;
-            }
-            usage = now;
+        // An ended process shows its figures until it is waited for.
+        let stat = format!("/proc/{}/stat", self.child.id());
+        while !std::fs::read_to_string(&stat).unwrap_or_default().contains(") Z ") {
             std::thread::sleep(Duration::from_millis(2));
         }
-        usage
+        self.usage()
     }
 
     fn is_ready(&self) -> bool {

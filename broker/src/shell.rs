@@ -158,6 +158,7 @@ impl Shell {
                         sockets: self.sockets.metrics().clone(),
                         accept: self.accepting.as_ref().map(Accepting::metrics),
                         disk_operations: self.disk.in_flight(),
+                        disk_caps_halved: self.disk.halvings(),
                         buffers_registered: ring.buffers_registered(),
                     });
                 }

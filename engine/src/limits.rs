@@ -52,6 +52,10 @@ pub const WRITE_BEHIND_BYTES_MIN: u64 = 64 << 10;
 pub const WRITE_BEHIND_BYTES_MAX: u64 = 1 << 20;
 /// Write-behind operations in flight, for each shard.
 pub const WRITE_BEHIND_IN_FLIGHT_MAX: usize = 8;
+/// Journal writes after which a shard looks at how long they took: at 100 µs each, 25 ms of load.
+pub const PACING_WINDOW_WRITES: usize = 256;
+/// How often the caps of other classes are halved at most: an eighth is left.
+pub const PACING_HALVINGS_MAX: u32 = 3;
 
 /// Segment files grow by at least this much: 5,000 partitions of 64 KiB are 320 MiB.
 pub const SEGMENT_STEP_BYTES_MIN: u64 = 64 << 10;

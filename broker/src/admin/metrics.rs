@@ -6,6 +6,7 @@ use std::time::Duration;
 use net::CloseReason;
 use protocol::ApiKey;
 
+use super::kernel_workers::KernelWorkers;
 use crate::error_code;
 use crate::shard::mail::DirectorySpace;
 use crate::shard::metrics::ShardSnapshot;
@@ -20,6 +21,7 @@ pub(crate) struct NodeNumbers<'a> {
     pub(crate) ready_after: Duration,
     pub(crate) uptime: Duration,
     pub(crate) directories_failed: usize,
+    pub(crate) kernel_workers: KernelWorkers,
 }
 
 /// One metric's rows: labels and value of each.
@@ -90,6 +92,10 @@ fn node_rows(out: &mut String, node: &NodeNumbers<'_>) {
     gauge("uptime_seconds", "Since the process's start.").rows(out, seconds(node.uptime));
     gauge("log_directories_failed", "Log directories that failed since the start.")
         .rows(out, [(String::new(), node.directories_failed)]);
+    gauge("kernel_workers", "Kernel threads that do what the rings cannot do without blocking.")
+        .rows(out, [(String::new(), node.kernel_workers.threads)]);
+    gauge("kernel_worker_wakeups", "Of those that live: about one for each such operation.")
+        .rows(out, [(String::new(), node.kernel_workers.wakeups)]);
     let labels = |at: usize| format!("{{directory=\"{}\"}}", node.facts.directories[at].path);
     let space = || node.space.iter().enumerate();
     gauge("storage_free_bytes", "Free space of a log directory.")
@@ -245,6 +251,8 @@ fn shell_rows(out: &mut String, snapshots: &[ShardSnapshot]) {
         .rows(out, shells().map(|(labels, shell)| (labels, shell.operations_in_flight)));
     gauge("disk_operations", "Disk operations that have not completed.")
         .rows(out, shells().map(|(labels, shell)| (labels, shell.disk_operations)));
+    gauge("disk_caps_halved", "How often disk caps are halved, because journal writes take long.")
+        .rows(out, shells().map(|(labels, shell)| (labels, shell.disk_caps_halved)));
     gauge("ring_buffers_registered", "1: the shard's memory is registered with the kernel.")
         .rows(out, shells().map(|(labels, shell)| (labels, u8::from(shell.buffers_registered))));
     let accepts =

@@ -17,7 +17,7 @@ use super::signals::Signals;
 use super::{NodeError, Started};
 use crate::admin::http::{self, Answer, Method, Request};
 use crate::admin::metrics::{self, NodeNumbers};
-use crate::admin::{Admin, partitions};
+use crate::admin::{Admin, kernel_workers, partitions};
 use crate::limits::{ADMIN_ANSWER_MS_MAX, DRAIN_MS_MAX, FREE_BYTES_INTERVAL_MS};
 use crate::shard::RequestNumber;
 use crate::shard::command::{Command, CommandReply};
@@ -240,6 +240,7 @@ impl Serving {
             ready_after: self.ready_after,
             uptime: self.node.summary.begun.elapsed(),
             directories_failed: self.failed.len(),
+            kernel_workers: kernel_workers::of_this_process(),
         };
         Answer::metrics(metrics::text(&numbers, &self.heard.snapshots))
     }

@@ -88,6 +88,8 @@ pub struct ShellSnapshot {
     pub sockets: DriverMetrics,
     pub accept: Option<AcceptMetrics>,
     pub disk_operations: usize,
+    /// How often the caps of disk classes are halved, because the journal's writes take long.
+    pub disk_caps_halved: u32,
     pub buffers_registered: bool,
 }
 

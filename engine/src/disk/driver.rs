@@ -11,10 +11,12 @@
 //! is opened after the job that creates it. Nothing here waits.
 //!
 //! * `classes`: which operations are in the kernel and which wait, by class.
+//! * `pacing`: how much room the other classes get beside the journal.
 //! * `files`: which file is open, under which descriptor, and since when it is idle.
 
 mod classes;
 mod files;
+mod pacing;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +27,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use runtime::OsError;
+use runtime::clock::Monotonic;
 use runtime::mailbox::Bell;
 use runtime::memory::Block;
 use runtime::ring::{Completion, Ring, Token, WriteData, WriteRequest};
@@ -77,7 +80,7 @@ enum TransferKind {
 
 #[derive(Debug)]
 enum InRing {
-    Transfer { op: OpId, file: FileKey, class: DiskClass },
+    Transfer { op: OpId, file: FileKey, class: DiskClass, since: Monotonic },
     Close,
 }
 
@@ -136,6 +139,11 @@ impl DiskDriver {
         self.classes.depth(class)
     }
 
+    /// How often the caps of classes are halved now, because the journal's writes take long; for metrics.
+    pub fn halvings(&self) -> u32 {
+        self.classes.halvings()
+    }
+
     /// Starts an operation, or queues it where its class, the ring or the helper is full.
     pub fn submit(&mut self, ring: &mut Ring, effect: DiskEffect) {
         let op = effect.op;
@@ -185,11 +193,11 @@ impl DiskDriver {
             }
             other => panic!("the driver asks for no {other:?}"),
         };
-        let Some(InRing::Transfer { op, file, class }) = self.in_ring.remove(&token) else {
+        let Some(InRing::Transfer { op, file, class, since }) = self.in_ring.remove(&token) else {
             panic!("a completion of an operation in the ring")
         };
         out.push(DiskEvent { op, result });
-        self.classes.finished(class);
+        self.classes.finished(class, Monotonic::read().0.saturating_sub(since.0));
         self.files.finished(file);
         self.feed_ring(ring);
         self.close_files(ring);
@@ -234,7 +242,8 @@ impl DiskDriver {
             let Transfer { op, file, class, position, kind } = transfer;
             let descriptor = self.files.descriptor(file);
             let token = self.token();
-            self.in_ring.insert(token, InRing::Transfer { op, file, class });
+            let since = Monotonic::read();
+            self.in_ring.insert(token, InRing::Transfer { op, file, class, since });
             match kind {
                 TransferKind::Write { data, durable } => {
                     let data = WriteData::Parts(data);

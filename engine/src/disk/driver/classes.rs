@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::pacing::Pacing;
 use crate::disk::operation::DiskClass;
 use crate::limits::{
     BYPASS_RUNS_IN_FLIGHT_MAX, CATCH_UP_READS_IN_KERNEL_MAX, WRITE_BEHIND_IN_FLIGHT_MAX,
@@ -14,6 +15,7 @@ const CLASSES: [DiskClass; 4] =
 #[derive(Debug)]
 pub(super) struct Classes<T> {
     queues: [Queue<T>; CLASSES.len()],
+    pacing: Pacing,
 }
 
 #[derive(Debug)]
@@ -22,14 +24,16 @@ struct Queue<T> {
     waiting: VecDeque<T>,
 }
 
-/// Operations of a class in the kernel at once.
-fn cap(class: DiskClass) -> usize {
-    match class {
-        DiskClass::Journal => usize::MAX,
-        DiskClass::Bypass => BYPASS_RUNS_IN_FLIGHT_MAX,
-        DiskClass::WriteBehind => WRITE_BEHIND_IN_FLIGHT_MAX,
-        DiskClass::CatchUp => CATCH_UP_READS_IN_KERNEL_MAX,
-    }
+/// Operations of a class in the kernel at once, when the caps are halved so often. None is starved:
+/// acknowledgements wait for runs, and the memory of appends for what is written behind.
+fn cap(class: DiskClass, halvings: u32) -> usize {
+    let (all, least) = match class {
+        DiskClass::Journal => return usize::MAX,
+        DiskClass::Bypass => (BYPASS_RUNS_IN_FLIGHT_MAX, BYPASS_RUNS_IN_FLIGHT_MAX / 2),
+        DiskClass::WriteBehind => (WRITE_BEHIND_IN_FLIGHT_MAX, 2),
+        DiskClass::CatchUp => (CATCH_UP_READS_IN_KERNEL_MAX, 2),
+    };
+    (all >> halvings).max(least)
 }
 
 fn rank(class: DiskClass) -> usize {
@@ -38,7 +42,8 @@ fn rank(class: DiskClass) -> usize {
 
 impl<T> Classes<T> {
     pub(super) fn new() -> Self {
-        Self { queues: CLASSES.map(|_| Queue { in_flight: 0, waiting: VecDeque::new() }) }
+        let queues = CLASSES.map(|_| Queue { in_flight: 0, waiting: VecDeque::new() });
+        Self { queues, pacing: Pacing::new() }
     }
 
     pub(super) fn queue(&mut self, class: DiskClass, operation: T) {
@@ -47,8 +52,9 @@ impl<T> Classes<T> {
 
     /// The next operation for the kernel; it counts as in flight from now on.
     pub(super) fn next(&mut self) -> Option<T> {
+        let halvings = self.pacing.halvings();
         for (queue, class) in self.queues.iter_mut().zip(CLASSES) {
-            if queue.in_flight < cap(class)
+            if queue.in_flight < cap(class, halvings)
                 && let Some(operation) = queue.waiting.pop_front()
             {
                 queue.in_flight += 1;
@@ -58,7 +64,11 @@ impl<T> Classes<T> {
         None
     }
 
-    pub(super) fn finished(&mut self, class: DiskClass) {
+    /// One is out of the kernel, in which it was for so long.
+    pub(super) fn finished(&mut self, class: DiskClass, nanos: u64) {
+        if class == DiskClass::Journal {
+            self.pacing.note(nanos);
+        }
         let queue = &mut self.queues[rank(class)];
         assert!(queue.in_flight > 0, "what finishes was in flight");
         queue.in_flight -= 1;
@@ -70,6 +80,11 @@ impl<T> Classes<T> {
         (queue.in_flight, queue.waiting.len())
     }
 
+    /// How often the caps are halved now, because the journal's writes take long.
+    pub(super) fn halvings(&self) -> u32 {
+        self.pacing.halvings()
+    }
+
     pub(super) fn waiting(&self) -> usize {
         self.queues.iter().map(|queue| queue.waiting.len()).sum()
     }
@@ -77,7 +92,8 @@ impl<T> Classes<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Classes, DiskClass};
+    use super::{BYPASS_RUNS_IN_FLIGHT_MAX, Classes, DiskClass};
+    use crate::limits::PACING_WINDOW_WRITES;
 
     #[test]
     fn a_full_class_waits_and_does_not_hold_up_the_others() {
@@ -90,8 +106,30 @@ mod tests {
         assert!(taken.iter().copied().eq((100..120).chain(0..8)));
         assert_eq!(classes.depth(DiskClass::WriteBehind), (8, 12));
         assert_eq!(classes.depth(DiskClass::Journal), (20, 0));
-        classes.finished(DiskClass::WriteBehind);
+        classes.finished(DiskClass::WriteBehind, 1);
         assert_eq!(classes.next(), Some(8));
         assert_eq!((classes.next(), classes.waiting()), (None, 11));
+    }
+
+    #[test]
+    fn classes_get_less_room_while_the_journal_is_slow() {
+        let mut classes = Classes::new();
+        for nanos in [100, 10_000, 10_000, 10_000] {
+            for _ in 0..PACING_WINDOW_WRITES {
+                classes.queue(DiskClass::Journal, 0);
+                assert_eq!(classes.next(), Some(0));
+                classes.finished(DiskClass::Journal, nanos);
+            }
+        }
+        for class in
+            [DiskClass::Journal, DiskClass::Bypass, DiskClass::CatchUp, DiskClass::WriteBehind]
+        {
+            (0..10).for_each(|_| classes.queue(class, 1));
+        }
+        while classes.next().is_some() {}
+        let in_flight = |class| classes.depth(class).0;
+        assert_eq!(in_flight(DiskClass::Journal), 10);
+        assert_eq!(in_flight(DiskClass::Bypass), BYPASS_RUNS_IN_FLIGHT_MAX / 2);
+        assert_eq!((in_flight(DiskClass::CatchUp), in_flight(DiskClass::WriteBehind)), (2, 2));
     }
 }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use coordinator::limits::TOPIC_NAME_BYTES_MAX;
 use net::ConnectionId;
 use protocol::messages::fetch::{FetchPartition, FetchRequest};
 use protocol::{Offset, Str, TopicId};
@@ -174,8 +175,9 @@ impl FetchSessions {
             }
             EPOCH_INITIAL => {
                 self.remove(body.session_id);
-                let wanted: usize = body.topics.iter().map(|topic| topic.partitions.len()).sum();
-                if wanted == 0 || !self.make_room(wanted, request.now_ms) {
+                let wanted = partitions_named(body);
+                let is_kept = wanted > 0 && !names_what_cannot_be(body);
+                if !is_kept || !self.make_room(wanted, request.now_ms) {
                     return Ok(SessionUse::Without);
                 }
                 let mut id = draw_id();
@@ -217,6 +219,14 @@ impl FetchSessions {
         }
         if session.by_id != request.by_id {
             return Err(SessionError::TopicIdsMixed);
+        }
+        let named_now = partitions_named(request.body);
+        let is_too_much =
+            named_now > 0 && self.partitions + named_now > FETCH_SESSION_PARTITIONS_MAX;
+        if is_too_much || names_what_cannot_be(request.body) {
+            // It may begin anew, with a full fetch, which is given a session if there is room.
+            self.remove(id);
+            return Err(SessionError::NotFound);
         }
         session.epoch = if epoch == i32::MAX { 1 } else { epoch + 1 };
         session.used_ms = request.now_ms;
@@ -310,6 +320,15 @@ pub(crate) fn named(
     })
 }
 
+fn partitions_named(body: &FetchRequest) -> usize {
+    body.topics.iter().map(|topic| topic.partitions.len()).sum()
+}
+
+/// No topic has so long a name, and sessions keep names.
+fn names_what_cannot_be(body: &FetchRequest) -> bool {
+    body.topics.iter().any(|topic| topic.topic.len() > TOPIC_NAME_BYTES_MAX)
+}
+
 fn topic_key(name: &Str, id: TopicId, by_id: bool) -> TopicKey {
     if by_id { TopicKey::Id(id) } else { TopicKey::Name(name.detached()) }
 }
@@ -321,8 +340,8 @@ mod tests {
     use protocol::{Offset, Str};
 
     use super::{
-        FETCH_SESSION_KEPT_MS, FETCH_SESSIONS_MAX, FetchKey, FetchSessions, News, SessionError,
-        SessionRequest, SessionUse, TopicKey,
+        FETCH_SESSION_KEPT_MS, FETCH_SESSION_PARTITIONS_MAX, FETCH_SESSIONS_MAX, FetchKey,
+        FetchSessions, News, SessionError, SessionRequest, SessionUse, TopicKey,
     };
 
     fn request(id: i32, epoch: i32, partitions: &[i32]) -> FetchRequest {
@@ -407,6 +426,28 @@ mod tests {
         assert_eq!(sessions.partitions(), 2);
         sessions.on_closed(ConnectionId::new(1, 1));
         assert_eq!((sessions.len(), sessions.partitions()), (0, 0));
+    }
+
+    #[test]
+    fn a_session_does_not_grow_without_bound() {
+        let mut sessions = FetchSessions::default();
+        ask(&mut sessions, &request(0, 0, &[0]), 7).unwrap();
+        let at_once: Vec<i32> = (0..30_000).collect();
+        let mut epoch = 1;
+        let ended = loop {
+            let first = epoch * 30_000;
+            let partitions: Vec<i32> = at_once.iter().map(|index| first + index).collect();
+            if let Err(error) = ask(&mut sessions, &request(7, epoch, &partitions), 9) {
+                break error;
+            }
+            assert!(sessions.partitions() <= FETCH_SESSION_PARTITIONS_MAX);
+            epoch += 1;
+        };
+        assert_eq!((ended, epoch), (SessionError::NotFound, 4));
+        assert_eq!((sessions.len(), sessions.partitions()), (0, 0));
+        let mut long = request(0, 0, &[0]);
+        long.topics[0].topic = Str::from("t".repeat(250).as_str());
+        assert_eq!(ask(&mut sessions, &long, 7), Ok(SessionUse::Without), "no such name is kept");
     }
 
     #[test]

@@ -606,6 +606,69 @@ fn a_journal_that_lost_its_opening_makes_its_partitions_suspect_and_empties_none
 }
 
 #[test]
+fn a_shard_whose_partitions_are_all_suspect_ends_in_order() {
+    // It waited for the sync of directories that no open partition was in.
+    let mut world = World::new();
+    let partitions: Vec<_> = (0..20).map(|at| world.create(&format!("suspect-{at}"))).collect();
+    for partition in &partitions {
+        world.append(*partition, &Batch::sized(5_000));
+    }
+    world.crash();
+    world.settle(5);
+    for entry in std::fs::read_dir(world.root().join("journal/0")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "journal") {
+            let mut bytes = std::fs::read(&path).unwrap();
+            bytes[17] ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+        }
+    }
+    world.may_be_suspect = true;
+    world.crash();
+    for partition in &partitions {
+        assert!(world.try_append(*partition, &Batch::of(1)).is_err());
+    }
+    world.stop();
+}
+
+#[test]
+fn a_damaged_batch_makes_those_behind_it_no_older() {
+    let mut world = World::new();
+    world.config.retention_ms = Some(60_000);
+    world.config.segment_bytes = 1 << 20;
+    let partition = world.create("damaged-0");
+    world.append(partition, &Batch::sized(50_000));
+    world.append(partition, &Batch::sized(50_000));
+    world.settle(400);
+    world.hold = is_index_write;
+    for _ in 0..28 {
+        world.append(partition, &Batch::sized(50_000));
+    }
+    world.settle(5);
+    world.hold = |_| false;
+    world.crash();
+    let log = world.root().join("damaged-0/00000000000000000000.log");
+    let mut bytes = std::fs::read(&log).unwrap();
+    let batch_bytes = 12 + u32::from_be_bytes(bytes[8..12].try_into().unwrap()) as usize;
+    bytes[2 * batch_bytes + 16] ^= 1;
+    std::fs::write(&log, bytes).unwrap();
+    world.settle(300);
+    assert_eq!(world.offsets(partition).log_start, Offset(0), "all but two are 30 s old");
+}
+
+#[test]
+fn a_producer_of_old_records_is_still_known_after_a_crash() {
+    // It counted as silent since the timestamps of its records.
+    let mut world = World::new();
+    let partition = world.create("late-0");
+    let batch = Batch::of(3).by_producer(9, 0, 0).aged(2 * 86_400_000);
+    let first = world.append(partition, &batch).base;
+    world.crash();
+    world.settle(20);
+    assert_eq!(world.append(partition, &batch).base, first);
+}
+
+#[test]
 fn lost_producer_state_is_rebuilt_from_the_log() {
     let mut world = World::new();
     world.config.segment_bytes = 1 << 20;

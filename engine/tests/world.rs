@@ -46,16 +46,17 @@ pub struct Batch {
     records: usize,
     value_bytes: usize,
     producer: Option<Producer>,
+    age_ms: i64,
 }
 
 impl Batch {
     pub fn of(records: usize) -> Self {
-        Self { records, value_bytes: 20, producer: None }
+        Self { records, value_bytes: 20, producer: None, age_ms: 0 }
     }
 
     /// One record of about this many bytes.
     pub fn sized(bytes: usize) -> Self {
-        Self { records: 1, value_bytes: bytes, producer: None }
+        Self { records: 1, value_bytes: bytes, producer: None, age_ms: 0 }
     }
 
     pub fn by_producer(mut self, id: i64, epoch: i16, base_sequence: i32) -> Self {
@@ -64,7 +65,14 @@ impl Batch {
         self
     }
 
-    fn encode(&self, timestamp: i64) -> Bytes {
+    /// Its records have timestamps that are so old.
+    pub fn aged(mut self, milliseconds: i64) -> Self {
+        self.age_ms = milliseconds;
+        self
+    }
+
+    fn encode(&self, now: i64) -> Bytes {
+        let timestamp = now - self.age_ms;
         let options = BatchOptions { producer: self.producer, ..BatchOptions::default() };
         let mut builder = BatchBuilder::new(options);
         let value: Vec<u8> = (0..self.value_bytes).map(|at| (at % 251) as u8).collect();

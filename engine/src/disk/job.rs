@@ -56,8 +56,9 @@ pub fn perform(
             Ok(())
         }
         Step::WalkIndex { directory, base_offset, interval_bytes } => {
-            let (offsets, times) = index::walk(fs, directory, *base_offset, *interval_bytes)?;
-            output.files.extend([Some(offsets), Some(times)]);
+            let files = index::walk(fs, directory, *base_offset, *interval_bytes)?;
+            let (offsets, times) = files.unzip();
+            output.files.extend([offsets, times]);
             Ok(())
         }
         Step::BuildIndex { directory, base_offset, interval_bytes } => {

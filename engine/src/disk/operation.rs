@@ -112,7 +112,7 @@ pub enum Step {
     /// Free bytes of the file system into the job's output.
     FreeBytes,
     /// Walks through a finished segment; the bytes of its `.index` and its `.timeindex` come into the job's
-    /// output.
+    /// output, none where a damaged batch is in the way.
     WalkIndex {
         directory: PathBuf,
         base_offset: i64,

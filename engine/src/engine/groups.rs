@@ -269,7 +269,8 @@ impl Engine {
     /// Goes on in the next journal file, which begins with a row for every partition; those that leave
     /// have the word (Close) that says so there, once more if it is in flight in the file before.
     fn rotate(&mut self) -> bool {
-        if !self.journal.rotate() {
+        if self.is_completing() || !self.journal.rotate() {
+            // Its rows would state files as durable that wait for the last sync.
             return false;
         }
         let slots: Vec<Slot> = self.by_id.values().copied().collect();

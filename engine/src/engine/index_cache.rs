@@ -99,7 +99,7 @@ impl Engine {
                 self.issue_index_walk(slot, base);
                 return self.end_operation(slot);
             }
-            // Where not even the log can be read, reads walk through it themselves, and tell.
+            // Where a batch is damaged, reads walk through the log themselves, and tell.
             let is_made = is_walk && index.is_some();
             let index = index.unwrap_or_default();
             segment.max_timestamp = segment.max_timestamp.max(index.max_timestamp());

@@ -119,6 +119,7 @@ impl Engine {
             self.evict(CHUNK_BYTES[0]);
         }
         let (mut partition, last_block) = recovered.into_partition();
+        partition.producers.not_later_than(self.now.wall.0);
         if let Some(active) = partition.segments.back_mut() {
             active.expect_age(self.now.wall.0);
         }

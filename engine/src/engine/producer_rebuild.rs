@@ -114,11 +114,13 @@ impl Engine {
     fn finish_scan(&mut self) {
         let Some(scan) = self.rebuild.scans.pop_front() else { return };
         let Some(slot) = self.slot(scan.id) else { return };
+        let now_ms = self.now.wall.0;
         let Some(partition) = self.partition_mut(slot) else { return };
         if partition.state == PartitionState::Offline {
             return;
         }
         partition.producers = scan.producers;
+        partition.producers.not_later_than(now_ms);
         partition.producers_known = true;
         // What the log tells of epochs is older than what the journal told.
         let known = std::mem::replace(&mut partition.epochs, scan.epochs);

@@ -217,6 +217,11 @@ impl Engine {
         match &segment.index {
             Some(index) if index.covered() == segment.length => {
                 let (offsets, times) = index.encode();
+                if self.is_synced_later() {
+                    // Never a new index beside the times of an earlier end, whatever the power leaves.
+                    let path = segment_path(directory, base, "timeindex");
+                    steps.push(Step::RemoveFile(path));
+                }
                 for (extension, data) in [("index", offsets), ("timeindex", times)] {
                     let path = segment_path(directory, base, extension);
                     steps.push(Step::WriteFile { path: path.clone(), data });

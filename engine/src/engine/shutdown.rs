@@ -99,6 +99,9 @@ impl Engine {
             .filter(|partition| partition.state == PartitionState::Closing)
             .map(|partition| partition.directory.dir)
             .collect();
+        if dirs.is_empty() {
+            return self.write_last_state(token);
+        }
         self.shutdown = Shutdown::Syncing { token, jobs: dirs.len() };
         for dir in dirs {
             self.issue_job(dir, vec![Step::SyncFileSystem], Pending::ShutdownSync { dir });

@@ -164,7 +164,9 @@ impl SegmentIndex {
             .collect();
         let ordered = offsets.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1)
             && times.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1)
-            && offsets.last().is_none_or(|last| u64::from(last.1) < length);
+            && offsets.last().is_none_or(|last| u64::from(last.1) < length)
+            // A file whose bytes the power took.
+            && (offsets.is_empty() || !times.is_empty());
         let max_timestamp = times.last().copied();
         let covered = offsets.last().map_or(0, |last| u64::from(last.1));
         ordered.then_some(Self { offsets, times, covered, since_entry: 0, max_timestamp })
@@ -193,31 +195,32 @@ pub fn build_files(
     base_offset: i64,
     interval_bytes: u32,
 ) -> Result<(), FileSystemError> {
-    let (offsets, times) = walk(fs, directory, base_offset, interval_bytes)?;
-    for (extension, data) in [("index", offsets), ("timeindex", times)] {
-        let path = segment_path(directory, Offset(base_offset), extension);
-        fs.write_file(&path, &data)?;
-        fs.sync(&path)?;
+    if let Some((offsets, times)) = walk(fs, directory, base_offset, interval_bytes)? {
+        for (extension, data) in [("index", offsets), ("timeindex", times)] {
+            let path = segment_path(directory, Offset(base_offset), extension);
+            fs.write_file(&path, &data)?;
+            fs.sync(&path)?;
+        }
     }
     fs.sync_dir(directory)
 }
 
-/// The bytes of the two index files of a finished segment, from its batches.
+/// The bytes of the two index files of a finished segment, from its batches. None where a damaged batch is
+/// in the way: an index of what stands before it would tell a wrong age of the segment.
 pub fn walk(
     fs: &dyn FileSystem,
     directory: &Path,
     base_offset: i64,
     interval_bytes: u32,
-) -> Result<(Bytes, Bytes), FileSystemError> {
+) -> Result<Option<(Bytes, Bytes)>, FileSystemError> {
     let base = Offset(base_offset);
     let log = segment_path(directory, base, "log");
     let length = fs.length(&log)?;
     let mut index = SegmentIndex::default();
-    // What stands behind a damaged batch is found by walking, or not at all; reads tell.
-    walk_batches(fs, &log, length, |position, header| {
+    let end = walk_batches(fs, &log, length, |position, header| {
         index.note(base, position, header, interval_bytes);
     })?;
-    Ok(index.encode())
+    Ok((end == length).then(|| index.encode()))
 }
 
 #[cfg(test)]

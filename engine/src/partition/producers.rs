@@ -125,6 +125,14 @@ impl ProducerTable {
         });
     }
 
+    /// Nobody was heard of later than now: who was found in the journal counts as heard of now, and a time
+    /// that a client made up keeps nobody longer.
+    pub fn not_later_than(&mut self, now_ms: i64) {
+        for producer in self.producers.values_mut() {
+            producer.last_append_ms = producer.last_append_ms.min(now_ms);
+        }
+    }
+
     /// Forgets producers that were silent since before `before_ms`.
     pub fn expire(&mut self, before_ms: i64) -> usize {
         let count = self.producers.len();

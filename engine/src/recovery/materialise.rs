@@ -347,7 +347,8 @@ impl<'a> Builder<'a> {
                 break;
             }
             if header.producer().is_some() && header.base_offset >= self.producers_from {
-                self.producers.note(&header, header.log_append_timestamp(), header.max_timestamp);
+                // When it came nobody noted: the timestamps are the client's. It is not long ago.
+                self.producers.note(&header, header.log_append_timestamp(), i64::MAX);
             }
             rest = &rest[header.total_bytes()..];
         }
@@ -374,6 +375,9 @@ impl<'a> Builder<'a> {
         }
         if self.written {
             self.unsynced.file(path.clone());
+            if on_disk.is_none() {
+                self.unsynced.directory(&self.files.directory.path);
+            }
         }
         let has_file = on_disk.is_some() || self.written;
         self.keep_names(id, has_file)?;

@@ -88,12 +88,14 @@ fn files_that_make_no_sense_are_refused() {
     let entry =
         |relative: u32, position: u32| [relative.to_be_bytes(), position.to_be_bytes()].concat();
     let sound = [entry(3, 100), entry(7, 200)].concat();
-    assert!(SegmentIndex::decode(&sound, &[], 300).is_some());
-    assert!(SegmentIndex::decode(&sound, &[], 200).is_none(), "beyond the segment");
-    assert!(SegmentIndex::decode(&sound[1..], &[], 300).is_none(), "not whole entries");
+    let times = [0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 3];
+    assert!(SegmentIndex::decode(&sound, &times, 300).is_some());
+    assert!(SegmentIndex::decode(&sound, &[], 300).is_none(), "the times were lost");
+    assert!(SegmentIndex::decode(&sound, &times, 200).is_none(), "beyond the segment");
+    assert!(SegmentIndex::decode(&sound[1..], &times, 300).is_none(), "not whole entries");
     assert!(SegmentIndex::decode(&sound, &[0; 11], 300).is_none());
     let backwards = [entry(7, 200), entry(3, 100)].concat();
-    assert!(SegmentIndex::decode(&backwards, &[], 300).is_none());
+    assert!(SegmentIndex::decode(&backwards, &times, 300).is_none());
 }
 
 proptest! {

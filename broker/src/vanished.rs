@@ -30,6 +30,10 @@ pub fn restore_vanished(
 ) -> Result<Vec<PartitionId>, RecoverError> {
     let mut restored = Vec::new();
     for (id, path, directory) in missing(found, image, broker, directories) {
+        if is_of_a_deleted_topic(found, image, &path, directory) {
+            // Its successor of the same name is created once that is gone.
+            continue;
+        }
         let failed = |error| RecoverError { dir: directory.dir, error };
         let known = found.vanished.remove(&id);
         if known.is_none() && !holds_segments(directory.fs, &path).map_err(failed)? {
@@ -71,6 +75,19 @@ fn missing<'a, 'd>(
     missing
 }
 
+/// Whether what was found in the directory belongs to a topic whose deletion is on its way.
+fn is_of_a_deleted_topic(
+    found: &NodeRecovery,
+    image: &Image,
+    path: &Path,
+    directory: &KnownDirectory<'_>,
+) -> bool {
+    found.partitions.iter().any(|(id, partition)| {
+        let is_there = partition.directory.dir == directory.dir && partition.directory.path == path;
+        is_there && image.is_deleting(id.topic_id)
+    })
+}
+
 fn holds_segments(fs: &dyn FileSystem, directory: &Path) -> Result<bool, FileSystemError> {
     let entries = match fs.entries(directory) {
         Err(FileSystemError::NotFound) => return Ok(false),
@@ -78,4 +95,93 @@ fn holds_segments(fs: &dyn FileSystem, directory: &Path) -> Result<bool, FileSys
     };
     let is_segment = |name: &Path| name.extension().is_some_and(|extension| extension == "log");
     Ok(entries.iter().any(|entry| entry.length > 0 && is_segment(&entry.name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use coordinator::metadata::{
+        Broker, Command, CreateTopics, DeleteTopics, FormCluster, Listener, LogDirectory,
+        LogDirectoryId, Metadata, RegisterBroker, TopicSelector, WallMillis,
+    };
+    use coordinator::topic_config::StaticBrokerConfig;
+    use engine::PartitionId;
+    use engine::disk::DirId;
+    use engine::disk::real::{DataAccess, RealFileSystem};
+    use engine::journal::group::JournalSalt;
+    use engine::recovery::{LastBlock, LogDirectories, identity, recover};
+    use protocol::{BrokerId, PartitionIndex, Str, TopicId};
+
+    use super::{KnownDirectory, restore_vanished};
+
+    const NODE: BrokerId = BrokerId(1);
+    const DIRECTORY: LogDirectoryId = LogDirectoryId([1; 16]);
+
+    fn apply<C: Command>(metadata: &mut Metadata, command: &C)
+    where
+        C::Error: std::fmt::Debug,
+    {
+        let decision = metadata.decide(WallMillis(1_000), command).unwrap();
+        for record in &decision.records {
+            metadata.replay(record).unwrap();
+        }
+    }
+
+    fn started() -> Metadata {
+        let mut metadata = Metadata::new(NODE, StaticBrokerConfig::default());
+        let cluster_id = Str::from("cluster");
+        apply(&mut metadata, &FormCluster { cluster_id: cluster_id.clone() });
+        let (name, host) = (Str::from("PLAINTEXT"), Str::from("127.0.0.1"));
+        let directory =
+            LogDirectory { id: DIRECTORY, path: Str::from("/data"), free_bytes: 1 << 30 };
+        let broker = Broker {
+            id: NODE,
+            incarnation: 1,
+            rack: None,
+            listeners: vec![Listener { name, host, port: 9092 }],
+            data_shards: 1,
+            log_directories: vec![directory],
+        };
+        apply(&mut metadata, &RegisterBroker { cluster_id, broker });
+        metadata
+    }
+
+    fn create(metadata: &mut Metadata, id: TopicId) {
+        apply(metadata, &CreateTopics::automatic([(Str::from("t"), id)]));
+        assert!(metadata.image().topics().any(|topic| topic.id() == id));
+    }
+
+    #[test]
+    fn the_files_of_a_deleted_topic_do_not_become_its_successors() {
+        let (old, new) = (TopicId([1; 16]), TopicId([2; 16]));
+        let mut metadata = started();
+        create(&mut metadata, old);
+        let topics = vec![TopicSelector::Id(old)];
+        apply(&mut metadata, &DeleteTopics { topics });
+        create(&mut metadata, new);
+
+        // Its directory was not renamed yet when the node died.
+        let folder = tempfile::tempdir().unwrap();
+        let partition = folder.path().join("t-0");
+        std::fs::create_dir(&partition).unwrap();
+        std::fs::write(partition.join(identity::FILE_NAME), identity::encode(old)).unwrap();
+        std::fs::write(partition.join("00000000000000000000.log"), [7; 4096]).unwrap();
+
+        let files = RealFileSystem::open(folder.path(), DataAccess::Buffered).unwrap();
+        let mut found = recover(&LogDirectories {
+            dirs: vec![(DirId(0), &files)],
+            salt: JournalSalt(1),
+            last_blocks: LastBlock::InJournal,
+        })
+        .unwrap();
+        let known = [KnownDirectory { dir: DirId(0), id: DIRECTORY, fs: &files }];
+        let restored =
+            restore_vanished(&mut found, metadata.image(), NODE, &known, LastBlock::InJournal);
+        assert_eq!(restored.unwrap(), []);
+        let of = |topic_id| PartitionId { topic_id, partition: PartitionIndex(0) };
+        assert!(
+            found.partitions.contains_key(&of(old)) && !found.partitions.contains_key(&of(new))
+        );
+        let kept = std::fs::read(partition.join(identity::FILE_NAME)).unwrap();
+        assert_eq!(kept, identity::encode(old), "it still says whose it is");
+    }
 }

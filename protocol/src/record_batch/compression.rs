@@ -120,13 +120,17 @@ impl Compression {
         data.len().saturating_mul(ratio)
     }
 
-    /// Decompresses bit by bit. Whatever the data become, this takes no more memory than the codec's
-    /// window or largest block: 16 MiB for zstd, 22 times the data for snappy.
-    pub(super) fn reader(self, data: &[u8]) -> Result<Box<dyn Read + '_>, DecompressError> {
+    /// Decompresses bit by bit, `bytes_max` bytes at most; it may end with an error before them. It takes
+    /// memory for the codec's window or largest block, so at most for what the data become.
+    pub(super) fn reader(
+        self,
+        data: &[u8],
+        bytes_max: usize,
+    ) -> Result<Box<dyn Read + '_>, DecompressError> {
         Ok(match self {
             Self::None => Box::new(data),
             Self::Gzip => Box::new(gzip::reader(data)),
-            Self::Snappy => Box::new(snappy::reader(data)),
+            Self::Snappy => Box::new(snappy::reader(data, bytes_max)),
             Self::Lz4 => Box::new(lz4::reader(data)),
             Self::Zstd => Box::new(zstd::reader(data)?),
         })

@@ -31,7 +31,7 @@ pub fn read_record_heads(
     mut each: impl FnMut(RecordHead),
 ) {
     let Some(compression) = batch.header.attributes.compression() else { return };
-    let Ok(reader) = compression.reader(batch.record_data()) else { return };
+    let Ok(reader) = compression.reader(batch.record_data(), bytes_max) else { return };
     let mut records = StreamedRecords::new(reader, bytes_max);
     for _ in 0..batch.header.record_count {
         match records.next() {

@@ -95,10 +95,12 @@ pub(super) struct Reader<'a> {
     block: Vec<u8>,
     /// How much of it was read.
     at: usize,
+    /// A block that becomes more is refused before memory is taken for it.
+    block_bytes_max: usize,
 }
 
-pub(super) fn reader(data: &[u8]) -> Reader<'_> {
-    Reader { blocks: Blocks::of(data), block: Vec::new(), at: 0 }
+pub(super) fn reader(data: &[u8], block_bytes_max: usize) -> Reader<'_> {
+    Reader { blocks: Blocks::of(data), block: Vec::new(), at: 0, block_bytes_max }
 }
 
 impl Read for Reader<'_> {
@@ -107,7 +109,7 @@ impl Read for Reader<'_> {
             let Some(block) = self.blocks.next() else { return Ok(0) };
             let block = block.map_err(io::Error::other)?;
             (self.at, self.block) = (0, Vec::new());
-            let bytes_max = block.len().saturating_mul(RATIO_MAX);
+            let bytes_max = block.len().saturating_mul(RATIO_MAX).min(self.block_bytes_max);
             append_raw(&mut self.block, block, bytes_max).map_err(io::Error::other)?;
         }
         let read = self.block.get(self.at..).unwrap_or_default().read(into)?;
@@ -147,7 +149,19 @@ fn append_raw(out: &mut Vec<u8>, block: &[u8], bytes_max: usize) -> Result<(), D
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
     use super::{compress, decompress};
+
+    #[test]
+    fn a_block_that_claims_too_much_takes_no_memory() {
+        let raw = snap::raw::Encoder::new().compress_vec(&vec![0; 32 << 20]).unwrap();
+        let used = allocation_counter::measure(|| {
+            let mut first = [0; 1];
+            assert!(super::reader(&raw, 1 << 20).read(&mut first).is_err());
+        });
+        assert!(used.bytes_max < 1 << 20, "{used:?}");
+    }
 
     #[test]
     fn raw_and_concatenated_streams_are_read() {

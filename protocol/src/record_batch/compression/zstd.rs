@@ -9,9 +9,8 @@ const LEVEL: i32 = 3;
 
 /// A window of 8 MiB, which every decoder is asked to support whatever the content's size.
 const WINDOW_LOG_MIN: u32 = 23;
-/// 16 MiB: levels that want more are beyond those that clients offer, and for content larger than this.
-const WINDOW_LOG_OF_READER: u32 = 24;
-/// zstd's own default limit.
+/// zstd's own default limit. The highest levels name such a window whatever the content's size; of its memory
+/// only as much is touched as the content fills.
 const WINDOW_LOG_MAX: u32 = 27;
 
 const MAGIC: u32 = 0xFD2F_B528;
@@ -36,11 +35,30 @@ pub(super) fn decompress(data: &[u8], bytes_max: usize) -> Result<Vec<u8>, Decom
 }
 
 pub(super) fn reader(data: &[u8]) -> Result<Decoder<'_, &[u8]>, DecompressError> {
-    decoder(data, WINDOW_LOG_OF_READER)
+    decoder(data, WINDOW_LOG_MAX)
 }
 
 fn decoder(data: &[u8], window_log_max: u32) -> Result<Decoder<'_, &[u8]>, DecompressError> {
     let mut decoder = Decoder::with_buffer(data).map_err(|_| DecompressError::Corrupt)?;
     decoder.window_log_max(window_log_max).map_err(|_| DecompressError::Corrupt)?;
     Ok(decoder)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    #[test]
+    fn the_highest_level_is_read_whatever_window_it_names() {
+        let data = b"some records".repeat(1_000);
+        let mut encoder = zstd::stream::Encoder::new(Vec::new(), 22).unwrap();
+        // In parts: a stream does not know its length, and names the level's window.
+        encoder.write_all(&data[..5_000]).unwrap();
+        encoder.flush().unwrap();
+        encoder.write_all(&data[5_000..]).unwrap();
+        let compressed = encoder.finish().unwrap();
+        let mut back = Vec::new();
+        super::reader(&compressed).unwrap().read_to_end(&mut back).unwrap();
+        assert!(back == data);
+    }
 }

@@ -160,8 +160,10 @@ pub fn validate_records(batch: &RecordBatch, rules: &RecordRules) -> Result<(), 
             check.record(index, RecordHead::of(&record))?;
         }
     } else {
-        let reader = batch.compression.reader(&data).map_err(RecordsError::Decompress)?;
-        let mut records = StreamedRecords::new(reader, rules.decompressed_bytes_max);
+        let bytes_max = rules.decompressed_bytes_max;
+        let reader = batch.compression.reader(&data, bytes_max);
+        let reader = reader.map_err(RecordsError::Decompress)?;
+        let mut records = StreamedRecords::new(reader, bytes_max);
         for index in 0..header.record_count {
             let head = records.next().map_err(|error| error.of_record(index))?;
             check.record(index, head)?;

@@ -50,6 +50,8 @@ pub struct Settings {
     pub node_id: Option<i32>,
     pub durability: Option<Durability>,
     pub log_format: Option<LogFormat>,
+    /// Data directories of before that are not given are given up.
+    pub give_up_missing: bool,
 }
 
 /// A socket to listen on, and where clients are told to find it.
@@ -75,6 +77,7 @@ pub struct Config {
     pub node_id: Option<i32>,
     pub durability: Durability,
     pub log_format: LogFormat,
+    pub give_up_missing: bool,
     /// Kafka's broker properties of the file.
     pub properties: StaticBrokerConfig,
     /// Sentences that the operator should see.
@@ -142,6 +145,7 @@ impl Config {
             node_id: settings.node_id.or(file.node_id),
             durability,
             log_format: settings.log_format.or(file.log_format).unwrap_or_default(),
+            give_up_missing: settings.give_up_missing,
             properties,
             warnings,
         })

@@ -507,3 +507,39 @@ fn a_build_without_the_feature_knows_nothing_of_planted_faults() {
     assert!(holds(b"CORELANE_DATA_DIR"), "names of variables can be found in the binary");
     assert!(!holds(b"CORELANE_PLANT"));
 }
+
+#[test]
+fn a_start_without_one_of_several_data_directories_takes_nothing_from_the_others() {
+    let base = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let second = tempfile::tempdir_in(base).unwrap();
+    let both = ["--shards", "2", "--memory", "512MiB", "--data-dir"];
+    let second_path = second.path().join("data");
+    let mut node = Node::start_with(&[&both[..], &[second_path.to_str().unwrap()]].concat());
+    text(&node, &["topic", "create", "t", "--partitions", "4"], "");
+    for (partition, value) in [("0", "a"), ("1", "b"), ("2", "c"), ("3", "d")] {
+        let words = ["produce", "--topic", "t", "--partition", partition, "--value", value];
+        text(&node, &words, "");
+    }
+    let values = |node: &Node| {
+        let read = consumed(node, &["--topic", "t"]);
+        let mut values: Vec<_> = read.iter().map(|record| record["value"].to_string()).collect();
+        values.sort_unstable();
+        values
+    };
+    let before = values(&node);
+    assert_eq!(before.len(), 4);
+    node.kill();
+    let first = node.data_dir();
+    let words = ["serve", "--data-dir", first.to_str().unwrap()];
+    let (code, error) =
+        fails(&[&words[..], &["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]].concat());
+    assert_eq!(code, 1);
+    assert!(error.contains(second_path.to_str().unwrap()), "{error}");
+    assert!(error.contains("--give-up-missing-data-dir"), "{error}");
+    node.launch();
+    assert_eq!(values(&node), before, "with both again nothing is missing");
+    node.kill();
+    node.set_flags(&["--shards", "2", "--memory", "512MiB", "--give-up-missing-data-dir"]);
+    node.launch();
+    assert!(node.log().contains("given up"), "{}", node.log());
+}

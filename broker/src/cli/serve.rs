@@ -57,6 +57,11 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_enum, env = "CORELANE_DURABILITY")]
     durability: Option<DurabilityArg>,
 
+    /// Start although a data directory of before is not given or not mounted: its partitions are offline,
+    /// and what only its journal held of the others is lost. Only on the command line.
+    #[arg(long)]
+    give_up_missing_data_dir: bool,
+
     /// How the log is written. [default: text]
     #[arg(long, value_enum, env = "CORELANE_LOG_FORMAT")]
     log_format: Option<LogFormatArg>,
@@ -105,6 +110,7 @@ impl ServeArgs {
                 DurabilityArg::Fsync => Durability::Fsync,
                 DurabilityArg::Memory => Durability::Memory,
             }),
+            give_up_missing: self.give_up_missing_data_dir,
             log_format: log_format.or(output.is_json().then_some(LogFormat::Json)),
         }
     }

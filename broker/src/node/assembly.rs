@@ -79,6 +79,8 @@ pub struct StartPlan {
     pub controller: StartLimits,
     pub listeners: Vec<ListenerFacts>,
     pub properties: StaticBrokerConfig,
+    /// A start without a log directory of before is what the operator wants.
+    pub give_up_missing: bool,
     pub now: WallMillis,
 }
 
@@ -127,6 +129,7 @@ pub fn assemble(
     }
     let before = read_metadata(directories, plan, broker, metadata_partition.as_ref())?;
     check_identity(&before, directories)?;
+    check_directories(&before, directories, plan)?;
     let restored = restore(&mut found, &before, directories)?;
     let mut start = begin_start(&before, directories, plan)?;
     start.notes.extend(restored);
@@ -273,6 +276,24 @@ fn check_identity(
     Ok(())
 }
 
+/// A shard's journal may be in another log directory than its partitions. Begun without one of them, the
+/// journals of this start would stand in place of those that still hold acknowledged records.
+fn check_directories(
+    before: &MetadataLog,
+    directories: &StartDirectories<'_>,
+    plan: &StartPlan,
+) -> Result<(), NodeError> {
+    let known = before.metadata.image().broker(BrokerId(directories.node_id));
+    let known = known.into_iter().flat_map(|broker| &broker.log_directories);
+    let is_given = |id| directories.all.iter().any(|directory| directory.id == id);
+    let missing: Vec<String> =
+        known.filter(|one| !is_given(one.id)).map(|one| one.path.to_string()).collect();
+    if missing.is_empty() || plan.give_up_missing {
+        return Ok(());
+    }
+    Err(NodeError::DirectoriesMissing { paths: missing })
+}
+
 /// Partitions of the metadata that recovery did not find.
 fn restore(
     found: &mut NodeRecovery,
@@ -395,8 +416,7 @@ fn begin_start(
         if registered.complete {
             if !registered.offline.is_empty() {
                 start.notes.push(StartNote::Error(format!(
-                    "{} partitions are offline: their log directory was not given; start with all \
-                     --data-dir of this node",
+                    "{} partitions are offline: their log directory was given up",
                     registered.offline.len()
                 )));
             }

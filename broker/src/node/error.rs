@@ -61,6 +61,10 @@ pub enum NodeError {
     MetadataGone {
         path: PathBuf,
     },
+    /// Log directories of before are not given, or something else is mounted there.
+    DirectoriesMissing {
+        paths: Vec<String>,
+    },
     /// `meta.properties` and the metadata log are of two nodes.
     MetaDiffers {
         path: PathBuf,
@@ -116,6 +120,7 @@ impl fmt::Display for NodeError {
             | Self::OtherCluster { .. }
             | Self::OtherNode { .. }
             | Self::MetadataGone { .. }
+            | Self::DirectoriesMissing { .. }
             | Self::MetadataSuspect { .. } => self.identity(f),
             Self::Disk { path, error } => disk_error(f, path, error),
             Self::MetadataLog(error) => error.fmt(f),
@@ -165,6 +170,12 @@ impl NodeError {
                 "{} belongs to node {found}, not to {given}: leave out --node-id, or give another \
                  --data-dir",
                 path.display()
+            ),
+            Self::DirectoriesMissing { paths } => write!(
+                f,
+                "the node's data in {} are missing: mount the disk and give all --data-dir of the node; if \
+                 they are lost, --give-up-missing-data-dir starts without them",
+                paths.join(" and ")
             ),
             Self::MetadataGone { path } => write!(
                 f,

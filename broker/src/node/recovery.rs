@@ -60,6 +60,7 @@ pub(super) fn recover(
         controller: start_limits(&memory.controller),
         listeners: listeners(listen),
         properties: config.properties.clone(),
+        give_up_missing: config.give_up_missing,
         now: WallMillis(runtime::clock::WallMillis::read().0),
     };
     let mut assembly = assemble(&start_directories, &start_plan, found)?;

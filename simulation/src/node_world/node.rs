@@ -263,6 +263,7 @@ impl NodeStart<'_> {
                 port: 9092,
             }],
             properties: StaticBrokerConfig::default(),
+            give_up_missing: false,
             now: WallMillis(self.now.wall.0),
         }
     }

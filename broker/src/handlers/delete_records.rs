@@ -10,6 +10,7 @@ use protocol::messages::delete_records::{
 use protocol::{ErrorCode, Offset, PartitionIndex};
 
 use super::authorise::{Operation, Resource};
+use super::topic_view::is_internal;
 use super::{Joined, Work};
 use crate::error_code;
 use crate::shard::Shard;
@@ -34,6 +35,7 @@ impl Shard {
                 let code = match (allowed, route, wanted.offset) {
                     (false, ..) => ErrorCode::TopicAuthorizationFailed,
                     (_, None, _) => ErrorCode::UnknownTopicOrPartition,
+                    _ if is_internal(&topic.name) => ErrorCode::InvalidTopicException,
                     (_, _, offset) if offset < HIGH_WATERMARK => ErrorCode::OffsetOutOfRange,
                     (_, Some(route), offset) => {
                         let before = (offset != HIGH_WATERMARK).then_some(Offset(offset));

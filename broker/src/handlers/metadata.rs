@@ -65,6 +65,8 @@ impl Shard {
         let names = body.topics.iter().flatten().filter_map(|topic| topic.name.as_ref());
         let missing: BTreeSet<Str> = names
             .filter(|name| !name.is_empty() && self.replica.topic_by_name(name).is_none())
+            // Their coordinators create them, with partitions and properties of their own.
+            .filter(|name| !is_internal(name))
             .filter(|name| self.is_allowed(head, Operation::Create, Resource::Topic(name)))
             .cloned()
             .collect();
@@ -139,6 +141,7 @@ impl Shard {
             // Older versions have no null.
             name: wanted.name.clone().or_else(|| (head.version < 12).then(Str::default)),
             topic_id: if wanted.name.is_some() { TopicId::NONE } else { wanted.topic_id },
+            is_internal: name.is_some_and(|name| is_internal(name)),
             topic_authorized_operations: i32::MIN,
             ..MetadataResponseTopic::default()
         }
@@ -155,7 +158,7 @@ impl Shard {
         if name.is_empty() {
             return ErrorCode::InvalidTopicException;
         }
-        if enabled.as_deref() == Some("false") {
+        if enabled.as_deref() == Some("false") || is_internal(name) {
             return unknown;
         }
         let Some(CommandReply::CreateTopics(Ok(created))) = reply else {

@@ -15,6 +15,7 @@ use protocol::{ErrorCode, PartitionIndex, Str};
 
 use super::Work;
 use super::authorise::{Operation, Resource};
+use super::topic_view::is_internal;
 use crate::error_code;
 use crate::limits::{PRODUCE_TIMEOUT_MS_MIN, RECORD_ERRORS_MAX};
 use crate::shard::Shard;
@@ -61,6 +62,7 @@ impl Shard {
         let mut appends = Vec::new();
         for (at, topic) in body.topic_data.into_iter().enumerate() {
             let allowed = self.is_allowed(&head, Operation::Write, Resource::Topic(&topic.name));
+            let is_closed = is_internal(&topic.name) && !head.is_admin_client;
             let mut partitions = Vec::with_capacity(topic.partition_data.len());
             for (index_at, data) in topic.partition_data.into_iter().enumerate() {
                 let index = PartitionIndex(data.index);
@@ -70,6 +72,7 @@ impl Shard {
                     _ if !allowed => Err(ErrorCode::TopicAuthorizationFailed),
                     (_, None, _) => Err(ErrorCode::UnknownTopicOrPartition),
                     _ if !acks_are_valid => Err(ErrorCode::InvalidRequiredAcks),
+                    _ if is_closed => Err(ErrorCode::InvalidTopicException),
                     (_, _, None) => Err(ErrorCode::InvalidRecord),
                     (_, Some(route), Some(batch)) => Ok((route, batch)),
                 };

@@ -73,7 +73,7 @@ impl Shard {
     }
 }
 
-/// Topics that clients do not write to themselves.
+/// Topics that belong to coordinators: clients do not write to them, and asking for one does not create it.
 pub(super) fn is_internal(name: &str) -> bool {
-    matches!(name, "__consumer_offsets" | "__transaction_state")
+    matches!(name, "__consumer_offsets" | "__transaction_state" | "__share_group_state")
 }

@@ -9,6 +9,9 @@ use super::mail::{Answer, Mail};
 use super::requests::{Head, RequestId, Stages};
 use crate::handlers::{Work, api_versions};
 
+/// What Kafka's own tools call themselves.
+const ADMIN_CLIENT_ID: &str = "__admin_client";
+
 impl Shard {
     /// Takes frames as long as there is a place for their requests and their mail.
     pub(super) fn dispatch_frames(&mut self) {
@@ -32,6 +35,7 @@ impl Shard {
             api_key: header.api_key,
             version: header.api_version,
             correlation_id: header.correlation_id,
+            is_admin_client: header.client_id.as_deref() == Some(ADMIN_CLIENT_ID),
             stages: Stages { received, dispatched: self.now.monotonic },
         };
         self.metrics.count_request(header.api_key);

@@ -43,6 +43,8 @@ pub(crate) struct Head {
     pub(crate) api_key: ApiKey,
     pub(crate) version: i16,
     pub(crate) correlation_id: CorrelationId,
+    /// Its client id is that of Kafka's own tools, which alone may write to internal topics.
+    pub(crate) is_admin_client: bool,
     pub(crate) stages: Stages,
 }
 

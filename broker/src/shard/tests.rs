@@ -3,4 +3,5 @@
 mod code;
 mod life_of_a_topic;
 mod produce_and_fetch;
+mod refusals;
 mod world;

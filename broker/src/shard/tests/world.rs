@@ -285,11 +285,22 @@ impl World {
     }
 
     pub(super) fn send<R: ApiRequest>(&mut self, client: Client, version: i16, request: R) {
+        self.send_as("test", client, version, request);
+    }
+
+    /// Sends under a client id.
+    pub(super) fn send_as<R: ApiRequest>(
+        &mut self,
+        client_id: &str,
+        client: Client,
+        version: i16,
+        request: R,
+    ) {
         let header = RequestHeader {
             api_key: R::API,
             api_version: version,
             correlation_id: CorrelationId(7),
-            client_id: Some(Str::from("test")),
+            client_id: Some(Str::from(client_id)),
         };
         let parts = encode_request(&header, &request.into()).unwrap();
         self.send_bytes(client, Bytes::from(parts.concat()));

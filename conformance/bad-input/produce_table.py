@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from survival.wire import NewBatch, record, varint
 
-CORRUPT, UNKNOWN, TOO_LARGE, INVALID_TOPIC, LIST_TOO_LARGE, ACKS = 2, 3, 10, 17, 18, 21
+CORRUPT, UNKNOWN, TOO_LARGE, INVALID_TOPIC, LIST_TOO_LARGE, REPLICAS, ACKS = 2, 3, 10, 17, 18, 19, 21
+TRANSACTION_STATE, PRODUCER_MAPPING, ABORTABLE = 48, 49, 120
 INVALID_TIMESTAMP, OUT_OF_ORDER, OLD_EPOCH, TRANSACTION_DENIED, CODEC, INVALID_RECORD = 32, 45, 47, 53, 76, 87
 DAY_MS = 86_400_000
 # A batch may have 1,048,588 bytes by default.
@@ -22,6 +23,8 @@ TOPICS = {
     "compacted": {"cleanup.policy": "compact"},
     "timely": {"message.timestamp.before.max.ms": 60_000, "message.timestamp.after.max.ms": 60_000},
     "tight": {"segment.bytes": 1 << 20, "max.message.bytes": 4 << 20},
+    # One node has one replica.
+    "careful": {"min.insync.replicas": 2},
     "stamped": {"message.timestamp.type": "LogAppendTime"},
 }
 
@@ -35,6 +38,9 @@ class Row:
     partition: int = 0
     acks: int = -1
     version: int = 8
+    transactional_id: str | None = None
+    # Another topic and the records for it in the same request.
+    beside: tuple | None = None
     # Kafka names the records that it refuses; so many are expected here.
     record_errors: int = 0
     # What Kafka itself does where the reference decides otherwise.
@@ -63,6 +69,9 @@ def rows():
 
     def batch(**changed):
         return NewBatch([b"one", b"two"], **changed).encode()
+
+    def transaction(producer_id, epoch):
+        return batch(attributes=0x10, producer_id=producer_id, producer_epoch=epoch, base_sequence=0)
 
     whole = good.encode()
     body = b"".join(record(delta, b"k", b"v") for delta in range(2))
@@ -128,7 +137,21 @@ def rows():
         Row("an unknown partition", UNKNOWN, whole, partition=99),
         Row("partition -1", UNKNOWN, whole, partition=-1),
         Row("a transactional batch without a transactional id", TRANSACTION_DENIED,
-            batch(attributes=0x10, producer_id=5, producer_epoch=0, base_sequence=0)),
+            transaction(5, 0)),
+        Row("two producers in a transaction", PRODUCER_MAPPING, transaction(5, 0), transactional_id="id",
+            beside=("stamped", transaction(6, 0))),
+        Row("two epochs of a producer in a transaction", PRODUCER_MAPPING, transaction(5, 0), transactional_id="id",
+            beside=("stamped", transaction(5, 1))),
+        Row("two producers in a transaction, Produce 9", PRODUCER_MAPPING, transaction(5, 0), transactional_id="id",
+            beside=("stamped", transaction(6, 0)), version=9),
+        # Kafka looks the id up first: it knows no producer for it.
+        Row("a transaction that was not begun", TRANSACTION_STATE, transaction(5, 0), transactional_id="id",
+            kafka=(PRODUCER_MAPPING,)),
+        Row("a transaction that was not begun, Produce 11", ABORTABLE, transaction(5, 0), transactional_id="id",
+            version=11, kafka=(PRODUCER_MAPPING,)),
+        # Kafka from 3.7 on asks for no more than the topic has replicas.
+        Row("acks=-1 and too few replicas in sync", REPLICAS, whole, topic="careful", kafka=(0,)),
+        Row("acks=1 and too few replicas in sync", 0, whole, topic="careful", acks=1),
         Row("a good batch, Produce 3", 0, whole, version=3),
         Row("a good batch, Produce 9", 0, whole, version=9),
         Row("a wrong CRC, Produce 9", CORRUPT, batch(crc_flip=9), version=9),

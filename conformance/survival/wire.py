@@ -153,19 +153,26 @@ class Wire(kafka_wire.Connection):
             return False
 
     @staticmethod
-    def produce_body(version, topic, partition, records, acks=-1, timeout_ms=30_000, transactional_id=None):
+    def produce_body(version, topic, partition, records, acks=-1, timeout_ms=30_000, transactional_id=None, beside=None):
+        """`beside` is another topic, and records for its partition 0."""
+        settings, entries = struct.pack(">hi", acks, timeout_ms), []
+        for name, index, data in [(topic, partition, records)] + ([(beside[0], 0, beside[1])] if beside else []):
+            if version >= 9:
+                data = b"\0" if data is None else uvarint(len(data) + 1) + data
+                part = struct.pack(">i", index) + data + b"\0"
+                entries.append(compact_string(name) + compact_array([part]) + b"\0")
+            else:
+                data = struct.pack(">i", -1) if data is None else struct.pack(">i", len(data)) + data
+                entries.append(string(name) + array([struct.pack(">i", index) + data]))
         if version >= 9:
-            data = b"\0" if records is None else uvarint(len(records) + 1) + records
-            part = struct.pack(">i", partition) + data + b"\0"
-            entry = compact_string(topic) + compact_array([part]) + b"\0"
-            return compact_string(transactional_id) + struct.pack(">hi", acks, timeout_ms) + compact_array([entry]) + b"\0"
-        data = struct.pack(">i", -1) if records is None else struct.pack(">i", len(records)) + records
-        entry = string(topic) + array([struct.pack(">i", partition) + data])
-        return string(transactional_id) + struct.pack(">hi", acks, timeout_ms) + array([entry])
+            return compact_string(transactional_id) + settings + compact_array(entries) + b"\0"
+        return string(transactional_id) + settings + array(entries)
 
-    def append(self, topic, partition, records, acks=-1, version=8, client="survival", transactional_id=None):
-        """One produce request with one partition; with acks=0 there is no answer, and None is returned."""
-        body = self.produce_body(version, topic, partition, records, acks, transactional_id=transactional_id)
+    def append(self, topic, partition, records, acks=-1, version=8, client="survival", transactional_id=None,
+               beside=None):
+        """One produce request, most with one partition; with acks=0 there is no answer, and None is returned."""
+        body = self.produce_body(version, topic, partition, records, acks, transactional_id=transactional_id,
+                                 beside=beside)
         flexible = version >= 9
         correlation = self.send(kafka_wire.PRODUCE, version, body, client, flexible)
         if acks == 0:

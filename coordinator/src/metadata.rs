@@ -63,8 +63,8 @@ pub use topic::{Partition, PlacementReason, Replica, Topic, TopicSelector};
 pub use topic_name::TopicNameError;
 
 use crate::topic_config::{
-    ConfigDescription, ConfigLayers, Overrides, StaticBrokerConfig, TopicConfig, broker_config,
-    describe,
+    ConfigDescription, ConfigLayers, ConfigValue, Overrides, StaticBrokerConfig, TopicConfig,
+    broker_config, describe, topic_config,
 };
 
 /// The wall clock in milliseconds since 1970: an argument of every decision, never read here.
@@ -146,6 +146,24 @@ impl Metadata {
     pub fn topic_config(&self, topic: TopicId) -> Option<TopicConfig> {
         let topic = self.image.topic(topic)?;
         Some(TopicConfig::resolve(&self.layers(topic.configs())))
+    }
+
+    /// In-sync replicas that a produce with acks=-1 to this topic needs.
+    pub fn min_insync_replicas(&self, topic: &Topic) -> i64 {
+        match self.plain_topic_config(topic, "min.insync.replicas") {
+            ConfigValue::Integer(number) => number,
+            other => unreachable!("a number of replicas: {other:?}"),
+        }
+    }
+
+    /// Whether all that this topic keeps is said to be compressed with zstd.
+    pub fn is_zstd(&self, topic: &Topic) -> bool {
+        self.plain_topic_config(topic, "compression.type") == ConfigValue::Text("zstd")
+    }
+
+    fn plain_topic_config<'a>(&'a self, topic: &'a Topic, name: &str) -> ConfigValue<'a> {
+        let definition = topic_config(name).expect("it is in the table");
+        self.layers(topic.configs()).plain(definition)
     }
 
     /// Every property of a topic with these overrides: an existing topic's, or those of one being

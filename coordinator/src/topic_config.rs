@@ -35,7 +35,7 @@ pub use describe::ConfigDescription;
 pub use error::ConfigError;
 pub use layers::{ConfigLayers, ConfigSource, ConfigSynonym, Overrides, StaticBrokerConfig};
 pub use topic_table::{TOPIC_CONFIGS, topic_config};
-pub(crate) use value::list_parts;
+pub(crate) use value::{ConfigValue, list_parts};
 pub use view::{
     CleanupPolicy, CompactionConfig, Compression, Durability, FlushConfig, RetentionConfig,
     SegmentConfig, TimestampConfig, TimestampType, TopicConfig,

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use coordinator::metadata::Topic;
 use engine::request::{AppendError, Appended, InvalidBatch};
 use protocol::messages::produce::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceResponse, ProduceRequest,
@@ -20,6 +21,7 @@ use crate::error_code;
 use crate::limits::{PRODUCE_TIMEOUT_MS_MIN, RECORD_ERRORS_MAX};
 use crate::shard::Shard;
 use crate::shard::mail::{AppendPart, Mail, ReplyTo};
+use crate::shard::replica::Route;
 use crate::shard::requests::{Head, Request, RequestId};
 
 #[derive(Debug)]
@@ -31,6 +33,12 @@ pub(crate) struct Produce {
     /// Records that the response may still name.
     record_errors_left: usize,
 }
+
+/// Acknowledged by every in-sync replica.
+const ACKS_ALL: i16 = -1;
+
+/// Version from which clients know that a transaction can go on by being aborted.
+const TRANSACTION_ABORTABLE_FROM: i16 = 11;
 
 /// Version from which batches may be compressed with zstd.
 const ZSTD_FROM: i16 = 7;
@@ -48,8 +56,7 @@ fn answered(index: i32, code: ErrorCode) -> PartitionProduceResponse {
 
 impl Shard {
     pub(crate) fn produce(&mut self, head: Head, body: ProduceRequest) {
-        let whole = refusal_of_all(&body);
-        let acks_are_valid = (-1..=1).contains(&body.acks);
+        let transactions = transactions(&body);
         let mut produce = Produce {
             acks: body.acks,
             response: ProduceResponse::default(),
@@ -62,23 +69,28 @@ impl Shard {
         let mut appends = Vec::new();
         for (at, topic) in body.topic_data.into_iter().enumerate() {
             let allowed = self.is_allowed(&head, Operation::Write, Resource::Topic(&topic.name));
-            let is_closed = is_internal(&topic.name) && !head.is_admin_client;
+            let known = self.replica.topic_by_name(&topic.name);
+            let refused = match transactions {
+                Transactions::Refused(code) => Some(code),
+                _ if !allowed => Some(ErrorCode::TopicAuthorizationFailed),
+                Transactions::None | Transactions::Some => None,
+            };
             let mut partitions = Vec::with_capacity(topic.partition_data.len());
             for (index_at, data) in topic.partition_data.into_iter().enumerate() {
                 let index = PartitionIndex(data.index);
-                let route = self.replica.route_by_name(&topic.name, index);
-                let checked = match (whole, route, data.records) {
-                    (Some(code), ..) => Err(code),
-                    _ if !allowed => Err(ErrorCode::TopicAuthorizationFailed),
-                    (_, None, _) => Err(ErrorCode::UnknownTopicOrPartition),
-                    _ if !acks_are_valid => Err(ErrorCode::InvalidRequiredAcks),
-                    _ if is_closed => Err(ErrorCode::InvalidTopicException),
-                    (_, _, None) => Err(ErrorCode::InvalidRecord),
-                    (_, Some(route), Some(batch)) => Ok((route, batch)),
+                let admitted = match (refused, known) {
+                    (Some(code), _) => Err(code),
+                    (None, None) => Err(ErrorCode::UnknownTopicOrPartition),
+                    (None, Some(known)) => self.open_partition(&head, body.acks, known, index),
                 };
-                let code = match checked {
-                    Ok((route, batch)) => {
-                        appends.push((route, batch));
+                let admitted = admitted.and_then(|route| {
+                    let batch = data.records.ok_or(ErrorCode::InvalidRecord)?;
+                    check_transaction(transactions, head.version, &batch)?;
+                    Ok((route, batch))
+                });
+                let code = match admitted {
+                    Ok(append) => {
+                        appends.push(append);
                         produce.places.push((at, index_at));
                         ErrorCode::RequestTimedOut
                     }
@@ -104,6 +116,31 @@ impl Shard {
         if is_done {
             self.finish_produce(request);
         }
+    }
+
+    /// The way to a partition that takes batches of such a request, or Kafka's first reason why it does not.
+    fn open_partition(
+        &self,
+        head: &Head,
+        acks: i16,
+        topic: &Topic,
+        index: PartitionIndex,
+    ) -> Result<Route, ErrorCode> {
+        let route = self.replica.route(topic, index);
+        let (Some(route), Some(partition)) = (route, topic.partition(index)) else {
+            return Err(ErrorCode::UnknownTopicOrPartition);
+        };
+        if !(ACKS_ALL..=1).contains(&acks) {
+            return Err(ErrorCode::InvalidRequiredAcks);
+        }
+        if is_internal(topic.name()) && !head.is_admin_client {
+            return Err(ErrorCode::InvalidTopicException);
+        }
+        let in_sync = i64::try_from(partition.isr.len()).unwrap_or(i64::MAX);
+        if acks == ACKS_ALL && in_sync < self.replica.metadata().min_insync_replicas(topic) {
+            return Err(ErrorCode::NotEnoughReplicas);
+        }
+        Ok(route)
     }
 
     pub(crate) fn on_produced(
@@ -166,21 +203,53 @@ impl Shard {
     }
 }
 
-/// What is wrong with a request as a whole.
-fn refusal_of_all(body: &ProduceRequest) -> Option<ErrorCode> {
+/// What a request's batches say of transactions.
+#[derive(Clone, Copy, Debug)]
+enum Transactions {
+    None,
+    /// Some batches belong to one, which was never begun: there is no coordinator for transactions.
+    Some,
+    /// Wrong for the whole request.
+    Refused(ErrorCode),
+}
+
+fn transactions(body: &ProduceRequest) -> Transactions {
     let batches = body.topic_data.iter().flat_map(|topic| &topic.partition_data);
-    let mut batches = batches.filter_map(|data| data.records.as_ref());
-    let is_transactional = |batch: &bytes::Bytes| {
-        BatchHeader::read(batch).is_some_and(|header| header.attributes.is_transactional())
-    };
-    if batches.any(is_transactional) {
-        // Without a coordinator for transactions none was ever begun.
-        return Some(match body.transactional_id {
-            None => ErrorCode::TransactionalIdAuthorizationFailed,
-            Some(_) => ErrorCode::InvalidTxnState,
-        });
+    let headers = batches.filter_map(|data| BatchHeader::read(data.records.as_ref()?));
+    let transactional = headers.filter(|header| header.attributes.is_transactional());
+    let mut transactional = transactional.peekable();
+    if transactional.peek().is_none() {
+        return Transactions::None;
     }
-    None
+    if body.transactional_id.is_none() {
+        return Transactions::Refused(ErrorCode::TransactionalIdAuthorizationFailed);
+    }
+    let with_id = transactional.filter(|header| header.producer_id.0 >= 0);
+    let mut producers = with_id.map(|header| (header.producer_id, header.producer_epoch));
+    let first = producers.next();
+    if producers.any(|producer| Some(producer) != first) {
+        return Transactions::Refused(ErrorCode::InvalidProducerIdMapping);
+    }
+    Transactions::Some
+}
+
+/// Refuses a batch that belongs to a transaction.
+fn check_transaction(
+    transactions: Transactions,
+    version: i16,
+    batch: &[u8],
+) -> Result<(), ErrorCode> {
+    let is_transactional = |header: BatchHeader| header.attributes.is_transactional();
+    match transactions {
+        Transactions::Some if BatchHeader::read(batch).is_some_and(is_transactional) => {
+            Err(if version < TRANSACTION_ABORTABLE_FROM {
+                ErrorCode::InvalidTxnState
+            } else {
+                ErrorCode::TransactionAbortable
+            })
+        }
+        Transactions::None | Transactions::Some | Transactions::Refused(_) => Ok(()),
+    }
 }
 
 /// The batch's fault in words, and that of each record which is to blame.

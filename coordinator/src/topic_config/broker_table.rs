@@ -99,7 +99,7 @@ pub static BROKER_CONFIGS: &[ConfigDefinition] = &[
     row("max.connections", Int, INT_MAX, AtLeast(0), Now, "The most connections this node keeps open.").read_only(),
     row("max.incremental.fetch.session.cache.slots", Int, "1000", AtLeast(0), Now, "The most fetch sessions this node keeps.").read_only(),
     row("message.max.bytes", Int, "1048588", AtLeast(0), Now, "Default of the topic property max.message.bytes."),
-    row("min.insync.replicas", Int, "1", AtLeast(1), Later, "Default of the topic property of the same name."),
+    row("min.insync.replicas", Int, "1", AtLeast(1), Now, "Default of the topic property of the same name."),
     unset("node.id", Int, AtLeast(0), Now, "This node's id.").read_only(),
     row("num.partitions", Int, "1", AtLeast(1), Now, "Partitions of a topic whose creator named no number.").read_only(),
     row("offsets.topic.num.partitions", Int, "50", AtLeast(1), Later, "Partitions of the topic that keeps consumer groups' offsets.").read_only(),

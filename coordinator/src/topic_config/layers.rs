@@ -66,7 +66,17 @@ pub struct ConfigLayers<'a> {
     pub configured: &'a StaticBrokerConfig,
 }
 
-impl ConfigLayers<'_> {
+impl<'a> ConfigLayers<'a> {
+    /// The value in force of a topic property that has the same name in every layer and a default; found
+    /// without an allocation, for what is asked with every request.
+    pub(crate) fn plain(&self, definition: &ConfigDefinition) -> ConfigValue<'a> {
+        let layers = [self.topic, self.broker, self.broker_default, &self.configured.values];
+        let set = layers.into_iter().filter_map(|values| get(values, definition.name));
+        let mut valid =
+            set.chain(definition.default).filter_map(|text| parse(definition, text).ok());
+        valid.next().expect("the table gives a default")
+    }
+
     /// Every layer's value of a topic property, the one in force first.
     pub fn of_topic_config(&self, definition: &ConfigDefinition) -> Vec<ConfigSynonym> {
         let mut found = Vec::new();

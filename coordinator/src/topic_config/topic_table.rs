@@ -101,8 +101,8 @@ pub static TOPIC_CONFIGS: &[ConfigDefinition] = &[
     row("min.compaction.lag.ms", Long, "0", AtLeast(0), Later,
         "The shortest time for which every record is kept before compaction.")
         .with(&[same("log.cleaner.min.compaction.lag.ms")]),
-    row("min.insync.replicas", Int, "1", AtLeast(1), Later,
-        "In-sync replicas that a produce with acks=all needs.")
+    row("min.insync.replicas", Int, "1", AtLeast(1), Now,
+        "In-sync replicas that a produce with acks=all needs, whatever the number of the topic's replicas is.")
         .with(&[same("min.insync.replicas")]),
     row("preallocate", Boolean, "false", Any, Never,
         "Kafka's switch for allocating segments ahead; Corelane always does, in steps that grow with the write rate.")

@@ -1,15 +1,23 @@
-//! What is refused for what the cluster is, not for what the bytes are: internal topics.
+//! What is refused for what the cluster is, not for what the bytes are: internal topics, too few replicas in sync,
+//! transactions that nobody has begun.
 
-use protocol::Str;
+use bytes::Bytes;
+use protocol::messages::create_topics::{
+    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
+};
 use protocol::messages::delete_records::{
     DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
 };
 use protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
-use protocol::messages::produce::ProduceResponse;
+use protocol::messages::produce::{
+    PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
+};
+use protocol::record_batch::{BatchBuilder, BatchOptions, Producer};
+use protocol::{ProducerEpoch, ProducerId, Str};
 
 use super::code;
 use super::produce_and_fetch::{create, produce};
-use super::world::{World, batch};
+use super::world::{Client, World, batch};
 
 const PRODUCE: i16 = 9;
 
@@ -67,5 +75,94 @@ fn asking_for_an_internal_topic_does_not_create_it() {
         let expected = (code::UNKNOWN_TOPIC_OR_PARTITION, true, 0);
         assert_eq!((topic.error_code, topic.is_internal, topic.partitions.len()), expected);
         assert!(world.shard(0).replica.topic_by_name(name).is_none());
+    }
+}
+
+/// Of one replica, one is in sync.
+#[test]
+fn acks_all_needs_the_replicas_in_sync_that_the_topic_asks_for() {
+    let mut world = World::new(1);
+    let client = world.connect(0);
+    create_with(&mut world, client, "two", ("min.insync.replicas", "2"));
+    create_with(&mut world, client, "one", ("min.insync.replicas", "1"));
+    let record = || batch(&["a"], 1_700_000_000_000);
+    for (topic, acks, code) in [
+        ("two", -1, code::NOT_ENOUGH_REPLICAS),
+        ("two", 1, 0),
+        ("two", 2, code::INVALID_REQUIRED_ACKS),
+        ("one", -1, 0),
+    ] {
+        let response = world.ask(client, PRODUCE, produce(acks, topic, 0, record()));
+        assert_eq!(code_of(&response), code, "{topic}, acks={acks}");
+    }
+}
+
+fn create_with(world: &mut World, client: Client, name: &str, config: (&str, &str)) {
+    let config =
+        CreatableTopicConfig { name: Str::from(config.0), value: Some(Str::from(config.1)) };
+    let topic = CreatableTopic {
+        name: Str::from(name),
+        num_partitions: 1,
+        replication_factor: 1,
+        configs: vec![config],
+        ..CreatableTopic::default()
+    };
+    let request = CreateTopicsRequest { topics: vec![topic], ..CreateTopicsRequest::default() };
+    assert_eq!(world.ask(client, 7, request).topics[0].error_code, 0);
+}
+
+fn transactional(id: i64, epoch: i16) -> Bytes {
+    let producer = Producer { id: ProducerId(id), epoch: ProducerEpoch(epoch), base_sequence: 0 };
+    let options = BatchOptions {
+        is_transactional: true,
+        producer: Some(producer),
+        ..BatchOptions::default()
+    };
+    let mut builder = BatchBuilder::new(options);
+    builder.push(1_700_000_000_000, None, Some(b"a"), &[]);
+    Bytes::from(builder.finish())
+}
+
+/// A batch for each partition from 0 on.
+fn in_transaction(id: Option<&str>, batches: Vec<Bytes>) -> ProduceRequest {
+    let data = (0..).zip(batches);
+    let data = data.map(|(index, batch)| PartitionProduceData { index, records: Some(batch) });
+    ProduceRequest {
+        transactional_id: id.map(Str::from),
+        acks: -1,
+        timeout_ms: 5_000,
+        topic_data: vec![TopicProduceData { name: Str::from("t"), partition_data: data.collect() }],
+    }
+}
+
+#[test]
+fn batches_of_a_transaction_that_was_never_begun_have_kafkas_codes() {
+    let mut world = World::new(1);
+    let client = world.connect(0);
+    create(&mut world, client, "t", 2);
+    let plain = || batch(&["a"], 1_700_000_000_000);
+    let (mapping, denied) =
+        (code::INVALID_PRODUCER_ID_MAPPING, code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+    for (version, id, batches, codes) in [
+        (9, None, vec![transactional(5, 0), plain()], [denied; 2]),
+        (9, None, vec![plain(), transactional(5, 0)], [denied; 2]),
+        (9, None, vec![transactional(5, 0), transactional(6, 0)], [denied; 2]),
+        (9, Some("id"), vec![transactional(5, 0), transactional(6, 0)], [mapping; 2]),
+        (9, Some("id"), vec![transactional(5, 0), transactional(5, 1)], [mapping; 2]),
+        (
+            9,
+            Some("id"),
+            vec![transactional(5, 0), transactional(5, 0)],
+            [code::INVALID_TXN_STATE; 2],
+        ),
+        (9, Some("id"), vec![transactional(5, 0), plain()], [code::INVALID_TXN_STATE, 0]),
+        (10, Some("id"), vec![transactional(5, 0), plain()], [code::INVALID_TXN_STATE, 0]),
+        (11, Some("id"), vec![transactional(5, 0), plain()], [code::TRANSACTION_ABORTABLE, 0]),
+        (9, Some("id"), vec![plain(), plain()], [0; 2]),
+    ] {
+        let response = world.ask(client, version, in_transaction(id, batches));
+        let found = &response.responses[0].partition_responses;
+        let found = [found[0].error_code, found[1].error_code];
+        assert_eq!(found, codes, "Produce {version}, transactional id {id:?}");
     }
 }

@@ -324,6 +324,7 @@ impl Shard {
                 let path = self.node.directory_path(dir).to_owned();
                 let error = format!("{error:?}");
                 self.outbox.post(self.node.main(), Mail::DirectoryFailed { path, error });
+                self.fail_offline_fetches();
             }
         }
     }

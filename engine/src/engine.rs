@@ -289,6 +289,7 @@ impl Engine {
             high_watermark: partition.high_watermark().offset,
             log_end: partition.end.offset,
             leader_epoch: partition.leader_epoch,
+            is_offline: partition.state == PartitionState::Offline,
         })
     }
 

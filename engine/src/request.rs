@@ -122,6 +122,8 @@ pub struct PartitionOffsets {
     pub high_watermark: Offset,
     pub log_end: Offset,
     pub leader_epoch: LeaderEpoch,
+    /// Its log directory failed: nothing is served.
+    pub is_offline: bool,
 }
 
 /// What the broker is told.

@@ -63,6 +63,10 @@ enum OwnerState {
     Done,
 }
 
+/// Version from which clients know zstd.
+const ZSTD_FROM: i16 = 10;
+/// Version from which clients know that a log directory can be offline.
+const STORAGE_ERROR_FROM: i16 = 6;
 /// Version from which topics are named by their ids.
 const TOPIC_IDS_FROM: i16 = 13;
 
@@ -165,6 +169,10 @@ impl Shard {
                 if !self.is_allowed(head, Operation::Read, Resource::Topic(topic.name())) =>
             {
                 Err(ErrorCode::TopicAuthorizationFailed)
+            }
+            // Batches are not looked at, as in Kafka: such clients may read zstd all the same.
+            Some(topic) if head.version < ZSTD_FROM && self.replica.metadata().is_zstd(topic) => {
+                Err(ErrorCode::UnsupportedCompressionType)
             }
             Some(topic) => {
                 let route = self.replica.route(topic, index);
@@ -306,7 +314,13 @@ impl Shard {
             FetchResponse { session_id: fetch.used.id(), ..FetchResponse::default() };
         for part in fetch.parts {
             let Part { key, target, result, .. } = part;
-            let data = partition_data(&key, target.err(), result, fetch.is_committed_only);
+            let mut data = partition_data(&key, target.err(), result, fetch.is_committed_only);
+            if head.version < STORAGE_ERROR_FROM
+                && data.error_code == ErrorCode::KafkaStorageError.code()
+            {
+                // It makes them ask for metadata and try again.
+                data.error_code = ErrorCode::NotLeaderOrFollower.code();
+            }
             self.metrics.count_error(data.error_code);
             let news = News {
                 high_watermark: Offset(data.high_watermark),

@@ -104,6 +104,9 @@ impl Shard {
     fn check_target(&self, part: &FetchTarget) -> Result<PartitionOffsets, FetchError> {
         let offsets = self.owner.engine.offsets(part.partition);
         let offsets = offsets.ok_or(FetchError::Read(ReadError::NotOwner))?;
+        if offsets.is_offline {
+            return Err(FetchError::Read(ReadError::Unavailable));
+        }
         check_epoch(part.current_leader_epoch, offsets.leader_epoch).map_err(FetchError::Epoch)?;
         let (log_start, log_end) = (offsets.log_start, offsets.log_end);
         if part.offset < log_start || part.offset > log_end {
@@ -129,6 +132,17 @@ impl Shard {
             if let Some(parked) = self.unpark(id) {
                 self.read_all(id, &parked.ask);
             }
+        }
+    }
+
+    /// Log directories went offline: who waits for records of their partitions hears so.
+    pub(super) fn fail_offline_fetches(&mut self) {
+        let parked = self.owner.fetches.by_partition.keys().copied();
+        let engine = &self.owner.engine;
+        let is_offline = |id: &PartitionId| engine.offsets(*id).is_some_and(|it| it.is_offline);
+        let offline: Vec<PartitionId> = parked.filter(is_offline).collect();
+        for partition in offline {
+            self.fail_fetches(partition);
         }
     }
 

@@ -195,6 +195,9 @@ impl Shard {
     ) -> Result<(&Partition, engine::request::PartitionOffsets), QueryError> {
         let partition = self.owner.engine.get(id).ok_or(QueryError::NotOwner)?;
         let offsets = self.owner.engine.offsets(id).ok_or(QueryError::NotOwner)?;
+        if offsets.is_offline {
+            return Err(QueryError::Unavailable);
+        }
         check_epoch(current_leader_epoch, offsets.leader_epoch).map_err(QueryError::Epoch)?;
         Ok((partition, offsets))
     }

@@ -72,6 +72,7 @@ impl NodeWorld {
                         high_watermark: offset,
                         log_end: offset,
                         leader_epoch: LeaderEpoch(i32::MAX),
+                        is_offline: false,
                     })?,
                 }
                 Ok(())

@@ -1,5 +1,6 @@
 //! What is refused for what the cluster is, not for what the bytes are: internal topics, too few replicas in sync,
-//! transactions that nobody has begun.
+//! transactions that nobody has begun, answers
+//! that an old consumer would not understand.
 
 use bytes::Bytes;
 use protocol::messages::create_topics::{
@@ -8,6 +9,7 @@ use protocol::messages::create_topics::{
 use protocol::messages::delete_records::{
     DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
 };
+use protocol::messages::fetch::FetchResponse;
 use protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
 use protocol::messages::produce::{
     PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
@@ -16,7 +18,7 @@ use protocol::record_batch::{BatchBuilder, BatchOptions, Producer};
 use protocol::{ProducerEpoch, ProducerId, Str};
 
 use super::code;
-use super::produce_and_fetch::{create, produce};
+use super::produce_and_fetch::{create, fetch, produce};
 use super::world::{Client, World, batch};
 
 const PRODUCE: i16 = 9;
@@ -165,4 +167,61 @@ fn batches_of_a_transaction_that_was_never_begun_have_kafkas_codes() {
         let found = [found[0].error_code, found[1].error_code];
         assert_eq!(found, codes, "Produce {version}, transactional id {id:?}");
     }
+}
+
+fn fetched_code(response: &FetchResponse) -> i16 {
+    response.responses[0].partitions[0].error_code
+}
+
+#[test]
+fn a_topic_that_is_compressed_with_zstd_is_for_clients_that_know_it() {
+    let mut world = World::new(1);
+    let client = world.connect(0);
+    create_with(&mut world, client, "zstd", ("compression.type", "zstd"));
+    create_with(&mut world, client, "lz4", ("compression.type", "lz4"));
+    create(&mut world, client, "producer", 1);
+    let unsupported = code::UNSUPPORTED_COMPRESSION_TYPE;
+    for (version, topic, code) in [
+        (4, "zstd", unsupported),
+        (9, "zstd", unsupported),
+        (10, "zstd", 0),
+        (4, "lz4", 0),
+        (4, "producer", 0),
+    ] {
+        let response = world.ask(client, version, fetch(topic, &[(0, 0)], (0, 1)));
+        assert_eq!(fetched_code(&response), code, "Fetch {version} of {topic}");
+    }
+}
+
+/// They would take an error that they do not know for the end of everything.
+#[test]
+fn consumers_before_fetch_6_are_told_of_offline_storage_as_of_another_leader() {
+    let mut world = World::new(1);
+    let client = world.connect(0);
+    create(&mut world, client, "t", 1);
+    world.send(client, PRODUCE, produce(1, "t", 0, batch(&["a"], 1_700_000_000_000)));
+    world.fail_disk();
+    let produced = world.response::<ProduceResponse>(client, PRODUCE).unwrap();
+    assert_eq!(code_of(&produced), code::KAFKA_STORAGE_ERROR);
+    for (version, code) in [(5, code::NOT_LEADER_OR_FOLLOWER), (6, code::KAFKA_STORAGE_ERROR)] {
+        let response = world.ask(client, version, fetch("t", &[(0, 0)], (0, 1)));
+        assert_eq!(fetched_code(&response), code, "Fetch {version}");
+    }
+}
+
+/// It waited for ever: only who had records to read heard of it.
+#[test]
+fn a_consumer_at_the_end_of_the_log_hears_that_its_storage_went_offline() {
+    let mut world = World::new(1);
+    let (producer, consumer) = (world.connect(0), world.connect(0));
+    create(&mut world, producer, "t", 1);
+    world.send(consumer, 12, fetch("t", &[(0, 0)], (10_000, 1)));
+    world.settle();
+    assert_eq!(world.response::<FetchResponse>(consumer, 12), None, "it waits");
+    world.send(producer, PRODUCE, produce(1, "t", 0, batch(&["a"], 1_700_000_000_000)));
+    world.fail_disk();
+    let response = world.response::<FetchResponse>(consumer, 12).expect("an answer");
+    assert_eq!(fetched_code(&response), code::KAFKA_STORAGE_ERROR);
+    let again = world.ask(consumer, 12, fetch("t", &[(0, 0)], (10_000, 1)));
+    assert_eq!(fetched_code(&again), code::KAFKA_STORAGE_ERROR);
 }

@@ -14,7 +14,7 @@ use coordinator::topic_config::StaticBrokerConfig;
 use engine::EngineStart;
 use engine::config::EngineConfig;
 use engine::disk::operation::JobOutput;
-use engine::disk::{DirId, DiskEffect, DiskEvent, DiskOp, DiskOutput};
+use engine::disk::{DirId, DiskEffect, DiskError, DiskEvent, DiskOp, DiskOutput};
 use engine::journal::group::JournalSalt;
 use engine::journal::writer::{JournalIdentity, JournalOpening};
 use engine::recovery::OpenedJournal;
@@ -264,6 +264,19 @@ impl World {
         };
         self.apply(shard, Event::Disk(DiskEvent { op, result: Ok(output) }));
         true
+    }
+
+    /// Fails everything that is asked of the disk, now and until nothing more is.
+    pub(super) fn fail_disk(&mut self) {
+        for shard in 0..self.shards.len() {
+            self.finish(shard);
+        }
+        while let Some((shard, DiskEffect { op, request })) = self.disk.pop_front() {
+            if !matches!(request, DiskOp::Bind { .. } | DiskOp::Unbind { .. }) {
+                let error = DiskError::Failed { errno: 5, call: "planted" };
+                self.apply(shard, Event::Disk(DiskEvent { op, result: Err(error) }));
+            }
+        }
     }
 
     /// Completes everything.

@@ -20,8 +20,10 @@
 //! * `reconcile`: this shard's partitions follow the metadata
 //! * `controller`: the metadata machine and its log; `metadata_log`: the bytes of that log
 //! * `sessions`: fetch sessions; `producer_ids`: ids for idempotent producers
+//! * `client_limits`: what broker properties allow clients
 //! * `log_config`, `metrics`, `placement`, `random`, `start`: what their names say
 
+pub(crate) mod client_limits;
 pub mod command;
 mod controller;
 mod dispatch;
@@ -57,6 +59,7 @@ use runtime::clock::{Monotonic, Now};
 use runtime::memory::Arena;
 
 use crate::limits::{REQUESTS_MAX, RESPONSES_MEMORY_DIVISOR, WAITS_MAX};
+use client_limits::FetchLimits;
 use controller::Controller;
 use event::{Effects, Event};
 use fetching::OwnerFetches;
@@ -120,6 +123,8 @@ pub(crate) struct Front {
     pub(crate) random: Random,
     /// Bytes that all responses together may pin.
     pub(crate) responses_bytes_max: usize,
+    /// Bytes that one fetch is answered.
+    pub(crate) fetch_bytes_max: usize,
 }
 
 /// How far this shard has come in its life.
@@ -155,6 +160,8 @@ impl Shard {
     pub fn new(start: ShardStart, arena: Arena, now: Now) -> Self {
         let ShardStart { node, role, metadata, metadata_next, engine, net_limits, seed } = start;
         let responses_bytes_max = arena.capacity() / RESPONSES_MEMORY_DIVISOR;
+        let fetch_limits = FetchLimits::new(&metadata, &node);
+        let net_limits = client_limits::net_limits(&metadata, net_limits);
         let engine = Engine::new(engine, arena.clone(), now);
         let controller = match role {
             Role::Data => None,
@@ -165,10 +172,11 @@ impl Shard {
             front: Front {
                 connections: Connections::new(net_limits, arena),
                 out: NetOutput::default(),
-                sessions: FetchSessions::default(),
+                sessions: FetchSessions::new(fetch_limits.sessions_max),
                 producer_ids: ProducerIdBlock::default(),
                 random: Random::new(seed),
                 responses_bytes_max,
+                fetch_bytes_max: fetch_limits.bytes_max,
             },
             progress: InProgress {
                 requests: Slab::new(REQUESTS_MAX),

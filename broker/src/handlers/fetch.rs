@@ -98,7 +98,7 @@ impl Shard {
             used,
             is_committed_only: body.isolation_level == 1,
             bytes_min: u64::try_from(body.min_bytes).unwrap_or(0),
-            bytes_max: usize::try_from(body.max_bytes).unwrap_or(0).min(RESPONSE_BYTES_MAX),
+            bytes_max: usize::try_from(body.max_bytes).unwrap_or(0).min(self.front.fetch_bytes_max),
             parts,
             owners: BTreeMap::new(),
             may_wait: wait_ms > 0 && body.min_bytes > 0 && !failed && !self.is_draining(),

@@ -17,9 +17,9 @@ use super::memory_plan::{MemoryPlan, ShardLimits};
 use super::recovery::Recovered;
 use super::{NodeError, accepted_losses};
 use crate::limits::MAILBOX_SLOTS;
-use crate::shard::Shard;
 use crate::shard::mail::{Mail, ShardIndex};
 use crate::shard::start::{NodeFacts, ShardStart};
+use crate::shard::{Shard, client_limits};
 use crate::shell::{DISK_TAG, Parcel, Shell, ShellParts};
 
 /// What is shown of a node.
@@ -61,6 +61,7 @@ pub(super) fn launch(
             false => (&memory.data, plan.data_shards[usize::from(shard_start.node.me.0)].cpu),
         };
         let connections = memory.data.net.connections_max * usize::from(facts.data_shards);
+        let connections = connections.min(client_limits::connections_max(&shard_start.metadata));
         let connections_max = is_controller.then_some(connections);
         let launched =
             launch_shard(shard_start, mailbox, limits, cpu, connections_max, directories)?;

@@ -11,7 +11,7 @@ use net::ConnectionId;
 use protocol::messages::fetch::{FetchPartition, FetchRequest};
 use protocol::{Offset, Str, TopicId};
 
-use crate::limits::{FETCH_SESSION_KEPT_MS, FETCH_SESSION_PARTITIONS_MAX, FETCH_SESSIONS_MAX};
+use crate::limits::{FETCH_SESSION_KEPT_MS, FETCH_SESSION_PARTITIONS_MAX};
 
 /// Why a session cannot be used; the client then begins a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,8 +135,9 @@ pub(crate) struct News {
     pub(crate) is_exception: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct FetchSessions {
+    sessions_max: usize,
     sessions: BTreeMap<i32, Session>,
     partitions: usize,
 }
@@ -153,6 +154,10 @@ const EPOCH_FINAL: i32 = -1;
 const EPOCH_INITIAL: i32 = 0;
 
 impl FetchSessions {
+    pub(crate) fn new(sessions_max: usize) -> Self {
+        Self { sessions_max, sessions: BTreeMap::new(), partitions: 0 }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.sessions.len()
     }
@@ -291,7 +296,7 @@ impl FetchSessions {
         if partitions > FETCH_SESSION_PARTITIONS_MAX {
             return false;
         }
-        while self.sessions.len() >= FETCH_SESSIONS_MAX
+        while self.sessions.len() >= self.sessions_max
             || self.partitions + partitions > FETCH_SESSION_PARTITIONS_MAX
         {
             let oldest = self.sessions.iter().min_by_key(|(_, session)| session.used_ms);
@@ -340,9 +345,11 @@ mod tests {
     use protocol::{Offset, Str};
 
     use super::{
-        FETCH_SESSION_KEPT_MS, FETCH_SESSION_PARTITIONS_MAX, FETCH_SESSIONS_MAX, FetchKey,
-        FetchSessions, News, SessionError, SessionRequest, SessionUse, TopicKey,
+        FETCH_SESSION_KEPT_MS, FETCH_SESSION_PARTITIONS_MAX, FetchKey, FetchSessions, News,
+        SessionError, SessionRequest, SessionUse, TopicKey,
     };
+
+    const SESSIONS_MAX: usize = 100;
 
     fn request(id: i32, epoch: i32, partitions: &[i32]) -> FetchRequest {
         let partition = |index: &i32| FetchPartition { partition: *index, ..Default::default() };
@@ -376,7 +383,7 @@ mod tests {
 
     #[test]
     fn a_session_goes_on_with_the_next_epoch_only() {
-        let mut sessions = FetchSessions::default();
+        let mut sessions = FetchSessions::new(SESSIONS_MAX);
         let begun = ask(&mut sessions, &request(0, 0, &[0, 1]), 7);
         assert_eq!(begun, Ok(SessionUse::Begun { id: 7 }));
         assert_eq!(ask(&mut sessions, &request(8, 1, &[]), 9), Err(SessionError::NotFound));
@@ -394,7 +401,7 @@ mod tests {
 
     #[test]
     fn an_answer_tells_what_changed_and_who_had_records_waits_for_the_others() {
-        let mut sessions = FetchSessions::default();
+        let mut sessions = FetchSessions::new(SESSIONS_MAX);
         let begun = ask(&mut sessions, &request(0, 0, &[0, 1, 2]), 7).unwrap();
         for index in 0..3 {
             assert!(sessions.on_answer(begun, &key(index), news(5, false)), "all in the first");
@@ -412,7 +419,7 @@ mod tests {
 
     #[test]
     fn partitions_are_added_and_forgotten() {
-        let mut sessions = FetchSessions::default();
+        let mut sessions = FetchSessions::new(SESSIONS_MAX);
         ask(&mut sessions, &request(0, 0, &[0, 1]), 7).unwrap();
         let mut body = request(7, 1, &[1, 5]);
         body.forgotten_topics_data = vec![ForgottenTopic {
@@ -430,7 +437,7 @@ mod tests {
 
     #[test]
     fn a_session_does_not_grow_without_bound() {
-        let mut sessions = FetchSessions::default();
+        let mut sessions = FetchSessions::new(SESSIONS_MAX);
         ask(&mut sessions, &request(0, 0, &[0]), 7).unwrap();
         let at_once: Vec<i32> = (0..30_000).collect();
         let mut epoch = 1;
@@ -451,9 +458,15 @@ mod tests {
     }
 
     #[test]
+    fn a_cache_without_slots_gives_no_session() {
+        let mut sessions = FetchSessions::new(0);
+        assert_eq!(ask(&mut sessions, &request(0, 0, &[0]), 7), Ok(SessionUse::Without));
+    }
+
+    #[test]
     fn a_full_cache_gives_no_session_until_one_is_old() {
-        let mut sessions = FetchSessions::default();
-        let full = i32::try_from(FETCH_SESSIONS_MAX).unwrap();
+        let mut sessions = FetchSessions::new(SESSIONS_MAX);
+        let full = i32::try_from(SESSIONS_MAX).unwrap();
         for id in 1..=full {
             ask(&mut sessions, &request(0, 0, &[0]), id).unwrap();
         }
@@ -464,6 +477,6 @@ mod tests {
         let later = SessionRequest { body: &body, by_id: false, connection, now_ms };
         let used = sessions.on_request(&later, || full + 1);
         assert_eq!(used, Ok(SessionUse::Begun { id: full + 1 }));
-        assert_eq!(sessions.len(), FETCH_SESSIONS_MAX);
+        assert_eq!(sessions.len(), SESSIONS_MAX);
     }
 }

@@ -6,7 +6,7 @@ use protocol::Str;
 
 use super::{
     BROKER_CONFIGS, CleanupPolicy, Compression, ConfigError, ConfigKind, ConfigLayers,
-    ConfigSource, Durability, Overrides, StaticBrokerConfig, TOPIC_CONFIGS, TimestampType,
+    ConfigSource, Durability, Effect, Overrides, StaticBrokerConfig, TOPIC_CONFIGS, TimestampType,
     TopicConfig, broker_config, describe, topic_config,
     validate::{validate_broker_config, validate_topic_configs},
     value::parse,
@@ -435,4 +435,16 @@ fn describing_brokers_tells_file_and_dynamic_values_apart() {
     let defaults = describe::describe_broker_default(&layers);
     let listed: Vec<_> = defaults.iter().map(|e| (e.name, e.value.as_deref())).collect();
     assert_eq!(listed, vec![("log.retention.ms", Some("5"))]);
+}
+
+/// `segment.index.bytes` closes segments and was said to have no effect.
+#[test]
+fn a_topic_property_and_its_defaults_property_have_effect_together() {
+    for row in TOPIC_CONFIGS {
+        for synonym in row.synonyms {
+            let default = broker_config(synonym.name).expect(synonym.name);
+            assert_eq!(row.effect, default.effect, "{} and {}", row.name, synonym.name);
+        }
+    }
+    assert_eq!(topic_config("segment.index.bytes").unwrap().effect, Effect::Now);
 }

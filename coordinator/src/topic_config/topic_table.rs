@@ -126,8 +126,8 @@ pub static TOPIC_CONFIGS: &[ConfigDefinition] = &[
     row("segment.bytes", Int, "1073741824", AtLeast(MIB), Now,
         "Size at which a segment is closed and the next one begins.")
         .with(&[same("log.segment.bytes")]),
-    row("segment.index.bytes", Int, "10485760", AtLeast(4), Never,
-        "Kafka's size of a preallocated index; Corelane writes an index at its exact length.")
+    row("segment.index.bytes", Int, "10485760", AtLeast(4), Now,
+        "Bytes of an offset index at which its segment is closed; Corelane does not preallocate it.")
         .with(&[same("log.index.size.max.bytes")]),
     row("segment.jitter.ms", Long, "0", AtLeast(0), Later,
         "The most that is taken off segment.ms, so that segments do not all roll at once.")

@@ -3,6 +3,7 @@
 //! that an old consumer would not understand.
 
 use bytes::Bytes;
+use coordinator::topic_config::StaticBrokerConfig;
 use protocol::messages::create_topics::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
@@ -83,16 +84,19 @@ fn asking_for_an_internal_topic_does_not_create_it() {
 /// Of one replica, one is in sync.
 #[test]
 fn acks_all_needs_the_replicas_in_sync_that_the_topic_asks_for() {
-    let mut world = World::new(1);
+    let mut world = configured(&[("min.insync.replicas", "2")]);
     let client = world.connect(0);
     create_with(&mut world, client, "two", ("min.insync.replicas", "2"));
     create_with(&mut world, client, "one", ("min.insync.replicas", "1"));
+    create(&mut world, client, "default", 1);
     let record = || batch(&["a"], 1_700_000_000_000);
     for (topic, acks, code) in [
         ("two", -1, code::NOT_ENOUGH_REPLICAS),
         ("two", 1, 0),
         ("two", 2, code::INVALID_REQUIRED_ACKS),
         ("one", -1, 0),
+        ("default", -1, code::NOT_ENOUGH_REPLICAS),
+        ("default", 1, 0),
     ] {
         let response = world.ask(client, PRODUCE, produce(acks, topic, 0, record()));
         assert_eq!(code_of(&response), code, "{topic}, acks={acks}");
@@ -224,4 +228,49 @@ fn a_consumer_at_the_end_of_the_log_hears_that_its_storage_went_offline() {
     assert_eq!(fetched_code(&response), code::KAFKA_STORAGE_ERROR);
     let again = world.ask(consumer, 12, fetch("t", &[(0, 0)], (10_000, 1)));
     assert_eq!(fetched_code(&again), code::KAFKA_STORAGE_ERROR);
+}
+
+fn configured(values: &[(&str, &str)]) -> World {
+    let values = values.iter().map(|(name, value)| (Str::from(*name), Str::from(*value)));
+    World::configured(1, StaticBrokerConfig::new(values).unwrap())
+}
+
+#[test]
+fn a_fetch_carries_no_more_than_the_broker_allows_and_one_batch_at_least() {
+    for (bytes_max, batches) in [("4096", 1), ("8192", 2)] {
+        let mut world = configured(&[("fetch.max.bytes", bytes_max)]);
+        let client = world.connect(0);
+        create(&mut world, client, "t", 2);
+        let value = "v".repeat(3_000);
+        for index in 0..2 {
+            let record = batch(&[&value], 1_700_000_000_000);
+            let response = world.ask(client, PRODUCE, produce(1, "t", index, record));
+            assert_eq!(code_of(&response), 0);
+        }
+        let response = world.ask(client, 12, fetch("t", &[(0, 0), (1, 0)], (0, 1)));
+        let partitions = response.responses[0].partitions.iter();
+        let found = partitions.filter(|partition| !partition.records.is_empty()).count();
+        assert_eq!(found, batches, "fetch.max.bytes={bytes_max}");
+    }
+}
+
+#[test]
+fn a_request_beyond_the_brokers_largest_closes_its_connection() {
+    let mut world = configured(&[("socket.request.max.bytes", "1000")]);
+    let client = world.connect(0);
+    create(&mut world, client, "t", 1);
+    assert_eq!(world.closed, []);
+    let record = batch(&[&"v".repeat(2_000)], 1_700_000_000_000);
+    world.send(client, PRODUCE, produce(1, "t", 0, record));
+    assert_eq!(world.closed, [(0, client.connection)]);
+}
+
+#[test]
+fn a_connection_is_idle_as_long_as_the_broker_allows() {
+    let mut world = configured(&[("connections.max.idle.ms", "5000")]);
+    let client = world.connect(0);
+    world.advance_ms(4_999);
+    assert_eq!(world.closed, []);
+    world.advance_ms(2);
+    assert_eq!(world.closed, [(0, client.connection)]);
 }

@@ -58,8 +58,11 @@ pub(super) struct Client {
     pub(super) connection: ConnectionId,
 }
 
-fn metadata(data_shards: u16) -> (Metadata, Vec<Vec<MetadataRecord>>) {
-    let mut metadata = Metadata::new(BrokerId(1), StaticBrokerConfig::default());
+fn metadata(
+    data_shards: u16,
+    configured: StaticBrokerConfig,
+) -> (Metadata, Vec<Vec<MetadataRecord>>) {
+    let mut metadata = Metadata::new(BrokerId(1), configured);
     let mut decisions = Vec::new();
     let cluster_id = Str::from("cluster");
     let broker = Broker {
@@ -116,11 +119,16 @@ fn engine_start(shard: u32) -> EngineStart {
 
 impl World {
     pub(super) fn new(data_shards: u16) -> Self {
+        Self::configured(data_shards, StaticBrokerConfig::default())
+    }
+
+    /// A node with such a configuration file.
+    pub(super) fn configured(data_shards: u16, configured: StaticBrokerConfig) -> Self {
         let now = Now {
             monotonic: Monotonic(1_000_000_000),
             wall: runtime::clock::WallMillis(1_700_000_000_000),
         };
-        let (metadata, decisions) = metadata(data_shards);
+        let (metadata, decisions) = metadata(data_shards, configured.clone());
         let records: usize = decisions.iter().map(Vec::len).sum();
         let facts = NodeFacts {
             me: ShardIndex(0),
@@ -140,7 +148,7 @@ impl World {
             let role = match index == data_shards {
                 false => Role::Data,
                 true => Role::Controller(Box::new(ControllerStart {
-                    metadata: Metadata::new(BrokerId(1), StaticBrokerConfig::default()),
+                    metadata: Metadata::new(BrokerId(1), configured.clone()),
                     next: Offset(0),
                     log_start: Offset(0),
                     decisions: decisions.clone(),

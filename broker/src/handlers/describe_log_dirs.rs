@@ -67,10 +67,21 @@ impl Shard {
         let directories = self.node.directories.iter().zip(0_u16..);
         let results = directories.map(|(directory, dir)| {
             let space = self.node.space.get(usize::from(dir));
+            let log_dir = Str::from(directory.path.as_str());
+            if space.is_some_and(|space| space.is_offline) {
+                // As in Kafka: what was in it is not told.
+                return DescribeLogDirsResult {
+                    error_code: ErrorCode::KafkaStorageError.code(),
+                    log_dir,
+                    total_bytes: -1,
+                    usable_bytes: -1,
+                    ..DescribeLogDirsResult::default()
+                };
+            }
             let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
             DescribeLogDirsResult {
                 error_code: code.code(),
-                log_dir: Str::from(directory.path.as_str()),
+                log_dir,
                 topics: self.topics_in(dir, &describe),
                 total_bytes: space.map_or(-1, |space| bytes(space.total_bytes)),
                 usable_bytes: space.map_or(-1, |space| bytes(space.usable_bytes)),

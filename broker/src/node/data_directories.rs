@@ -161,7 +161,8 @@ fn open_one(
         MetaError::NewerFormat { found } => NodeError::NewerFormat { path: path.into(), found },
         MetaError::Damaged { key } => NodeError::MetaDamaged { path: path.join(FILE_NAME), key },
     })?;
-    let unknown = DirectorySpace { total_bytes: 0, usable_bytes: facts.free.get() };
+    let unknown =
+        DirectorySpace { is_offline: false, total_bytes: 0, usable_bytes: facts.free.get() };
     let space = space_of(path, unknown);
     if meta.is_none() && contents == DirectoryContents::NodeData {
         return Err(NodeError::MetaMissing { path: path.join(FILE_NAME) });
@@ -189,6 +190,7 @@ fn check(
 fn space_of(path: &Path, unknown: DirectorySpace) -> DirectorySpace {
     let Ok(status) = rustix::fs::statvfs(path) else { return unknown };
     DirectorySpace {
+        is_offline: false,
         total_bytes: status.f_blocks.saturating_mul(status.f_frsize),
         usable_bytes: status.f_bavail.saturating_mul(status.f_frsize),
     }

@@ -155,6 +155,8 @@ impl Serving {
                     Mail::DirectoryFailed { path, error } => {
                         self.log.error(&format!("the log directory {path} failed: {error}"));
                         self.failed.insert(path.clone());
+                        // Shards tell clients of it.
+                        self.look_at_space();
                         if self.failed.len() >= self.directories.all.len() {
                             self.is_ready = false;
                             failure = Some((path, error));
@@ -169,7 +171,11 @@ impl Serving {
 
     fn look_at_space(&mut self) {
         self.space_due = Instant::now() + Duration::from_millis(FREE_BYTES_INTERVAL_MS);
-        let space = Arc::new(self.directories.spaces());
+        let mut spaces = self.directories.spaces();
+        for (space, directory) in spaces.iter_mut().zip(self.node.facts.directories.iter()) {
+            space.is_offline = self.failed.contains(&directory.path);
+        }
+        let space = Arc::new(spaces);
         self.node.facts.space = Arc::clone(&space);
         for shard in self.node.facts.shards() {
             self.node.post_mail(shard, Mail::Storage(Arc::clone(&space)));

@@ -136,9 +136,11 @@ pub enum Mail {
     },
 }
 
-/// Space of one log directory, as the node's main thread saw it.
+/// One log directory's space and health, as the node's main thread saw them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DirectorySpace {
+    /// It failed while the node ran: nothing of it is served until the next start.
+    pub is_offline: bool,
     pub total_bytes: u64,
     pub usable_bytes: u64,
 }

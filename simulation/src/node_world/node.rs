@@ -232,7 +232,8 @@ impl NodeStart<'_> {
     }
 
     fn start_directories(&self) -> Vec<StartDirectory<'_>> {
-        let space = DirectorySpace { total_bytes: 1 << 36, usable_bytes: 1 << 35 };
+        let space =
+            DirectorySpace { is_offline: false, total_bytes: 1 << 36, usable_bytes: 1 << 35 };
         let directories = self.dirs.iter().enumerate().map(|(at, dir)| StartDirectory {
             fs: &**dir as &dyn FileSystem,
             path: PathBuf::from(format!("/virtual/{at}")),

@@ -94,6 +94,7 @@ pub fn run(config: Config, started: impl FnOnce(&Started)) -> Result<(), NodeErr
         listen: listen.iter().map(|listen| listen.address).collect(),
         advertised: recovered.advertised.clone(),
         recovery_time,
+        from_journal: recovered.from_journal,
         begun,
         cpus: plan.data_shards.iter().map(|shard| shard.cpu.0).collect(),
     };

@@ -87,6 +87,37 @@ fn what_was_produced_is_consumed_again_after_a_kill() {
     );
 }
 
+fn metric(node: &Node, name: &str) -> u64 {
+    let metrics = node.admin_get("/metrics").unwrap();
+    let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.unwrap_or_else(|| panic!("no {name} in {metrics}")).parse().unwrap()
+}
+
+#[test]
+fn a_start_says_what_it_took_from_the_journal() {
+    let mut node = Node::start();
+    assert_eq!(metric(&node, "corelane_recovered_entries"), 0, "there was nothing");
+    text(&node, &["topic", "create", "orders", "--partitions", "4"], "");
+    text(&node, &["produce", "--topic", "orders"], "one\ntwo\nthree\n");
+    node.stop();
+    node.launch();
+    assert_eq!(metric(&node, "corelane_recovered_entries"), 0, "it ended in good order");
+    assert_eq!(metric(&node, "corelane_recovered_bytes"), 0);
+    assert!(!node.log().contains("recovered"), "{}", node.log());
+    let value = "x".repeat(10_000);
+    text(&node, &["produce", "--topic", "orders", "--value", &value], "");
+    node.kill();
+    node.launch();
+    let entries = metric(&node, "corelane_recovered_entries");
+    let bytes = metric(&node, "corelane_recovered_bytes");
+    assert!(entries > 0 && bytes > 10_000, "{entries} entries, {bytes} bytes");
+    let said = format!("recovered {entries} journal entries, {bytes} bytes");
+    assert!(node.log().contains(&said), "{}", node.log());
+    node.stop();
+    node.launch();
+    assert_eq!(metric(&node, "corelane_recovered_entries"), 0, "it ended in good order again");
+}
+
 #[test]
 fn a_key_chooses_the_partition_that_javas_producer_chooses() {
     let node = Node::start();

@@ -12,6 +12,7 @@
 
 mod beginning;
 pub mod directories;
+mod from_journal;
 pub mod identity;
 mod journal_files;
 mod journals;
@@ -43,6 +44,7 @@ use crate::partition::tail::Tail;
 use crate::partition::{Partition, PartitionDirectory, PartitionState};
 
 pub use directories::{LogDirectories, NodeRecovery, RecoverError, Vanished, recover, restore};
+pub use from_journal::FromJournal;
 pub use materialise::LastBlock;
 pub use opening::{open_shard, open_shard_with};
 pub use suspicion::Suspicion;
@@ -81,6 +83,7 @@ pub struct RecoveredPartition {
     pub producers: ProducerTable,
     pub producers_known: bool,
     pub suspicion: Option<Suspicion>,
+    pub from_journal: FromJournal,
 }
 
 /// The last segment of a recovered log.
@@ -152,6 +155,7 @@ impl RecoveredPartition {
             producers: partition.producers.clone(),
             producers_known: partition.producers_known,
             suspicion: None,
+            from_journal: FromJournal::default(),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use engine::recovery::FromJournal;
 use net::CloseReason;
 use protocol::ApiKey;
 
@@ -18,6 +19,8 @@ pub(crate) struct NodeNumbers<'a> {
     pub(crate) space: &'a [DirectorySpace],
     /// From the start of the process to the end of recovery, and to being ready.
     pub(crate) recovery: Duration,
+    /// What this start owes to the journal before it.
+    pub(crate) from_journal: FromJournal,
     pub(crate) ready_after: Duration,
     pub(crate) uptime: Duration,
     pub(crate) directories_failed: usize,
@@ -87,6 +90,15 @@ fn node_rows(out: &mut String, node: &NodeNumbers<'_>) {
     let seconds = |duration: Duration| [(String::new(), duration.as_secs_f64())];
     gauge("recovery_seconds", "From the process's start to the end of recovery.")
         .rows(out, seconds(node.recovery));
+    gauge(
+        "recovered_entries",
+        "Journal entries that this start needed, because they reach beyond the last checkpoint of their \
+         partition. 0 after an orderly end: the fragments of last blocks that it leaves in the journal \
+         repeat what segments have.",
+    )
+    .rows(out, [(String::new(), node.from_journal.entries)]);
+    gauge("recovered_bytes", "Bytes of logs beyond those checkpoints, brought by these entries.")
+        .rows(out, [(String::new(), node.from_journal.bytes)]);
     gauge("start_seconds", "From the process's start to being ready for clients.")
         .rows(out, seconds(node.ready_after));
     gauge("uptime_seconds", "Since the process's start.").rows(out, seconds(node.uptime));

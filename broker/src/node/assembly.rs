@@ -25,7 +25,7 @@ use engine::journal::writer::{JournalFileName, JournalIdentity};
 use engine::limits::JOURNAL_FILES;
 use engine::recovery::meta::FILE_NAME;
 use engine::recovery::{
-    LastBlock, NodeRecovery, OpenedJournal, RecoveredPartition, open_shard_with,
+    FromJournal, LastBlock, NodeRecovery, OpenedJournal, RecoveredPartition, open_shard_with,
 };
 use engine::{EngineStart, PartitionId};
 use protocol::{BrokerId, Offset, PartitionIndex, Str};
@@ -170,6 +170,12 @@ impl PlannedShard {
 }
 
 impl Assembly {
+    /// What this start owes to the journal before it.
+    pub(super) fn taken_from_journal(&self) -> FromJournal {
+        let partitions = self.shards.iter().flat_map(|shard| &shard.partitions);
+        partitions.map(|partition| partition.from_journal).sum()
+    }
+
     /// Opens the journal of one shard in this incarnation, in the file system of its `journal_dir`.
     pub fn open_journal(
         &self,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::disk::driver::DiskDriver;
+use engine::recovery::FromJournal;
 use net::ListenerId;
 use runtime::clock::Now;
 use runtime::mailbox::{Mailbox, mesh};
@@ -28,6 +29,7 @@ pub(super) struct Summary {
     pub(super) listen: Vec<SocketAddr>,
     pub(super) advertised: Vec<String>,
     pub(super) recovery_time: Duration,
+    pub(super) from_journal: FromJournal,
     pub(super) begun: Instant,
     /// By data shard.
     pub(super) cpus: Vec<u32>,

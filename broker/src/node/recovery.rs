@@ -6,7 +6,7 @@ use std::thread;
 use coordinator::metadata::{LogDirectoryId, WallMillis};
 use engine::disk::{DirId, FileSystem, FileSystemError};
 use engine::limits::JOURNAL_FIRST_FILE_BYTES;
-use engine::recovery::{self, LastBlock, LogDirectories, NodeRecovery, OpenedJournal};
+use engine::recovery::{self, FromJournal, LastBlock, LogDirectories, NodeRecovery, OpenedJournal};
 use protocol::Str;
 use tuning::ShardPlan;
 
@@ -31,6 +31,7 @@ pub(super) struct Recovered {
     pub(super) accepted_losses: Vec<AcceptedLoss>,
     /// They go when this start is committed.
     pub(super) leftovers: Leftovers,
+    pub(super) from_journal: FromJournal,
 }
 
 pub(super) fn recover(
@@ -71,6 +72,13 @@ pub(super) fn recover(
             StartNote::Error(text) => log.error(&text),
         }
     }
+    let from_journal = assembly.taken_from_journal();
+    if from_journal != FromJournal::default() {
+        log.info(&format!(
+            "recovered {} journal entries, {} bytes of logs that reached beyond their checkpoints",
+            from_journal.entries, from_journal.bytes
+        ));
+    }
     let mut journals = open_journals(directories, &assembly)?;
     let leftovers = assembly.keep_or_leave(&mut journals);
     let accepted_losses = std::mem::take(&mut assembly.accepted_losses);
@@ -78,7 +86,7 @@ pub(super) fn recover(
     let advertised: BTreeSet<String> =
         listen.iter().map(|listen| listen.advertised.to_string()).collect();
     let advertised = advertised.into_iter().collect();
-    Ok(Recovered { starts, advertised, accepted_losses, leftovers })
+    Ok(Recovered { starts, advertised, accepted_losses, leftovers, from_journal })
 }
 
 fn disk_error(directories: &DataDirectories, dir: DirId, error: FileSystemError) -> NodeError {

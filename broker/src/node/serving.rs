@@ -243,6 +243,7 @@ impl Serving {
             facts: &self.node.facts,
             space: &self.node.facts.space,
             recovery: self.node.summary.recovery_time,
+            from_journal: self.node.summary.from_journal,
             ready_after: self.ready_after,
             uptime: self.node.summary.begun.elapsed(),
             directories_failed: self.failed.len(),

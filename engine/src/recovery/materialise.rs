@@ -16,6 +16,7 @@ use protocol::Offset;
 use protocol::record_batch::BatchHeader;
 
 use super::beginning::{begin, tells_of_all};
+use super::from_journal::FromJournal;
 use super::identity;
 use super::replay::{Piece, Replay};
 use super::state_file::SavedState;
@@ -91,6 +92,7 @@ struct Builder<'a> {
     checkpointed: u64,
     /// The journal has bytes of this segment behind that.
     grew: bool,
+    from_journal: FromJournal,
     finished: Vec<(Offset, u64)>,
     epochs: EpochHistory,
     producers: ProducerTable,
@@ -138,6 +140,7 @@ impl<'a> Builder<'a> {
             written: false,
             checkpointed: position,
             grew: false,
+            from_journal: FromJournal::default(),
             finished: older,
             epochs: saved.map(|saved| saved.epochs.clone()).unwrap_or_default(),
             producers: known.map(|saved| saved.producers.clone()).unwrap_or_default(),
@@ -232,6 +235,7 @@ impl<'a> Builder<'a> {
                     self.push(&piece.body[from..])?;
                 }
             }
+            self.from_journal.note(self.position.max(self.checkpointed), piece.end());
             self.position = piece.end();
             self.grew |= piece.end() > self.checkpointed;
         }
@@ -413,6 +417,7 @@ impl<'a> Builder<'a> {
             producers: self.producers,
             producers_known: self.producers_known,
             suspicion: self.suspicion,
+            from_journal: self.from_journal,
         })
     }
 

@@ -18,8 +18,8 @@ use engine::partition::position::LogPosition;
 use engine::partition::producers::ProducerTable;
 use engine::recovery::meta::{FORMAT_VERSION, MetaProperties};
 use engine::recovery::{
-    ActiveSegment, LastBlock, LogDirectories, OpenedJournal, RecoveredPartition, identity,
-    open_shard, recover,
+    ActiveSegment, FromJournal, LastBlock, LogDirectories, OpenedJournal, RecoveredPartition,
+    identity, open_shard, recover,
 };
 use protocol::{LeaderEpoch, Offset, PartitionIndex, TopicId};
 use runtime::memory::Arena;
@@ -107,6 +107,7 @@ impl World {
             producers: ProducerTable::default(),
             producers_known: true,
             suspicion: None,
+            from_journal: FromJournal::default(),
         };
         let identity = JournalIdentity { shard: 0, incarnation: 1, salt: SALT };
         open_shard(fs, identity, &[partition], 0).unwrap()

@@ -16,7 +16,7 @@ use crate::partition::PartitionDirectory;
 use crate::recovery::replay::replay;
 use crate::recovery::state_file::SavedState;
 use crate::recovery::unsynced::Unsynced;
-use crate::recovery::{RecoveredPartition, Suspicion};
+use crate::recovery::{FromJournal, RecoveredPartition, Suspicion};
 
 const LOG: &str = "topic-0/00000000000000000000.log";
 
@@ -175,6 +175,7 @@ fn a_log_that_is_in_the_journal_alone_is_written_whole() {
     assert_eq!(found.last_block, log[4_096..]);
     assert!(found.producers_known);
     assert_eq!(found.producers.iter().next().unwrap().1.batches.len(), 3);
+    assert_eq!(found.from_journal, FromJournal { entries: 2, bytes: 6_100 });
 }
 
 #[test]
@@ -189,6 +190,21 @@ fn pieces_continue_what_the_checkpoint_says_is_durable() {
     assert_eq!((found.end.offset, found.end.position), (Offset(3), 9_000));
     assert_eq!(world.bytes(LOG, 9_000), log);
     assert!(!found.producers_known, "nobody saved what the first bytes said");
+    let beyond_the_checkpoint = FromJournal { entries: 2, bytes: 9_000 - 4_096 };
+    assert_eq!(found.from_journal, beyond_the_checkpoint);
+}
+
+/// What an orderly end leaves: a segment of exact length, its checkpoint there, its last block journaled.
+#[test]
+fn a_fragment_that_repeats_what_a_segment_has_is_nothing_to_recover() {
+    let log = log(&[3_000, 3_000]);
+    let world = World::new()
+        .file(LOG, &log)
+        .piece(EntryKind::Fragment, 0, 4_096, (0, 2), &log[4_096..])
+        .row(0, 6_000, 2, 0, 0);
+    let found = world.sound();
+    assert_eq!((found.end.offset, found.end.position), (Offset(2), 6_000));
+    assert_eq!(found.from_journal, FromJournal::default());
 }
 
 #[test]

@@ -85,7 +85,13 @@ pub fn run(config: Config, started: impl FnOnce(&Started)) -> Result<(), NodeErr
         engine::config::Durability::Fsync => DurabilityWanted::Fsync,
         engine::config::Durability::Memory => DurabilityWanted::Memory,
     };
-    let directories = DataDirectories::open(&config.data_dirs, durability, config.node_id, &log)?;
+    let directories = DataDirectories::open(
+        &config.data_dirs,
+        durability,
+        config.node_id,
+        config.give_up_missing,
+        &log,
+    )?;
     let memory = MemoryPlan::new(&plan, directories.free_bytes_min());
     log.info(&memory.to_string());
     let recovered = recovery::recover(&directories, &config, &listen, &plan, &memory, &log)?;

@@ -133,6 +133,74 @@ fn an_identity_that_the_metadata_does_not_know_is_corrected() {
     node.launch();
 }
 
+/// Exit code and what it says of another command.
+fn corelane(words: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_corelane"))
+        .args(words)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+}
+
+/// A node with two log directories; each partition of its topic `t` has been in the journals of both.
+fn node_with_two_directories(second: &str) -> Node {
+    let node = Node::start_with(&["--shards", "2", "--memory", "512MiB", "--data-dir", second]);
+    let (bootstrap, admin) = (node.bootstrap(), node.admin());
+    let topic = ["topic", "create", "t", "--partitions", "2", "-b", &bootstrap];
+    assert_eq!(corelane(&topic).0, Some(0));
+    for partition in ["0", "1"] {
+        for shard in ["0", "1"] {
+            let words = ["partition", "move", "t", partition, "--shard", shard, "--admin", &admin];
+            assert_eq!(corelane(&words).0, Some(0));
+            let words = ["produce", "t", "--partition", partition, "--value", shard];
+            assert_eq!(corelane(&[&words[..], &["-b", &bootstrap]].concat()).0, Some(0));
+        }
+    }
+    node
+}
+
+fn assert_holds_everything(node: &Node) {
+    for partition in ["0", "1"] {
+        let words = ["consume", "t", "--partition", partition, "-b", &node.bootstrap()];
+        assert_eq!(corelane(&words), (Some(0), "0\n1\n".to_owned()));
+    }
+}
+
+/// A partition whose log is in one directory and whose shard's journal is in the other lost what it had
+/// acknowledged when the node was started without the other one, and went on as if it had never been.
+#[test]
+fn a_start_without_one_of_the_log_directories_is_refused() {
+    let place = Place::new();
+    let (second, empty) = (place.path("second"), place.path("empty"));
+    let mut node = node_with_two_directories(&second);
+    node.kill();
+    let first = node.data_dir();
+    let first = first.to_str().unwrap();
+    let meta = Path::new(first).join("meta.properties");
+    let before = std::fs::read(&meta).unwrap();
+    let alone: [&[&str]; 3] = [
+        &["--data-dir", first],
+        &["--data-dir", &second],
+        // Where it should be mounted, it is no better than none.
+        &["--data-dir", first, "--data-dir", &empty],
+    ];
+    let ports = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    for (given, missing) in alone.into_iter().zip([&second, first, &second]) {
+        let said = refused(&[given, &ports[..]].concat());
+        assert!(said.contains(&format!("the node's data in {missing} are missing")), "{said}");
+        assert!(said.contains("give all --data-dir"), "{said}");
+    }
+    assert_eq!(std::fs::read(&meta).unwrap(), before, "nothing was begun");
+    for (words, expected) in [(&[][..], 1), (&["--accept-loss", "--yes"][..], 2)] {
+        let (code, said) = corelane(&[&["verify", first], words].concat());
+        assert_eq!(code, Some(expected), "{said}");
+        assert!(said.contains(&format!("the node's data in {second} are missing")), "{said}");
+    }
+    node.launch();
+    assert_holds_everything(&node);
+}
+
 /// A new identity for journals that have another would make them unreadable for good.
 #[test]
 fn journals_without_meta_properties_get_no_new_identity() {

@@ -47,7 +47,7 @@ pub(crate) struct MoveArgs {
     #[arg(long, value_name = "N")]
     shard: u16,
 
-    /// The log directory that shall hold it.
+    /// The log directory that holds it: a partition keeps its own while the node runs.
     #[arg(long, value_name = "DIR")]
     dir: Option<String>,
 

@@ -102,6 +102,15 @@ fn check_node(data: &NodeData, report: &mut Report) -> Result<(), Failure> {
     let overlays = data.overlays()?;
     let Some(first) = data.directories.first() else { return Ok(()) };
     let salt = first.meta.salt;
+    if let Some(what) = data.missing() {
+        let file = first.path.join(meta::FILE_NAME);
+        report.damage(
+            &file,
+            None,
+            what,
+            "any partition: its newest records may be in journals there",
+        );
+    }
     let mut facts = JournalFacts::default();
     journals::check(data, &overlays, &mut facts, report)?;
     let dirs = overlays.iter().map(|(id, fs)| (*id, fs as &dyn FileSystem)).collect();

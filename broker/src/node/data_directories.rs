@@ -9,7 +9,9 @@ use engine::disk::real::{DataAccess, DirectoryLock, RealFileSystem, SlowCalls};
 use engine::disk::{DirId, FileSystem};
 use engine::journal::group::JournalSalt;
 use engine::limits::SLOW_CALLS_IN_FLIGHT_MAX;
-use engine::recovery::meta::{FILE_NAME, FORMAT_VERSION, MetaError, MetaProperties};
+use engine::recovery::meta::{
+    FILE_NAME, FORMAT_VERSION, KnownDirectory, MetaError, MetaProperties,
+};
 use protocol::TopicId;
 use tuning::{
     DirectoryContents, DirectoryFacts, DurabilityWanted, HostRoot, directory_checks,
@@ -46,6 +48,7 @@ impl DataDirectories {
         paths: &[PathBuf],
         durability: DurabilityWanted,
         node_id: Option<i32>,
+        give_up_missing: bool,
         log: &Log,
     ) -> Result<Self, NodeError> {
         let slow_calls = SlowCalls::new(SLOW_CALLS_IN_FLIGHT_MAX).map_err(NodeError::Mailboxes)?;
@@ -53,6 +56,9 @@ impl DataDirectories {
         let mut opened = Vec::with_capacity(paths.len());
         for path in paths {
             opened.push(open_one(path, durability, &slow_calls, log)?);
+        }
+        if !give_up_missing {
+            check_complete(&opened)?;
         }
         let known = opened.iter().find_map(|one| one.meta.as_ref());
         let cluster_id = match known {
@@ -67,25 +73,37 @@ impl DataDirectories {
         let node_id = node_id.or(found).unwrap_or(NODE_ID);
         let incarnations = opened.iter().filter_map(|one| one.meta.as_ref());
         let incarnation = 1 + incarnations.map(|meta| meta.incarnation).max().unwrap_or(0);
-        let mut all = Vec::with_capacity(opened.len());
-        for one in opened {
-            let meta = match one.meta {
-                Some(meta) => check(&one.path, meta, &cluster_id, node_id)?,
-                None => MetaProperties {
-                    cluster_id: cluster_id.clone(),
-                    node_id,
-                    directory_id: TopicId(random_bytes()?).to_string(),
-                    format: FORMAT_VERSION,
-                    incarnation,
-                    salt,
-                },
+        let mut metas = Vec::with_capacity(opened.len());
+        for one in &opened {
+            let meta = match &one.meta {
+                Some(meta) => check(&one.path, meta.clone(), &cluster_id, node_id)?,
+                None => {
+                    let meta = MetaProperties {
+                        cluster_id: cluster_id.clone(),
+                        node_id,
+                        directory_id: TopicId(random_bytes()?).to_string(),
+                        format: FORMAT_VERSION,
+                        incarnation,
+                        salt,
+                        directories: Vec::new(),
+                    };
+                    // The others must not know of it before it has its identity for good.
+                    one.write(&meta)?;
+                    meta
+                }
             };
+            metas.push(meta);
+        }
+        let directories: Vec<KnownDirectory> =
+            opened.iter().zip(&metas).map(|(one, meta)| one.known_as(meta)).collect();
+        let mut all = Vec::with_capacity(opened.len());
+        for (one, meta) in opened.into_iter().zip(metas) {
             let id = TopicId::parse(&meta.directory_id).ok_or_else(|| NodeError::MetaDamaged {
                 path: one.path.join(FILE_NAME),
                 key: "directory.id",
             })?;
-            let disk = |error| NodeError::Disk { path: one.path.clone(), error };
-            MetaProperties { incarnation, ..meta }.write(&*one.fs).map_err(disk)?;
+            let directories = directories.clone();
+            one.write(&MetaProperties { incarnation, directories, ..meta })?;
             let space = one.space;
             all.push(DataDirectory { path: one.path, fs: one.fs, id, space, _lock: one.lock });
         }
@@ -117,6 +135,32 @@ struct Opened {
     meta: Option<MetaProperties>,
     space: DirectorySpace,
     lock: DirectoryLock,
+}
+
+impl Opened {
+    fn write(&self, meta: &MetaProperties) -> Result<(), NodeError> {
+        let disk = |error| NodeError::Disk { path: self.path.clone(), error };
+        meta.write(&*self.fs).map_err(disk)
+    }
+
+    fn known_as(&self, meta: &MetaProperties) -> KnownDirectory {
+        let path = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
+        let path = path.to_string_lossy().into_owned();
+        KnownDirectory { id: meta.directory_id.clone(), path }
+    }
+}
+
+/// A shard's journal, in one directory, speaks of partitions in others: without it recovery would take
+/// their logs for shorter than they are, and what it removes behind their ends would be gone for good. So
+/// this comes before anything is recovered.
+fn check_complete(opened: &[Opened]) -> Result<(), NodeError> {
+    let metas: Vec<&MetaProperties> = opened.iter().filter_map(|one| one.meta.as_ref()).collect();
+    let missing = MetaProperties::missing(&metas);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let paths = missing.into_iter().map(|known| known.path.clone()).collect();
+    Err(NodeError::DirectoriesMissing { paths })
 }
 
 fn open_one(

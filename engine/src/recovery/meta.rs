@@ -9,6 +9,8 @@ pub const FILE_NAME: &str = "meta.properties";
 /// Version of everything below a data directory; a node refuses directories of a newer one.
 pub const FORMAT_VERSION: u32 = 1;
 const FILE_BYTES_MAX: u64 = 64 << 10;
+/// Before the id of a log directory; its value is the path.
+const DIRECTORY_KEY: &str = "corelane.directory.";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetaProperties {
@@ -19,6 +21,17 @@ pub struct MetaProperties {
     /// Incarnation of the newest start.
     pub incarnation: u64,
     pub salt: JournalSalt,
+    /// All log directories of the newest start. A node without one of them would miss journals.
+    pub directories: Vec<KnownDirectory>,
+}
+
+/// A log directory as another one of the node remembers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownDirectory {
+    /// Its `directory.id`.
+    pub id: String,
+    /// Where it was.
+    pub path: String,
 }
 
 /// Why `meta.properties` cannot be used.
@@ -57,10 +70,27 @@ impl MetaProperties {
         fs.sync_dir(Path::new(""))
     }
 
+    /// The directories that the newest of these files know of, and that none of them is of.
+    pub fn missing<'a>(given: &[&'a Self]) -> Vec<&'a KnownDirectory> {
+        let newest = given.iter().map(|meta| meta.incarnation).max();
+        let is_given = |id: &str| given.iter().any(|meta| meta.directory_id == id);
+        let newest = given.iter().filter(|meta| Some(meta.incarnation) == newest);
+        let known = newest.flat_map(|meta| &meta.directories);
+        let mut missing: Vec<&KnownDirectory> = known.filter(|one| !is_given(&one.id)).collect();
+        missing.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        missing.dedup_by(|a, b| a.id == b.id);
+        missing
+    }
+
     fn encode(&self) -> String {
+        let directories = self.directories.iter().map(|known| {
+            let KnownDirectory { id, path } = known;
+            format!("{DIRECTORY_KEY}{id}={}\n", path.replace('\n', " "))
+        });
+        let directories: String = directories.collect();
         format!(
             "version=1\ncluster.id={}\nnode.id={}\ndirectory.id={}\ncorelane.format={}\n\
-             corelane.incarnation={}\ncorelane.journal.salt={:016x}\n",
+             corelane.incarnation={}\ncorelane.journal.salt={:016x}\n{directories}",
             self.cluster_id,
             self.node_id,
             self.directory_id,
@@ -96,6 +126,63 @@ impl MetaProperties {
             format,
             incarnation: number("corelane.incarnation")?,
             salt: JournalSalt(salt),
+            directories: text.lines().filter_map(KnownDirectory::decode).collect(),
         })
+    }
+}
+
+impl KnownDirectory {
+    fn decode(line: &str) -> Option<Self> {
+        let (id, path) = line.strip_prefix(DIRECTORY_KEY)?.split_once('=')?;
+        Some(Self { id: id.trim().to_owned(), path: path.trim().to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FORMAT_VERSION, KnownDirectory, MetaProperties};
+    use crate::journal::group::JournalSalt;
+
+    fn meta(directory_id: &str, incarnation: u64, known: &[&str]) -> MetaProperties {
+        let known = known.iter().map(|id| {
+            let (id, path) = ((*id).to_owned(), format!("/mnt/a={id}, b"));
+            KnownDirectory { id, path }
+        });
+        MetaProperties {
+            cluster_id: "cluster".to_owned(),
+            node_id: 1,
+            directory_id: directory_id.to_owned(),
+            format: FORMAT_VERSION,
+            incarnation,
+            salt: JournalSalt(7),
+            directories: known.collect(),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for written in [meta("one", 3, &["one", "two"]), meta("one", 1, &[])] {
+            assert_eq!(MetaProperties::decode(written.encode().as_bytes()), Ok(written));
+        }
+    }
+
+    #[test]
+    fn a_directory_that_the_newest_start_had_is_missed() {
+        let both = ["one", "two"];
+        let (one, two) = (meta("one", 5, &both), meta("two", 5, &both));
+        let missing = |given: &[&MetaProperties]| -> Vec<String> {
+            MetaProperties::missing(given).iter().map(|known| known.id.clone()).collect()
+        };
+        let nothing: [&str; 0] = [];
+        assert_eq!(missing(&[&one, &two]), nothing);
+        assert_eq!(missing(&[&one]), ["two"]);
+        assert_eq!(missing(&[&two]), ["one"]);
+        // It went on without the other one, which then came back.
+        let alone = meta("one", 9, &["one"]);
+        assert_eq!(missing(&[&alone, &two]), nothing);
+        assert_eq!(missing(&[]), nothing);
+        let three = ["one", "three", "two"];
+        let (one, two) = (meta("one", 5, &three), meta("two", 5, &three));
+        assert_eq!(missing(&[&one, &two]), ["three"]);
     }
 }

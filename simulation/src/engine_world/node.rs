@@ -108,6 +108,7 @@ impl NodeStart<'_> {
             format: FORMAT_VERSION,
             incarnation,
             salt: SALT,
+            directories: Vec::new(),
         };
         meta.write(first)?;
         Ok(incarnation)

@@ -179,6 +179,7 @@ impl NodeStart<'_> {
                 format: FORMAT_VERSION,
                 incarnation,
                 salt: SALT,
+                directories: Vec::new(),
             };
             meta.write(&**dir as &dyn FileSystem)?;
         }

@@ -112,6 +112,10 @@ pub(super) fn run(paths: &[PathBuf], yes: bool, output: &mut Output) -> Result<(
         let damage = report.damages.first().map_or("meta.properties is damaged", |d| &d.what);
         return Err(Failure::failed(damage));
     }
+    if let Some(what) = data.missing() {
+        // Recovery would cut logs to what the journals that are here know of.
+        return Err(Failure::usage(what));
+    }
     let Foreseen { losses, indexes } = foresee(&data, &mut report)?;
     if losses.is_empty() {
         rebuild(&data, &indexes)?;

@@ -59,6 +59,21 @@ impl NodeData {
         Ok(Self { directories, _locks: locks })
     }
 
+    /// What is wrong where log directories of the node are not among these.
+    pub(super) fn missing(&self) -> Option<String> {
+        let metas: Vec<&MetaProperties> = self.directories.iter().map(|one| &one.meta).collect();
+        let missing = MetaProperties::missing(&metas);
+        let paths: Vec<&str> = missing.iter().map(|known| known.path.as_str()).collect();
+        if paths.is_empty() {
+            return None;
+        }
+        Some(format!(
+            "the node's data in {} are missing: name all data directories of the node; if they are lost, \
+             start it with --give-up-missing-data-dir first",
+            paths.join(" and ")
+        ))
+    }
+
     pub(super) fn path_of(&self, id: DirId) -> &Path {
         let found = self.directories.iter().find(|directory| directory.id == id);
         found.map_or(Path::new(""), |directory| &directory.path)

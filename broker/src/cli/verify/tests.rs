@@ -53,6 +53,7 @@ impl World {
             format: FORMAT_VERSION,
             incarnation: 1,
             salt: SALT,
+            directories: Vec::new(),
         };
         meta.write(&fs).unwrap();
         let orders = Path::new("orders-0");

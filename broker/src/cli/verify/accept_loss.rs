@@ -88,9 +88,13 @@ impl Loss {
         }
         let damaged = if damaged.is_empty() { damaged } else { format!(", {damaged}") };
         let end = self.log_end;
-        let lost = match (self.log_start, self.reached.filter(|reached| *reached > end)) {
-            (Some(start), _) => format!("everything before offset {start} is given up"),
-            (None, Some(reached)) => format!("offsets {end} to {} are given up", reached - 1),
+        let beginning =
+            self.log_start.map(|start| format!("everything before offset {start} is given up"));
+        let behind = self.reached.filter(|reached| *reached > end);
+        let behind = behind.map(|reached| format!("offsets {end} to {} are given up", reached - 1));
+        let lost = match (beginning, behind) {
+            (Some(beginning), Some(behind)) => format!("{beginning}, {behind}"),
+            (Some(lost), None) | (None, Some(lost)) => lost,
             (None, None) => format!("whatever was acknowledged from offset {end} on is given up"),
         };
         let removed = match self.removed_segments.len() {

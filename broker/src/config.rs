@@ -50,6 +50,7 @@ pub struct Settings {
     pub node_id: Option<i32>,
     pub durability: Option<Durability>,
     pub log_format: Option<LogFormat>,
+    pub pin_memory: bool,
     /// Data directories of before that are not given are given up.
     pub give_up_missing: bool,
 }
@@ -78,6 +79,7 @@ pub struct Config {
     pub durability: Durability,
     pub log_format: LogFormat,
     pub give_up_missing: bool,
+    pub pin_memory: bool,
     /// Kafka's broker properties of the file.
     pub properties: StaticBrokerConfig,
     /// Sentences that the operator should see.
@@ -146,6 +148,7 @@ impl Config {
             durability,
             log_format: settings.log_format.or(file.log_format).unwrap_or_default(),
             give_up_missing: settings.give_up_missing,
+            pin_memory: settings.pin_memory,
             properties,
             warnings,
         })

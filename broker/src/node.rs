@@ -73,7 +73,7 @@ pub fn run(config: Config, started: impl FnOnce(&Started)) -> Result<(), NodeErr
         log.error(&format!("THIS NODE LOSES RECORDS ON PURPOSE: {fault:?} is planted in it"));
     }
     raise_soft_limits();
-    runtime::probe::check_host().map_err(NodeError::Machine)?;
+    let host = runtime::probe::check_host().map_err(NodeError::Machine)?;
     let facts = HostFacts::read(&HostRoot::live());
     let plan = plan_shards(&facts, config.shards.map(u32::from), config.memory)
         .map_err(NodeError::Plan)?;
@@ -92,7 +92,7 @@ pub fn run(config: Config, started: impl FnOnce(&Started)) -> Result<(), NodeErr
         config.give_up_missing,
         &log,
     )?;
-    let memory = MemoryPlan::new(&plan, directories.free_bytes_min());
+    let memory = MemoryPlan::new(&plan, directories.free_bytes_min(), config.pin_memory);
     log.info(&memory.to_string());
     let recovered = recovery::recover(&directories, &config, &listen, &plan, &memory, &log)?;
     let recovery_time = begun.elapsed();
@@ -105,6 +105,9 @@ pub fn run(config: Config, started: impl FnOnce(&Started)) -> Result<(), NodeErr
         cpus: plan.data_shards.iter().map(|shard| shard.cpu.0).collect(),
     };
     let node = launch::launch(recovered, &plan, &memory, &directories, summary, &log)?;
+    if config.pin_memory && !node.is_memory_registered {
+        log.warn(&runtime::probe::registration_notice(host.locked_bytes_max));
+    }
     serving::serve(node, directories, admin, &signals, &log, started)
 }
 

@@ -45,7 +45,7 @@ pub(crate) const DEDICATED_SHARDS: u64 = 2;
 pub(crate) const CORES_WITH_ONE_FOR_CONTROL_MIN: usize = 4;
 
 /// Below this much free space a node cannot prepare its first journals (16 MiB prewritten for the
-/// first file of a data shard, 16 MiB for each dedicated shard) beside the 64 MiB ballast.
+/// first file of a data shard, 16 MiB for each dedicated shard) beside the 64 MiB that are kept free.
 pub(crate) const FREE_BYTES_MIN: ByteCount = ByteCount::mib(128);
 /// Below this, or below this share of the disk, running full is a matter of hours.
 pub(crate) const FREE_BYTES_WANTED: ByteCount = ByteCount::gib(10);

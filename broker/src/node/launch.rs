@@ -41,6 +41,8 @@ pub(super) struct RunningNode {
     pub(super) mailbox: Mailbox<Parcel>,
     pub(super) shards: Vec<ShardHandle>,
     pub(super) summary: Summary,
+    /// The memory of all data shards is pinned and registered with the kernel.
+    pub(super) is_memory_registered: bool,
 }
 
 pub(super) fn launch(
@@ -56,6 +58,7 @@ pub(super) fn launch(
     let mut mailboxes = mesh(endpoints, MAILBOX_SLOTS).map_err(NodeError::Mailboxes)?;
     let mailbox = mailboxes.pop().expect("the last mailbox is the main thread's");
     let mut shards = Vec::with_capacity(recovered.starts.len());
+    let mut is_memory_registered = true;
     for (shard_start, mailbox) in recovered.starts.into_iter().zip(mailboxes) {
         let is_controller = shard_start.node.me == facts.controller();
         let (limits, cpu) = match is_controller {
@@ -65,12 +68,13 @@ pub(super) fn launch(
         let connections = memory.data.net.connections_max * usize::from(facts.data_shards);
         let connections = connections.min(client_limits::connections_max(&shard_start.metadata));
         let connections_max = is_controller.then_some(connections);
-        let launched =
+        let (launched, is_registered) =
             launch_shard(shard_start, mailbox, limits, cpu, connections_max, directories)?;
+        is_memory_registered &= is_registered || is_controller;
         shards.push(launched);
     }
     let facts = NodeFacts { me: facts.main(), ..facts };
-    let mut node = RunningNode { facts, mailbox, shards, summary };
+    let mut node = RunningNode { facts, mailbox, shards, summary, is_memory_registered };
     node.await_ready(log)?;
     accepted_losses::forget(&recovered.accepted_losses, directories)?;
     node.listen()?;
@@ -85,7 +89,7 @@ fn launch_shard(
     cpu: CpuId,
     connections_max: Option<usize>,
     directories: &DataDirectories,
-) -> Result<ShardHandle, NodeError> {
+) -> Result<(ShardHandle, bool), NodeError> {
     let name = match connections_max {
         Some(_) => "controller".to_owned(),
         None => format!("shard-{}", shard_start.node.me.0),
@@ -98,11 +102,14 @@ fn launch_shard(
     config.placement = Placement::Fixed(cpu.0 as usize);
     config.ring = limits.ring.clone();
     let sockets = limits.sockets.clone();
-    start(config, bell, move |setup| {
+    let (tell, told) = std::sync::mpsc::sync_channel(1);
+    let handle = start(config, bell, move |setup| {
+        let _ = tell.send(setup.ring.buffers_registered());
         let shard = Shard::new(shard_start, setup.arena.clone(), Now::read());
         Shell::new(ShellParts { shard, mailbox, disk, sockets, connections_max })
     })
-    .map_err(NodeError::Shard)
+    .map_err(NodeError::Shard)?;
+    Ok((handle, told.recv().unwrap_or(false)))
 }
 
 impl RunningNode {

@@ -26,8 +26,10 @@ const DISK_OPERATIONS: usize = 512;
 const SENDS_MAX: usize = 2_048;
 /// A twentieth of the free space, for all journals together.
 const JOURNAL_SPACE_DIVISOR: u64 = 20;
-/// A group of 1 MiB and room to turn round.
-const JOURNAL_FILE_BYTES_MIN: u64 = 8 << 20;
+/// All journals of a node together: what a start after a crash has to read.
+const JOURNALS_BYTES_MAX: u64 = 1 << 30;
+/// Some groups of 1 MiB; incarnations begin in a file of this size, too.
+const JOURNAL_FILE_BYTES_MIN: u64 = 4 << 20;
 
 /// The limits of one kind of shard.
 #[derive(Clone, Debug)]
@@ -50,16 +52,16 @@ pub(super) struct MemoryPlan {
 
 impl MemoryPlan {
     /// `free_bytes` is what the fullest data directory has.
-    pub(super) fn new(plan: &ShardPlan, free_bytes: u64) -> Self {
+    pub(super) fn new(plan: &ShardPlan, free_bytes: u64, pin_memory: bool) -> Self {
         let shards = plan.data_shards.len();
         let files = (shards as u64 + 1) * JOURNAL_FILES as u64;
-        let affordable = free_bytes / JOURNAL_SPACE_DIVISOR / files;
+        let affordable = (free_bytes / JOURNAL_SPACE_DIVISOR).min(JOURNALS_BYTES_MAX) / files;
         let journal = |wanted: u64| {
             let bytes = wanted.min(affordable).max(JOURNAL_FILE_BYTES_MIN);
             bytes - bytes % BLOCK_BYTES as u64
         };
         Self {
-            data: data_limits(plan.data_shard_memory, journal(JOURNAL_FILE_BYTES)),
+            data: data_limits(plan.data_shard_memory, journal(JOURNAL_FILE_BYTES), pin_memory),
             controller: controller_limits(
                 plan.dedicated_shard_memory,
                 journal(JOURNAL_FILE_BYTES_DEDICATED),
@@ -70,7 +72,7 @@ impl MemoryPlan {
     }
 }
 
-fn data_limits(memory: ByteCount, journal_file_bytes: u64) -> ShardLimits {
+fn data_limits(memory: ByteCount, journal_file_bytes: u64, pin_memory: bool) -> ShardLimits {
     let memory = memory.get();
     let connections = (memory / MEMORY_PER_CONNECTION).clamp(CONNECTIONS_MIN, CONNECTIONS_MAX);
     let receive_buffers = (memory / (256 << 10)).clamp(64, 256).next_power_of_two().min(256);
@@ -87,6 +89,7 @@ fn data_limits(memory: ByteCount, journal_file_bytes: u64) -> ShardLimits {
         operations_max: sockets.operations_max() + DISK_OPERATIONS,
         descriptors_max: connections + OPEN_FILES_MAX + 64,
         receive_buffers: usize::try_from(receive_buffers).expect("bounded"),
+        registered_bytes_max: if pin_memory { arena } else { 0 },
         ..RingConfig::default()
     };
     let net = net::Limits {
@@ -95,10 +98,13 @@ fn data_limits(memory: ByteCount, journal_file_bytes: u64) -> ShardLimits {
         connections_max: connections,
         ..net::Limits::default()
     };
+    let tail_bytes_max = arena / 2;
+    // What is in the journal and not yet in segments is in the tails: more journal would never fill.
+    let of_tails = (tail_bytes_max / JOURNAL_FILES / BLOCK_BYTES * BLOCK_BYTES) as u64;
     ShardLimits {
         arena_bytes: arena,
-        tail_bytes_max: arena / 2,
-        journal_file_bytes,
+        tail_bytes_max,
+        journal_file_bytes: journal_file_bytes.min(of_tails.max(JOURNAL_FILE_BYTES_MIN)),
         net,
         sockets,
         ring,
@@ -149,5 +155,24 @@ impl fmt::Display for MemoryPlan {
             JOURNAL_FILES,
             ByteCount(data.journal_file_bytes),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{JOURNAL_FILE_BYTES, JOURNAL_FILE_BYTES_MIN, JOURNAL_FILES, data_limits};
+    use tuning::ByteCount;
+
+    #[test]
+    fn a_shards_journal_is_no_larger_than_its_tails() {
+        for mebibytes in [64_u64, 100, 256, 1_024, 4_096] {
+            let limits = data_limits(ByteCount::mib(mebibytes), JOURNAL_FILE_BYTES, false);
+            let journal = limits.journal_file_bytes * JOURNAL_FILES as u64;
+            assert!(journal <= limits.tail_bytes_max as u64, "{mebibytes} MiB: {journal}");
+            assert!(limits.journal_file_bytes >= JOURNAL_FILE_BYTES_MIN);
+        }
+        let large = data_limits(ByteCount::mib(4_096), JOURNAL_FILE_BYTES, true);
+        assert_eq!(large.journal_file_bytes, JOURNAL_FILE_BYTES);
+        assert_eq!(large.ring.registered_bytes_max, large.arena_bytes);
     }
 }

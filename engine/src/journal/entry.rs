@@ -37,7 +37,8 @@ pub enum EntryKind {
     LogStart,
     /// The partition left this shard: deleted, or handed to another shard at `next`.
     Close,
-    /// First entry of an incarnation: `base` is the incarnation before it.
+    /// First entry of an incarnation: what follows, up to the end of the opening, is all that counts of the
+    /// incarnations before it.
     Start,
     /// All rows and fragments of a checkpoint run stand before this.
     CheckpointEnd,

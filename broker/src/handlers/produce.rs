@@ -136,8 +136,11 @@ impl Shard {
         if is_internal(topic.name()) && !head.is_admin_client {
             return Err(ErrorCode::InvalidTopicException);
         }
-        let in_sync = i64::try_from(partition.isr.len()).unwrap_or(i64::MAX);
-        if acks == ACKS_ALL && in_sync < self.replica.metadata().min_insync_replicas(topic) {
+        let count = |brokers: usize| i64::try_from(brokers).unwrap_or(i64::MAX);
+        // Of a topic with fewer replicas than that, as Kafka since 3.7, all.
+        let wanted = self.replica.metadata().min_insync_replicas(topic);
+        let wanted = wanted.min(count(partition.replicas.len()));
+        if acks == ACKS_ALL && count(partition.isr.len()) < wanted {
             return Err(ErrorCode::NotEnoughReplicas);
         }
         Ok(route)

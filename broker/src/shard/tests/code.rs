@@ -7,7 +7,6 @@ pub(super) const NOT_LEADER_OR_FOLLOWER: i16 = 6;
 pub(super) const MESSAGE_TOO_LARGE: i16 = 10;
 pub(super) const COORDINATOR_NOT_AVAILABLE: i16 = 15;
 pub(super) const INVALID_TOPIC_EXCEPTION: i16 = 17;
-pub(super) const NOT_ENOUGH_REPLICAS: i16 = 19;
 pub(super) const INVALID_REQUIRED_ACKS: i16 = 21;
 pub(super) const UNSUPPORTED_VERSION: i16 = 35;
 pub(super) const TOPIC_ALREADY_EXISTS: i16 = 36;

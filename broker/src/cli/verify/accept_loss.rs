@@ -27,6 +27,7 @@ use engine::limits::INDEX_INTERVAL_BYTES;
 use engine::partition::epochs::EpochHistory;
 use engine::partition::index::{build_files, segment_path};
 use engine::partition::producers::ProducerTable;
+use engine::recovery::meta;
 use engine::recovery::suspicion::{ACCEPT_LOSS_FILE, SUSPECT_FILE};
 use engine::recovery::{
     ActiveSegment, LastBlock, LogDirectories, NodeRecovery, RecoveredPartition, open_shard,
@@ -118,7 +119,9 @@ pub(super) fn run(paths: &[PathBuf], yes: bool, output: &mut Output) -> Result<(
     }
     if let Some(what) = data.missing() {
         // Recovery would cut logs to what the journals that are here know of.
-        return Err(Failure::usage(what));
+        // That directory.id is another one than the file itself lists is the other reason.
+        let file = data.directories[0].path.join(meta::FILE_NAME);
+        return Err(Failure::usage(format!("{}: {what}", file.display())));
     }
     let Foreseen { losses, indexes } = foresee(&data, &mut report)?;
     if losses.is_empty() {

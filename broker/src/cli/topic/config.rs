@@ -199,7 +199,7 @@ mod tests {
         let setting = Setting::of(&config("flush.ms", 5));
         assert!(!setting.is_override());
         assert_eq!(setting.as_assignment(), "flush.ms=7 (without effect)");
-        let setting = Setting::of(&config("min.insync.replicas", 4));
+        let setting = Setting::of(&config("compression.type", 4));
         assert_eq!((setting.source, setting.effect), ("node's file", "not yet"));
     }
 }

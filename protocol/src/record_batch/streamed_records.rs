@@ -254,7 +254,9 @@ mod tests {
             };
             let deltas: Vec<i32> = read(usize::MAX).iter().map(|head| head.offset_delta).collect();
             assert_eq!(deltas, (0..100).collect::<Vec<_>>(), "{compression}");
-            assert!((1..100).contains(&read(500).len()), "{compression}");
+            // A block of snappy becomes all of its bytes at once: it is read whole or not at all.
+            let least = usize::from(compression != Compression::Snappy);
+            assert!((least..100).contains(&read(500).len()), "{compression}");
         }
     }
 

@@ -171,6 +171,7 @@ mod tests {
             dirs: vec![(DirId(0), &files)],
             salt: JournalSalt(1),
             last_blocks: LastBlock::InJournal,
+            journals_missing: false,
         })
         .unwrap();
         let known = [KnownDirectory { dir: DirId(0), id: DIRECTORY, fs: &files }];

@@ -574,3 +574,93 @@ fn a_start_without_one_of_several_data_directories_takes_nothing_from_the_others
     node.launch();
     assert!(node.log().contains("given up"), "{}", node.log());
 }
+
+/// Journals of the shards that had two partitions last are gone with their directory. One was written on
+/// there: its log was cut where the shard before had let it go, whatever its own segments held.
+#[test]
+fn what_segments_hold_beyond_a_journal_that_was_given_up_is_not_cut_off() {
+    for orderly in [true, false] {
+        let base = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let second = tempfile::tempdir_in(base).unwrap();
+        let flags = ["--shards", "2", "--memory", "512MiB"];
+        let second_path = second.path().join("data");
+        let with_second = [&flags[..], &["--data-dir", second_path.to_str().unwrap()]].concat();
+        let mut node = Node::start_with(&with_second);
+        for topic in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+            text(&node, &["topic", "create", topic], "");
+        }
+        let first = node.data_dir().canonicalize().unwrap();
+        let topics = topics_of(&node, &first, 0);
+        let (written, idle) = (&topics[0], &topics[1]);
+        let produce = |node: &Node, topic: &str, value: &str| {
+            let words = ["produce", "--topic", topic, "--compression", "none"];
+            text(node, &words, &format!("{value}\n"));
+        };
+        // Straight to its segment, where it stands whatever comes then.
+        let long = "x".repeat(600_000);
+        for topic in [written, idle] {
+            produce(&node, topic, "before");
+            let admin = node.admin();
+            let words = ["partition", "move", topic, "0", "--shard", "1", "--admin", &admin];
+            succeeds(&words, "");
+        }
+        produce(&node, written, "");
+        produce(&node, written, &long);
+        if orderly {
+            node.stop()
+        } else {
+            node.kill()
+        }
+        let segment = first.join(format!("{written}-0/00000000000000000000.log"));
+        let before = std::fs::read(&segment).unwrap();
+
+        // Cut short after it gave the directory up, it gives it up again.
+        let given_up = [&flags[..], &["--give-up-missing-data-dir"]].concat();
+        let metadata = first.join(format!("{idle}-0/partition.metadata"));
+        let hidden = first.join("hidden");
+        std::fs::rename(&metadata, &hidden).unwrap();
+        std::fs::create_dir(&metadata).unwrap();
+        let serve = ["serve", "--data-dir", first.to_str().unwrap(), "--admin", "127.0.0.1:0"];
+        let serve = [&serve[..], &["--listen", "127.0.0.1:0"], &flags[..]].concat();
+        fails(&[&serve[..], &["--give-up-missing-data-dir"]].concat());
+        std::fs::remove_dir(&metadata).unwrap();
+        std::fs::rename(&hidden, &metadata).unwrap();
+        assert!(fails(&serve).1.contains("--give-up-missing-data-dir"));
+
+        node.set_flags(&given_up);
+        node.launch();
+        let said = format!("{written}-0: acknowledged records are missing or damaged");
+        assert!(node.log().contains(&said), "{}", node.log());
+        assert!(node.log().contains(&format!("{idle}-0: the journal")), "{}", node.log());
+        produce(&node, idle, "after");
+        let read = consumed(&node, &["--topic", idle]);
+        assert_eq!(read.iter().map(|one| &one["value"]).collect::<Vec<_>>(), ["before", "after"]);
+        node.stop();
+        assert!(std::fs::read(&segment).unwrap() == before, "the segment is as it was");
+        let first = first.to_str().unwrap();
+        let found = corelane(&["verify", first], "");
+        let found = String::from_utf8(found.stdout).unwrap();
+        assert!(found.contains(&format!("{written}-0")), "{found}");
+        assert!(!found.contains(&format!("{idle}-0")), "{found}");
+        if orderly {
+            // Nothing was lost but the journal that said so.
+            succeeds(&["verify", "--accept-loss", "--yes", first], "");
+            node.set_flags(&flags);
+            node.launch();
+            let read = consumed(&node, &["--topic", written]);
+            assert_eq!(read.len(), 3);
+            assert_eq!(read[2]["value"], long);
+        }
+    }
+}
+
+/// Topics whose only partition is in this log directory and has this shard.
+fn topics_of(node: &Node, directory: &Path, shard: u64) -> Vec<String> {
+    let admin = node.admin();
+    let shown = succeeds(&["partition", "list", "--format", "json", "--admin", &admin], "");
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let all = shown["partitions"].as_array().unwrap().iter();
+    let of_it = all.filter(|one| one["directory"] == directory.to_str().unwrap());
+    let of_it = of_it.filter(|one| one["shard"] == shard);
+    of_it.map(|one| one["topic"].as_str().unwrap().to_owned()).collect()
+}

@@ -169,8 +169,12 @@ impl World {
         self.incarnation += 1;
         self.held.clear();
         let dirs = (0u16..).map(DirId).zip(self.disks.iter().map(|disk| disk as &dyn FileSystem));
-        let directories =
-            LogDirectories { dirs: dirs.collect(), salt: SALT, last_blocks: LastBlock::InJournal };
+        let directories = LogDirectories {
+            dirs: dirs.collect(),
+            salt: SALT,
+            last_blocks: LastBlock::InJournal,
+            journals_missing: false,
+        };
         let recovery = recover(&directories).unwrap();
         for partition in recovery.partitions.values().filter(|_| !self.may_be_suspect) {
             assert_eq!(partition.suspicion, None, "a crash alone makes nothing suspect");

@@ -64,7 +64,8 @@ pub(crate) struct ServeArgs {
     pin_memory: bool,
 
     /// Start although a data directory of before is not given or not mounted: its partitions are offline,
-    /// and what only its journal held of the others is lost. Only on the command line.
+    /// and what only its journal held of the others is lost; those whose segments hold more than the other
+    /// journals know are read-only until `corelane verify --accept-loss`. Only on the command line.
     #[arg(long)]
     give_up_missing_data_dir: bool,
 

@@ -101,7 +101,6 @@ fn not_data(path: &Path) -> Failure {
 fn check_node(data: &NodeData, report: &mut Report) -> Result<(), Failure> {
     let overlays = data.overlays()?;
     let Some(first) = data.directories.first() else { return Ok(()) };
-    let salt = first.meta.salt;
     if let Some(what) = data.missing() {
         let file = first.path.join(meta::FILE_NAME);
         report.damage(
@@ -114,8 +113,7 @@ fn check_node(data: &NodeData, report: &mut Report) -> Result<(), Failure> {
     let mut facts = JournalFacts::default();
     journals::check(data, &overlays, &mut facts, report)?;
     let dirs = overlays.iter().map(|(id, fs)| (*id, fs as &dyn FileSystem)).collect();
-    let mut recovery =
-        recover_all(data, &LogDirectories { dirs, salt, last_blocks: LastBlock::InFile })?;
+    let mut recovery = recover_all(data, dirs)?;
     check_incarnation(data, &recovery, report);
     metadata::check(data, &overlays, &recovery, &facts, report);
     metadata::restore(data, &overlays, &mut recovery)?;
@@ -137,8 +135,15 @@ fn check_node(data: &NodeData, report: &mut Report) -> Result<(), Failure> {
     Ok(())
 }
 
-fn recover_all(data: &NodeData, directories: &LogDirectories<'_>) -> Result<NodeRecovery, Failure> {
-    recover(directories).map_err(|error| {
+fn recover_all(
+    data: &NodeData,
+    dirs: Vec<(DirId, &dyn FileSystem)>,
+) -> Result<NodeRecovery, Failure> {
+    let salt = data.directories[0].meta.salt;
+    let journals_missing = data.missing().is_some();
+    let last_blocks = LastBlock::InFile;
+    let directories = LogDirectories { dirs, salt, last_blocks, journals_missing };
+    recover(&directories).map_err(|error| {
         Failure::failed(format!(
             "{}: recovery stops: {}; the device may have failed: see dmesg",
             data.path_of(error.dir).display(),

@@ -437,7 +437,8 @@ fn begin_new_epochs(
     start: &mut Start,
     found: &NodeRecovery,
 ) -> Result<Vec<AcceptedLoss>, NodeError> {
-    let unclean = unclean_memory_partitions(start.metadata.image(), &start.metadata, found);
+    let mut unclean = unclean_memory_partitions(start.metadata.image(), &start.metadata, found);
+    unclean.extend(outdated_partitions(start.metadata.image(), found));
     for partitions in unclean.chunks(RECORDS_PER_DECISION_MAX) {
         let (partitions, reason) = (partitions.to_vec(), LeaderEpochReason::UncleanStart);
         start.decide(&BumpLeaderEpochs { partitions, reason })?;
@@ -480,6 +481,20 @@ fn unclean_memory_partitions(
         }
     }
     unclean
+}
+
+/// Partitions whose newest records may be gone with a log directory that was given up.
+fn outdated_partitions(image: &Image, found: &NodeRecovery) -> Vec<LeaderEpochBump> {
+    let partitions = found.outdated.iter().filter_map(|id| found.partitions.get(id));
+    let bumps = partitions.map(|partition| LeaderEpochBump {
+        topic: partition.id.topic_id,
+        partition: partition.id.partition,
+        above: partition.leader_epoch,
+    });
+    let is_known = |bump: &LeaderEpochBump| {
+        image.topic(bump.topic).is_some_and(|topic| topic.partition(bump.partition).is_some())
+    };
+    bumps.filter(is_known).collect()
 }
 
 /// Recovered partitions by the data shard that owns them now.

@@ -39,6 +39,8 @@ pub(super) struct DataDirectories {
     pub(super) node_id: i32,
     pub(super) incarnation: u64,
     pub(super) salt: JournalSalt,
+    /// Directories of before that this start gives up.
+    pub(super) given_up: Vec<KnownDirectory>,
 }
 
 const NODE_ID: i32 = 1;
@@ -57,8 +59,10 @@ impl DataDirectories {
         for path in paths {
             opened.push(open_one(path, durability, &slow_calls, log)?);
         }
-        if !give_up_missing {
-            check_complete(&opened)?;
+        let given_up = missing(&opened);
+        if !give_up_missing && !given_up.is_empty() {
+            let paths = given_up.into_iter().map(|known| known.path).collect();
+            return Err(NodeError::DirectoriesMissing { paths });
         }
         let known = opened.iter().find_map(|one| one.meta.as_ref());
         let cluster_id = match known {
@@ -94,8 +98,10 @@ impl DataDirectories {
             };
             metas.push(meta);
         }
-        let directories: Vec<KnownDirectory> =
-            opened.iter().zip(&metas).map(|(one, meta)| one.known_as(meta)).collect();
+        // Those that are given up are missed until this start is committed: cut short before that, the next
+        // one must not take the journals at hand for all.
+        let given = opened.iter().zip(&metas).map(|(one, meta)| one.known_as(meta));
+        let directories: Vec<KnownDirectory> = given.chain(given_up.iter().cloned()).collect();
         let mut all = Vec::with_capacity(opened.len());
         for (one, meta) in opened.into_iter().zip(metas) {
             let id = TopicId::parse(&meta.directory_id).ok_or_else(|| NodeError::MetaDamaged {
@@ -107,7 +113,21 @@ impl DataDirectories {
             let space = one.space;
             all.push(DataDirectory { path: one.path, fs: one.fs, id, space, _lock: one.lock });
         }
-        Ok(Self { all, cluster_id, node_id, incarnation, salt })
+        Ok(Self { all, cluster_id, node_id, incarnation, salt, given_up })
+    }
+
+    /// This start is committed: what it gave up is missed no more.
+    pub(super) fn forget_given_up(&self) -> Result<(), NodeError> {
+        for directory in self.all.iter().filter(|_| !self.given_up.is_empty()) {
+            let path = &directory.path;
+            let meta = read_meta(path, &directory.fs)?;
+            let mut meta =
+                meta.ok_or_else(|| NodeError::MetaMissing { path: path.join(FILE_NAME) })?;
+            meta.directories.retain(|known| self.given_up.iter().all(|gone| gone.id != known.id));
+            let written = meta.write(&*directory.fs);
+            written.map_err(|error| NodeError::Disk { path: path.clone(), error })?;
+        }
+        Ok(())
     }
 
     pub(super) fn with_ids(&self) -> impl Iterator<Item = (DirId, &DataDirectory)> {
@@ -153,14 +173,9 @@ impl Opened {
 /// A shard's journal, in one directory, speaks of partitions in others: without it recovery would take
 /// their logs for shorter than they are, and what it removes behind their ends would be gone for good. So
 /// this comes before anything is recovered.
-fn check_complete(opened: &[Opened]) -> Result<(), NodeError> {
+fn missing(opened: &[Opened]) -> Vec<KnownDirectory> {
     let metas: Vec<&MetaProperties> = opened.iter().filter_map(|one| one.meta.as_ref()).collect();
-    let missing = MetaProperties::missing(&metas);
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let paths = missing.into_iter().map(|known| known.path.clone()).collect();
-    Err(NodeError::DirectoriesMissing { paths })
+    MetaProperties::missing(&metas).into_iter().cloned().collect()
 }
 
 fn open_one(
@@ -200,11 +215,7 @@ fn open_one(
     let disk = |error| NodeError::Disk { path: path.into(), error };
     let fs = RealFileSystem::open(path, access).map_err(disk)?;
     let fs = Arc::new(fs.bounded_by(Arc::clone(slow_calls)));
-    let meta = MetaProperties::read(&*fs as &dyn FileSystem).map_err(|error| match error {
-        MetaError::FileSystem(error) => disk(error),
-        MetaError::NewerFormat { found } => NodeError::NewerFormat { path: path.into(), found },
-        MetaError::Damaged { key } => NodeError::MetaDamaged { path: path.join(FILE_NAME), key },
-    })?;
+    let meta = read_meta(path, &fs)?;
     let unknown =
         DirectorySpace { is_offline: false, total_bytes: 0, usable_bytes: facts.free.get() };
     let space = space_of(path, unknown);
@@ -212,6 +223,14 @@ fn open_one(
         return Err(NodeError::MetaMissing { path: path.join(FILE_NAME) });
     }
     Ok(Opened { path: path.into(), fs, meta, space, lock })
+}
+
+fn read_meta(path: &Path, fs: &RealFileSystem) -> Result<Option<MetaProperties>, NodeError> {
+    MetaProperties::read(fs as &dyn FileSystem).map_err(|error| match error {
+        MetaError::FileSystem(error) => NodeError::Disk { path: path.into(), error },
+        MetaError::NewerFormat { found } => NodeError::NewerFormat { path: path.into(), found },
+        MetaError::Damaged { key } => NodeError::MetaDamaged { path: path.join(FILE_NAME), key },
+    })
 }
 
 fn check(

@@ -77,6 +77,7 @@ pub(super) fn launch(
     let mut node = RunningNode { facts, mailbox, shards, summary, is_memory_registered };
     node.await_ready(log)?;
     accepted_losses::forget(&recovered.accepted_losses, directories)?;
+    directories.forget_given_up()?;
     node.listen()?;
     recovered.leftovers.remove_in_background(directories).map_err(NodeError::Helper)?;
     Ok(node)

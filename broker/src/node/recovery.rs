@@ -50,6 +50,7 @@ pub(super) fn recover(
         dirs: dirs.collect(),
         salt: directories.salt,
         last_blocks: LastBlock::InJournal,
+        journals_missing: !directories.given_up.is_empty(),
     };
     let found = recovery::recover(&dirs)
         .map_err(|failed| disk_error(directories, failed.dir, failed.error))?;
@@ -136,6 +137,16 @@ fn report(found: &NodeRecovery, directories: &DataDirectories, log: &Log) {
                 partition.end.offset
             ));
         }
+    }
+    for partition in found.outdated.iter().filter_map(|id| found.partitions.get(id)) {
+        let directory = &partition.directory;
+        let path = directories.get(directory.dir).path.join(&directory.path);
+        log.warn(&format!(
+            "{}: the journal that had it last was in a log directory that was given up: records from \
+             offset {} on are lost if that one alone held them; the log goes on there in a new leader epoch",
+            path.display(),
+            partition.end.offset
+        ));
     }
 }
 

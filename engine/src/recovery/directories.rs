@@ -25,6 +25,8 @@ pub struct LogDirectories<'a> {
     pub dirs: Vec<(DirId, &'a dyn FileSystem)>,
     pub salt: JournalSalt,
     pub last_blocks: LastBlock,
+    /// A log directory of the newest start is not among these: what its journals knew is not known.
+    pub journals_missing: bool,
 }
 
 /// What recovery found in all log directories.
@@ -41,6 +43,9 @@ pub struct NodeRecovery {
     pub accepted_losses: Vec<PartitionId>,
     /// Partitions with records that the journal speaks of, and no directory has.
     pub vanished: BTreeMap<PartitionId, Vanished>,
+    /// Partitions that are not suspect, of which only a journal that is missing may have held the newest
+    /// records.
+    pub outdated: Vec<PartitionId>,
     pub incarnation_max: u64,
     pub journal_bytes: u64,
 }
@@ -144,6 +149,9 @@ fn recover_directory(
         // Where it is suspect still, accepting the loss was cut short and has to be done again.
         if accepted && recovered.suspicion.is_none() {
             recovery.accepted_losses.push(id);
+        }
+        if replay.is_some_and(|replay| replay.may_be_older) && recovered.suspicion.is_none() {
+            recovery.outdated.push(id);
         }
         recovery.partitions.insert(id, recovered);
     }

@@ -56,16 +56,17 @@ pub(super) fn read(
             replay::merge(&mut journals.replays, replay::replay(scan, *shard));
         }
     }
-    if newest.1 {
-        return Ok(journals);
-    }
-    for ShardJournal { dir, fs, shard, files } in &shards {
+    let older = if newest.1 { &[][..] } else { &shards[..] };
+    for ShardJournal { dir, fs, shard, files } in older {
         let (scans, bytes) = read_all(*fs, directories.salt, files, *shard)
             .map_err(|error| RecoverError { dir: *dir, error })?;
         recovery.journal_bytes += bytes;
         for scan in scans.complete {
             replay::merge(&mut journals.replays, replay::replay(scan, *shard));
         }
+    }
+    if directories.journals_missing {
+        replay::doubt_older(&mut journals.replays, newest.0);
     }
     Ok(journals)
 }

@@ -365,6 +365,7 @@ impl<'a> Builder<'a> {
     ) -> Result<RecoveredPartition, FileSystemError> {
         self.check_unknown();
         self.check_older_segments();
+        self.check_outdated()?;
         let note = self.files.suspect_note.as_ref();
         if let Some(note) = note {
             self.suspicion.get_or_insert(Suspicion::Earlier(note.reason.clone()));
@@ -533,6 +534,7 @@ fn index(bytes: u64) -> usize {
 }
 
 mod active;
+mod beyond;
 mod run;
 #[cfg(test)]
 mod tests;

@@ -36,6 +36,8 @@ pub struct Replay {
     pub incarnation: u64,
     pub shard: u32,
     pub is_closed: bool,
+    /// Journals are missing, and none that is here was the partition's newest: they may tell more.
+    pub may_be_older: bool,
     pub log_start: Offset,
     pub leader_epoch: LeaderEpoch,
     pub epochs: Vec<(LeaderEpoch, Offset)>,
@@ -64,6 +66,7 @@ impl Replay {
             incarnation,
             shard,
             is_closed: false,
+            may_be_older: false,
             log_start: Offset(0),
             leader_epoch: LeaderEpoch(0),
             epochs: Vec::new(),
@@ -175,6 +178,14 @@ pub fn merge(all: &mut BTreeMap<PartitionId, Replay>, of_shard: BTreeMap<Partiti
         if known.is_none_or(|known| rank(known) < rank(&replay)) {
             all.insert(id, replay);
         }
+    }
+}
+
+/// Says of each replay whether a journal that is missing may know better: a shard that has a partition states
+/// it in each incarnation until it lets it go.
+pub fn doubt_older(all: &mut BTreeMap<PartitionId, Replay>, newest_incarnation: u64) {
+    for replay in all.values_mut() {
+        replay.may_be_older = replay.is_closed || replay.incarnation < newest_incarnation;
     }
 }
 

@@ -31,6 +31,9 @@ pub enum Suspicion {
     Run { base: Offset },
     /// There are segments, and no journal speaks of them.
     Unknown,
+    /// The journal that had the partition last is missing, and its segments go on behind `end`, where those
+    /// that are here let it go.
+    Outdated { end: Offset },
     /// Stated by an earlier recovery; the loss was not accepted since.
     Earlier(String),
 }
@@ -58,6 +61,10 @@ impl fmt::Display for Suspicion {
                 "the run of records from offset {base} does not match what the journal says of it"
             ),
             Self::Unknown => f.write_str("there are segments, and no journal speaks of them"),
+            Self::Outdated { end } => write!(
+                f,
+                "its segments go on behind offset {end}, and the journal that spoke of that is missing"
+            ),
             Self::Earlier(reason) => write!(f, "an earlier start found: {reason}"),
         }
     }

@@ -85,9 +85,13 @@ impl NodeStart<'_> {
         let incarnation = self.next_incarnation()?;
         let dirs =
             self.dir_ids().map(|(id, dir)| (id, &**dir as &dyn FileSystem)).collect::<Vec<_>>();
-        let recovery =
-            recover(&LogDirectories { dirs, salt: SALT, last_blocks: LastBlock::InJournal })
-                .map_err(|RecoverError { error, .. }| StartError::from(error))?;
+        let recovery = recover(&LogDirectories {
+            dirs,
+            salt: SALT,
+            last_blocks: LastBlock::InJournal,
+            journals_missing: false,
+        })
+        .map_err(|RecoverError { error, .. }| StartError::from(error))?;
         Ok(Recovered { incarnation, recovery })
     }
 

@@ -155,9 +155,13 @@ impl NodeStart<'_> {
     pub(super) fn recover(&self) -> Result<(u64, NodeRecovery), StartError> {
         let incarnation = self.next_incarnation()?;
         let dirs = self.dir_ids().map(|(id, dir)| (id, &**dir as &dyn FileSystem)).collect();
-        let found =
-            recover(&LogDirectories { dirs, salt: SALT, last_blocks: LastBlock::InJournal })
-                .map_err(|RecoverError { error, .. }| StartError::from(error))?;
+        let found = recover(&LogDirectories {
+            dirs,
+            salt: SALT,
+            last_blocks: LastBlock::InJournal,
+            journals_missing: false,
+        })
+        .map_err(|RecoverError { error, .. }| StartError::from(error))?;
         Ok((incarnation, found))
     }
 

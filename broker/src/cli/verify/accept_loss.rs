@@ -29,10 +29,7 @@ use engine::partition::index::{build_files, segment_path};
 use engine::partition::producers::ProducerTable;
 use engine::recovery::meta;
 use engine::recovery::suspicion::{ACCEPT_LOSS_FILE, SUSPECT_FILE};
-use engine::recovery::{
-    ActiveSegment, LastBlock, LogDirectories, NodeRecovery, RecoveredPartition, open_shard,
-    state_file,
-};
+use engine::recovery::{ActiveSegment, NodeRecovery, RecoveredPartition, open_shard, state_file};
 use protocol::Offset;
 use serde::Serialize;
 
@@ -167,12 +164,10 @@ struct Foreseen {
 /// What would be lost, found without changing anything.
 fn foresee(data: &NodeData, report: &mut Report) -> Result<Foreseen, Failure> {
     let overlays = data.overlays()?;
-    let salt = data.directories[0].meta.salt;
     let mut facts = JournalFacts::default();
     journals::check(data, &overlays, &mut facts, report)?;
     let dirs = overlays.iter().map(|(id, fs)| (*id, fs as &dyn FileSystem)).collect();
-    let mut recovery =
-        recover_all(data, &LogDirectories { dirs, salt, last_blocks: LastBlock::InFile })?;
+    let mut recovery = recover_all(data, dirs)?;
     if let Some(refusal) = metadata::refusal(data, &overlays, &recovery) {
         return Err(refusal);
     }
@@ -241,10 +236,8 @@ fn rebuild(data: &NodeData, indexes: &[DamagedIndex]) -> Result<(), Failure> {
 
 fn accept(data: &NodeData, losses: &[Loss]) -> Result<Vec<Loss>, Failure> {
     let file_systems = data.real()?;
-    let salt = data.directories[0].meta.salt;
     let dirs = file_systems.iter().map(|(id, fs)| (*id, fs as &dyn FileSystem)).collect();
-    let mut recovery =
-        recover_all(data, &LogDirectories { dirs, salt, last_blocks: LastBlock::InFile })?;
+    let mut recovery = recover_all(data, dirs)?;
     metadata::restore(data, &file_systems, &mut recovery)?;
     let failed = |what: &str, error: &FileSystemError| unreadable(Path::new(what), error);
     for loss in losses {

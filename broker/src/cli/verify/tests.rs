@@ -192,6 +192,7 @@ impl World {
             dirs: vec![(DirId(0), &fs)],
             salt: SALT,
             last_blocks: LastBlock::InFile,
+            journals_missing: false,
         });
         recovery.unwrap().partitions.remove(&ID).unwrap()
     }

@@ -13,7 +13,7 @@ use crate::fuzz::{MemoryFiles, some_partition};
 use crate::journal::entry::{Entry, EntryKind};
 use crate::journal::scan::{Scan, ScanStep};
 use crate::partition::PartitionDirectory;
-use crate::recovery::replay::replay;
+use crate::recovery::replay::{doubt_older, replay};
 use crate::recovery::state_file::SavedState;
 use crate::recovery::unsynced::Unsynced;
 use crate::recovery::{FromJournal, RecoveredPartition, Suspicion};
@@ -57,11 +57,13 @@ struct World {
     fs: MemoryFiles,
     steps: Vec<ScanStep>,
     saved: Option<SavedState>,
+    /// Journals are missing; the newest incarnation of those that are not.
+    missing: Option<u64>,
 }
 
 impl World {
     fn new() -> Self {
-        Self { fs: MemoryFiles::default(), steps: Vec::new(), saved: None }
+        Self { fs: MemoryFiles::default(), steps: Vec::new(), saved: None, missing: None }
     }
 
     fn file(self, name: &str, bytes: &[u8]) -> Self {
@@ -123,7 +125,10 @@ impl World {
 
     fn recover(&self) -> RecoveredPartition {
         let scan = Scan { incarnation: 1, steps: self.steps.clone(), cut: 0, opening_end: 0 };
-        let replays = replay(scan, 0);
+        let mut replays = replay(scan, 0);
+        if let Some(newest) = self.missing {
+            doubt_older(&mut replays, newest);
+        }
         let mut segments: Vec<(Offset, u64)> = Vec::new();
         for entry in self.fs.entries("topic-0".as_ref()).unwrap() {
             let name = entry.name.to_str().unwrap();
@@ -449,4 +454,54 @@ fn epochs_begin_where_their_batches_do_and_never_behind_the_end() {
         found.epochs.pairs().iter().map(|(epoch, start)| (epoch.0, start.0)).collect();
     assert_eq!(pairs, [(0, 0), (2, 1), (5, 2)]);
     assert_eq!(found.leader_epoch, LeaderEpoch(5));
+}
+
+/// The journal of the shard that had the log last was in a directory that is gone: what that one wrote was
+/// cut off, without a word.
+#[test]
+fn what_only_a_missing_journal_spoke_of_is_left_alone() {
+    let (first, more, third) = (log(&[3_000]), log(&[3_000, 3_000]), batch(2, 500));
+    let newer = "topic-0/00000000000000000002.log";
+    let closed = Entry {
+        next: Offset(1),
+        position: 3_000,
+        ..Entry::new(EntryKind::Close, some_partition())
+    };
+    let let_go = |newest| {
+        let known = World::new().row(0, 0, 0, 0, 0);
+        let known = known.piece(EntryKind::Append, 0, 0, (0, 1), &first);
+        World { missing: newest, ..known.entry(closed, &[]) }
+    };
+    let outdated = Some(Suspicion::Outdated { end: Offset(1) });
+    let world = let_go(Some(1)).file(LOG, &more).file(newer, &third);
+    for _ in 0..2 {
+        let found = world.recover();
+        assert_eq!((&found.suspicion, found.end.offset), (&outdated, Offset(1)));
+        assert_eq!(world.fs.get(LOG), Some(more.clone()));
+        assert_eq!(world.fs.get(newer), Some(third.clone()));
+    }
+    // A segment that nothing reached yet shows how far the log had come.
+    let world = let_go(Some(1)).file(LOG, &first).file(newer, &[]);
+    assert_eq!(world.recover().suspicion, outdated);
+    // Room that was reserved for more is nothing that was written.
+    let mut reserved = first.clone();
+    reserved.resize(65_536, 0);
+    let next = "topic-0/00000000000000000001.log";
+    let world = let_go(Some(1)).file(LOG, &reserved).file(next, &[0; 4_096]);
+    assert_eq!(world.sound().end.offset, Offset(1));
+    // With all journals there these bytes were never acknowledged.
+    assert_eq!(let_go(None).file(LOG, &more).sound().end.offset, Offset(1));
+}
+
+/// A shard states its partitions in each incarnation: one that did not let go of the log, and does not have
+/// it in the newest one, is not the last that had it.
+#[test]
+fn an_older_incarnation_may_be_the_older_one_where_journals_are_missing() {
+    let (first, more) = (log(&[3_000]), log(&[3_000, 3_000]));
+    for (newest, suspicion) in [(1, None), (2, Some(Suspicion::Outdated { end: Offset(1) }))] {
+        let world = World::new().file(LOG, &more).row(0, 0, 0, 0, 0);
+        let world = world.piece(EntryKind::Append, 0, 0, (0, 1), &first);
+        let world = World { missing: Some(newest), ..world };
+        assert_eq!(world.recover().suspicion, suspicion);
+    }
 }

@@ -481,7 +481,7 @@ impl Shard {
                 self.on_news(news);
                 self.outbox.post(from, Mail::Applied { announcement });
             }
-            Mail::Storage(space) => self.node.space = space,
+            Mail::Storage(space) => self.on_storage(space),
             Mail::TakeSnapshot => {
                 let snapshot = Box::new(self.snapshot());
                 self.outbox.post(from, Mail::Snapshot(snapshot));

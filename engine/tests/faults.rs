@@ -290,6 +290,35 @@ fn a_dead_directory_leaves_the_others_alone() {
     world.append(kept, &Batch::of(1));
 }
 
+/// Its operations in flight may succeed all the same.
+#[test]
+fn a_directory_that_failed_for_another_shard_stops_here_whatever_is_in_flight() {
+    for (dir, kept_answers) in [(DirId(0), false), (DirId(1), true)] {
+        let mut world = World::with_directories(2);
+        let kept = world.create_in("kept-0", DirId(0));
+        let lost = world.create_in("lost-0", DirId(1));
+        world.append(kept, &Batch::of(1));
+        world.append(lost, &Batch::sized(300_000));
+        world.hold = |effect| matches!(&effect.request, DiskOp::Write { .. });
+        let lost_tokens =
+            [world.submit(lost, &Batch::of(1)), world.submit(lost, &Batch::sized(300_000))];
+        let token = world.submit(kept, &Batch::of(1));
+        world.run();
+        assert!(world.held() >= 2, "a group and a direct write are in flight");
+        world.engine_mut().on_directory_failed(dir);
+        world.let_go();
+        world.settle(3);
+        for token in lost_tokens {
+            assert_eq!(world.answer(token), Some(Err(AppendError::Unavailable)));
+        }
+        assert_eq!(world.answer(token).expect("answered").is_ok(), kept_answers, "{dir:?}");
+        let again = world.try_append(lost, &Batch::of(1));
+        assert_eq!(again.unwrap_err(), AppendError::Unavailable);
+        assert_eq!(world.try_append(kept, &Batch::of(1)).is_ok(), kept_answers, "{dir:?}");
+        assert_eq!(world.failed_directories, [], "who told it knows");
+    }
+}
+
 #[test]
 fn a_checkpoint_that_fails_in_one_directory_takes_only_that_one_offline() {
     let mut world = World::with_directories(2);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use engine::disk::DirId;
 use protocol::messages::describe_log_dirs::{
     DescribeLogDirsPartition, DescribeLogDirsRequest, DescribeLogDirsResponse,
     DescribeLogDirsResult, DescribeLogDirsTopic,
@@ -68,7 +69,7 @@ impl Shard {
         let results = directories.map(|(directory, dir)| {
             let space = self.node.space.get(usize::from(dir));
             let log_dir = Str::from(directory.path.as_str());
-            if space.is_some_and(|space| space.is_offline) {
+            if self.node.has_failed(DirId(dir)) {
                 // As in Kafka: what was in it is not told.
                 return DescribeLogDirsResult {
                     error_code: ErrorCode::KafkaStorageError.code(),

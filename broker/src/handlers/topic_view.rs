@@ -1,6 +1,6 @@
 //! Brokers and topics as Metadata, DescribeCluster and DescribeTopicPartitions show them.
 
-use coordinator::metadata::{Partition, Topic};
+use coordinator::metadata::{Partition, Replica, Topic};
 use engine::PartitionId;
 use protocol::{ErrorCode, PartitionIndex, Str};
 
@@ -53,10 +53,9 @@ impl Shard {
         let partition: &Partition = &topic.partitions()[index];
         let index = PartitionIndex(i32::try_from(index).expect("partitions are counted by i32"));
         let id = PartitionId { topic_id: topic.id(), partition: index };
-        let offline = |replica: &coordinator::metadata::Replica| {
-            replica.broker == self.node.broker && self.node.dir_of(replica.directory).is_none()
-        };
-        let offline = partition.replicas.iter().filter(|replica| offline(replica));
+        let is_offline =
+            |replica: &Replica| replica.broker == self.node.broker && self.node.is_offline(replica);
+        let offline = partition.replicas.iter().filter(|replica| is_offline(replica));
         let offline: Vec<i32> = offline.map(|replica| replica.broker.0).collect();
         let leader = partition.leader.map(|leader| leader.0);
         let leader =

@@ -147,6 +147,7 @@ pub fn assemble(
         cluster_id: Str::from(directories.cluster_id.as_str()),
         listeners: plan.listeners.clone(),
         directories: Arc::new(facts.collect()),
+        journals: Arc::new(shards.iter().map(PlannedShard::journal_dir).collect()),
         space: Arc::new(directories.all.iter().map(|directory| directory.space).collect()),
     };
     Ok(Assembly {

@@ -75,6 +75,7 @@ mod tests {
             cluster_id: Str::from("cluster"),
             listeners: Vec::new(),
             directories: Vec::new().into(),
+            journals: Vec::new().into(),
             space: Vec::new().into(),
         }
     }

@@ -1,7 +1,10 @@
 //! What an owner of partitions does for requests of any shard's connections: appends, questions, hand-over.
 //! Fetches are in `fetching`, offsets by time in `finding`.
 
+use std::sync::Arc;
+
 use engine::PartitionId;
+use engine::disk::DirId;
 use engine::partition::Partition;
 use engine::recovery::RecoveredPartition;
 use engine::request::{AppendError, AppendRequest, Appended, LifecycleError, Token};
@@ -11,8 +14,8 @@ use super::Shard;
 use super::fetching::FetchId;
 use super::finding::Finding;
 use super::mail::{
-    Answer, AppendPart, EpochError, FoundOffset, Mail, OffsetSpec, PartitionSize, Query,
-    QueryError, ReplyTo,
+    Answer, AppendPart, DirectorySpace, EpochError, FoundOffset, Mail, OffsetSpec, PartitionSize,
+    Query, QueryError, ReplyTo,
 };
 
 /// What an answer of the engine is for.
@@ -82,6 +85,22 @@ impl Shard {
             Some(Wait::MetadataAppend) => self.on_metadata_appended(result),
             other => unreachable!("an append was waited for: {other:?}"),
         }
+    }
+
+    /// The log directories as the node sees them now: one that failed under another shard stops here, too.
+    /// The controller goes on with its own as long as it can write to it.
+    pub(super) fn on_storage(&mut self, space: Arc<Vec<DirectorySpace>>) {
+        let offline = (0..).map(DirId).zip(space.iter()).filter(|(_, space)| space.is_offline);
+        let news: Vec<DirId> =
+            offline.map(|(dir, _)| dir).filter(|dir| !self.node.has_failed(*dir)).collect();
+        self.node.space = space;
+        if self.controller.is_some() || news.is_empty() {
+            return;
+        }
+        for dir in news {
+            self.owner.engine.on_directory_failed(dir);
+        }
+        self.fail_offline_fetches();
     }
 
     pub(super) fn on_lifecycle_done(&mut self, token: Token, result: Result<(), LifecycleError>) {

@@ -1,10 +1,17 @@
 //! This shard's partitions for whoever lists them: where each lives, how far it is, and why it is here.
 
+use coordinator::metadata::{Partition as PartitionMetadata, Topic};
 use engine::config::Durability;
 use engine::partition::{Partition, PartitionState};
+use protocol::PartitionIndex;
 
 use super::Shard;
+use super::log_config::log_config;
 use super::mail::ShardIndex;
+use super::replica::shard_index;
+
+/// In the place of an offset that nobody can know: the log is not there.
+const UNKNOWN: i64 = -1;
 
 /// One partition as its owner shows it.
 #[derive(Clone, Debug)]
@@ -12,6 +19,7 @@ pub struct PlacedPartition {
     pub topic: String,
     pub partition: i32,
     pub shard: ShardIndex,
+    /// Empty where it is missing.
     pub directory: String,
     pub bytes: u64,
     pub log_start: i64,
@@ -25,7 +33,47 @@ pub struct PlacedPartition {
 
 impl Shard {
     pub(super) fn placed_partitions(&self) -> Vec<PlacedPartition> {
-        self.owner.engine.iter().filter_map(|partition| self.placed(partition)).collect()
+        let open = self.owner.engine.iter().filter_map(|partition| self.placed(partition));
+        open.chain(self.missing_partitions()).collect()
+    }
+
+    /// Partitions of this shard whose log directory was not there when the node started.
+    fn missing_partitions(&self) -> impl Iterator<Item = PlacedPartition> {
+        let topics = self.replica.metadata().image().topics();
+        let all =
+            topics.flat_map(|topic| topic.partitions().iter().zip(0..).map(move |it| (topic, it)));
+        all.filter_map(|(topic, (partition, index))| {
+            let replica = partition.replica_on(self.node.broker)?;
+            let is_missing = self.node.dir_of(replica.directory).is_none();
+            let is_own = shard_index(replica.shard) == self.node.me;
+            (is_missing && is_own).then(|| self.missing(topic, partition, PartitionIndex(index)))
+        })
+    }
+
+    fn missing(
+        &self,
+        topic: &Topic,
+        partition: &PartitionMetadata,
+        index: PartitionIndex,
+    ) -> PlacedPartition {
+        let image = self.replica.metadata().image();
+        let why = image.explain(topic.id(), index, self.node.broker);
+        let config = self.replica.metadata().topic_config(topic.id());
+        let durability = config.map(|config| log_config(&config).durability).unwrap_or_default();
+        PlacedPartition {
+            topic: topic.name().to_string(),
+            partition: index.0,
+            shard: self.node.me,
+            directory: String::new(),
+            bytes: 0,
+            log_start: UNKNOWN,
+            high_watermark: UNKNOWN,
+            log_end: UNKNOWN,
+            leader_epoch: partition.leader_epoch.0,
+            durability: name_of(durability),
+            state: "offline",
+            why: why.map(|why| why.to_string()).unwrap_or_default(),
+        }
     }
 
     fn placed(&self, partition: &Partition) -> Option<PlacedPartition> {
@@ -43,10 +91,7 @@ impl Shard {
             high_watermark: partition.high_watermark().offset.0,
             log_end: partition.end.offset.0,
             leader_epoch: partition.leader_epoch.0,
-            durability: match partition.config.durability {
-                Durability::Fsync => "fsync",
-                Durability::Memory => "memory",
-            },
+            durability: name_of(partition.config.durability),
             state: match partition.state {
                 PartitionState::Open => "online",
                 PartitionState::Suspect => "suspect",
@@ -55,5 +100,12 @@ impl Shard {
             },
             why: why.map(|why| why.to_string()).unwrap_or_default(),
         })
+    }
+}
+
+fn name_of(durability: Durability) -> &'static str {
+    match durability {
+        Durability::Fsync => "fsync",
+        Durability::Memory => "memory",
     }
 }

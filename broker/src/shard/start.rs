@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coordinator::Metadata;
-use coordinator::metadata::{LogDirectoryId, MetadataRecord};
+use coordinator::metadata::{LogDirectoryId, MetadataRecord, Replica};
 use engine::EngineStart;
 use engine::disk::DirId;
 use protocol::{BrokerId, Offset, Str};
@@ -53,6 +53,8 @@ pub struct NodeFacts {
     pub listeners: Vec<ListenerFacts>,
     /// By `DirId`.
     pub directories: Arc<Vec<DirectoryFacts>>,
+    /// Where the journals of the shards are, by mailbox.
+    pub journals: Arc<Vec<DirId>>,
     /// As it was seen last; by `DirId`.
     pub space: Arc<Vec<DirectorySpace>>,
 }
@@ -100,5 +102,18 @@ impl NodeFacts {
     pub(crate) fn dir_of(&self, id: LogDirectoryId) -> Option<DirId> {
         let at = self.directories.iter().position(|directory| directory.id == id)?;
         Some(DirId(u16::try_from(at).expect("log directories are bounded")))
+    }
+
+    /// Whether a log directory failed while the node ran.
+    pub(crate) fn has_failed(&self, dir: DirId) -> bool {
+        self.space.get(usize::from(dir.0)).is_some_and(|space| space.is_offline)
+    }
+
+    /// Whether a replica of this node cannot be served: the log directory that holds it, or the one of its
+    /// shard's journal, failed or is missing.
+    pub(crate) fn is_offline(&self, replica: &Replica) -> bool {
+        let journal = self.journals.get(usize::from(replica.shard.0));
+        self.dir_of(replica.directory).is_none_or(|dir| self.has_failed(dir))
+            || journal.is_some_and(|journal| self.has_failed(*journal))
     }
 }

@@ -2,6 +2,7 @@
 
 mod code;
 mod life_of_a_topic;
+mod offline_directories;
 mod produce_and_fetch;
 mod refusals;
 mod world;

@@ -160,8 +160,19 @@ impl Engine {
         }
     }
 
-    /// All partitions of `dir` stop; if the shard's journal is in it, all of the shard's.
     pub(super) fn take_offline(&mut self, dir: DirId, error: FileSystemError) {
+        if self.stop_directory(dir) {
+            self.events.push_back(EngineEvent::DirectoryFailed { dir, error });
+        }
+    }
+
+    /// Another shard's operation in `dir` failed: the directory is dead for this shard, too.
+    pub fn on_directory_failed(&mut self, dir: DirId) {
+        self.stop_directory(dir);
+    }
+
+    /// All partitions of `dir` stop; if the shard's journal is in it, all of the shard's. True if that is news.
+    fn stop_directory(&mut self, dir: DirId) -> bool {
         let journal_dies = dir == self.config.journal_dir && !self.journal.has_failed();
         let slots: Vec<Slot> = self.by_id.values().copied().collect();
         let mut is_news = journal_dies;
@@ -174,9 +185,7 @@ impl Engine {
         if journal_dies {
             self.fail_control();
         }
-        if is_news {
-            self.events.push_back(EngineEvent::DirectoryFailed { dir, error });
-        }
+        is_news
     }
 
     /// True if it was not offline before.

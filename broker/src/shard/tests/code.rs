@@ -3,6 +3,7 @@
 pub(super) const OFFSET_OUT_OF_RANGE: i16 = 1;
 pub(super) const CORRUPT_MESSAGE: i16 = 2;
 pub(super) const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
+pub(super) const LEADER_NOT_AVAILABLE: i16 = 5;
 pub(super) const NOT_LEADER_OR_FOLLOWER: i16 = 6;
 pub(super) const MESSAGE_TOO_LARGE: i16 = 10;
 pub(super) const COORDINATOR_NOT_AVAILABLE: i16 = 15;

@@ -2,8 +2,6 @@
 //! transactions that nobody has begun, answers
 //! that an old consumer would not understand.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use coordinator::topic_config::StaticBrokerConfig;
 use protocol::messages::create_topics::{
@@ -12,7 +10,6 @@ use protocol::messages::create_topics::{
 use protocol::messages::delete_records::{
     DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
 };
-use protocol::messages::describe_log_dirs::DescribeLogDirsRequest;
 use protocol::messages::fetch::FetchResponse;
 use protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
 use protocol::messages::produce::{
@@ -24,8 +21,6 @@ use protocol::{ProducerEpoch, ProducerId, Str};
 use super::code;
 use super::produce_and_fetch::{create, fetch, produce};
 use super::world::{Client, World, batch};
-use crate::shard::event::Event;
-use crate::shard::mail::{DirectorySpace, Mail, ShardIndex};
 
 const PRODUCE: i16 = 9;
 
@@ -233,26 +228,6 @@ fn a_consumer_at_the_end_of_the_log_hears_that_its_storage_went_offline() {
     assert_eq!(fetched_code(&response), code::KAFKA_STORAGE_ERROR);
     let again = world.ask(consumer, 12, fetch("t", &[(0, 0)], (10_000, 1)));
     assert_eq!(fetched_code(&again), code::KAFKA_STORAGE_ERROR);
-}
-
-/// It was shown as a healthy one of its last size.
-#[test]
-fn a_log_directory_that_failed_is_shown_as_offline() {
-    let mut world = World::new(1);
-    let client = world.connect(0);
-    create(&mut world, client, "t", 1);
-    for (is_offline, expected) in
-        [(false, (0, 1, 900, 700)), (true, (code::KAFKA_STORAGE_ERROR, 0, -1, -1))]
-    {
-        let space = DirectorySpace { is_offline, total_bytes: 900, usable_bytes: 700 };
-        let parcel = vec![Mail::Storage(Arc::new(vec![space]))];
-        world.apply(0, Event::Mail { from: ShardIndex(2), parcel });
-        let response = world.ask(client, 4, DescribeLogDirsRequest { topics: None });
-        let found = &response.results[0];
-        let sizes = (found.total_bytes, found.usable_bytes);
-        assert_eq!((found.error_code, found.topics.len(), sizes.0, sizes.1), expected);
-        assert_eq!((response.error_code, &*found.log_dir), (0, "/d"));
-    }
 }
 
 fn configured(values: &[(&str, &str)]) -> World {

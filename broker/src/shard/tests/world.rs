@@ -30,12 +30,14 @@ use runtime::memory::Arena;
 
 use crate::shard::Shard;
 use crate::shard::event::{Effects, Event};
-use crate::shard::mail::{Mail, ShardIndex};
+use crate::shard::mail::{DirectorySpace, Mail, ShardIndex};
 use crate::shard::start::{
     ControllerStart, DirectoryFacts, ListenerFacts, NodeFacts, Role, ShardStart,
 };
 
-const DIRECTORY: LogDirectoryId = LogDirectoryId([7; 16]);
+/// By `DirId`; a node has the first one, or some more.
+const DIRECTORIES: [(LogDirectoryId, &str); 2] =
+    [(LogDirectoryId([7; 16]), "/d"), (LogDirectoryId([8; 16]), "/e")];
 
 pub(super) struct World {
     pub(super) now: Now,
@@ -60,9 +62,15 @@ pub(super) struct Client {
 
 fn metadata(
     data_shards: u16,
+    directories: &[(LogDirectoryId, &str)],
     configured: StaticBrokerConfig,
 ) -> (Metadata, Vec<Vec<MetadataRecord>>) {
     let mut metadata = Metadata::new(BrokerId(1), configured);
+    let log_directory = |(id, path): &(LogDirectoryId, &str)| LogDirectory {
+        id: *id,
+        path: Str::from(*path),
+        free_bytes: 1 << 40,
+    };
     let mut decisions = Vec::new();
     let cluster_id = Str::from("cluster");
     let broker = Broker {
@@ -71,11 +79,7 @@ fn metadata(
         rack: None,
         listeners: vec![Listener { name: Str::from("PLAINTEXT"), host: Str::from("h"), port: 9 }],
         data_shards,
-        log_directories: vec![LogDirectory {
-            id: DIRECTORY,
-            path: Str::from("/d"),
-            free_bytes: 1 << 40,
-        }],
+        log_directories: directories.iter().map(log_directory).collect(),
     };
     decide(&mut metadata, &mut decisions, &FormCluster { cluster_id: cluster_id.clone() });
     decide(&mut metadata, &mut decisions, &RegisterBroker { cluster_id, broker });
@@ -94,11 +98,11 @@ fn decide<C: Command>(
     decisions.push(records);
 }
 
-fn engine_start(shard: u32) -> EngineStart {
+fn engine_start(shard: u32, journal_dir: DirId) -> EngineStart {
     let identity = JournalIdentity { shard, incarnation: 1, salt: JournalSalt(9) };
     EngineStart {
         config: EngineConfig {
-            journal_dir: DirId(0),
+            journal_dir,
             shard,
             journal_file_bytes: 16 << 20,
             tail_bytes_max: 16 << 20,
@@ -124,12 +128,30 @@ impl World {
 
     /// A node with such a configuration file.
     pub(super) fn configured(data_shards: u16, configured: StaticBrokerConfig) -> Self {
+        Self::begin(data_shards, &DIRECTORIES[..1], configured)
+    }
+
+    /// A node with two log directories, journals in turn in the one and the other.
+    pub(super) fn with_two_directories(data_shards: u16) -> Self {
+        Self::begin(data_shards, &DIRECTORIES, StaticBrokerConfig::default())
+    }
+
+    fn begin(
+        data_shards: u16,
+        directories: &[(LogDirectoryId, &str)],
+        configured: StaticBrokerConfig,
+    ) -> Self {
         let now = Now {
             monotonic: Monotonic(1_000_000_000),
             wall: runtime::clock::WallMillis(1_700_000_000_000),
         };
-        let (metadata, decisions) = metadata(data_shards, configured.clone());
+        let (metadata, decisions) = metadata(data_shards, directories, configured.clone());
         let records: usize = decisions.iter().map(Vec::len).sum();
+        let directory_facts = directories
+            .iter()
+            .map(|(id, path)| DirectoryFacts { id: *id, path: (*path).to_owned() });
+        let count = u16::try_from(directories.len()).unwrap();
+        let journal_dir = |shard: u16| DirId(if shard == data_shards { 0 } else { shard % count });
         let facts = NodeFacts {
             me: ShardIndex(0),
             broker: BrokerId(1),
@@ -140,7 +162,8 @@ impl World {
                 host: Str::from("h"),
                 port: 9,
             }],
-            directories: Arc::new(vec![DirectoryFacts { id: DIRECTORY, path: "/d".to_owned() }]),
+            directories: Arc::new(directory_facts.collect()),
+            journals: Arc::new((0..=data_shards).map(journal_dir).collect()),
             space: Arc::new(Vec::new()),
         };
         let shards = (0..=data_shards).map(|index| {
@@ -159,7 +182,7 @@ impl World {
                 role,
                 metadata: metadata.clone(),
                 metadata_next: Offset(i64::try_from(records).unwrap()),
-                engine: engine_start(u32::from(index)),
+                engine: engine_start(u32::from(index), journal_dir(index)),
                 net_limits: net::Limits::default(),
                 seed: u128::from(index) + 5,
             };
@@ -183,6 +206,21 @@ impl World {
 
     pub(super) fn shard(&self, shard: usize) -> &Shard {
         &self.shards[shard]
+    }
+
+    /// The node's main thread tells all shards which log directories failed, by `DirId`.
+    pub(super) fn tell_offline(&mut self, offline: &[bool]) {
+        let space = |is_offline: &bool| DirectorySpace {
+            is_offline: *is_offline,
+            total_bytes: 900,
+            usable_bytes: 700,
+        };
+        let space: Arc<Vec<DirectorySpace>> = Arc::new(offline.iter().map(space).collect());
+        let main = ShardIndex(u16::try_from(self.shards.len()).unwrap());
+        for shard in 0..self.shards.len() {
+            let parcel = vec![Mail::Storage(Arc::clone(&space))];
+            self.apply(shard, Event::Mail { from: main, parcel });
+        }
     }
 
     pub(super) fn connect(&mut self, shard: usize) -> Client {

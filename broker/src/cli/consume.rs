@@ -10,7 +10,7 @@ mod reader;
 
 use clap::Args;
 
-use super::client::{Client, ClusterArgs};
+use super::client::{Client, ClusterArgs, TopicInfo};
 use super::failure::Failure;
 use super::output::Output;
 use super::topic_argument::TopicArgument;
@@ -59,9 +59,8 @@ pub(crate) struct ConsumeArgs {
 impl ConsumeArgs {
     pub(crate) fn run(&self, output: &mut Output) -> Result<(), Failure> {
         let mut client = Client::connect(&self.cluster)?;
-        let topic = client.topic(self.topic.name())?;
-        let partitions = topic.select(&self.partitions)?;
-        let partitions: Vec<i32> = partitions.iter().map(|partition| partition.index).collect();
+        let topic = client.topic(self.topic.name(), &self.partitions)?;
+        let partitions = self.online(&topic)?;
         let positions = self.from.positions(&mut client, &topic, &partitions)?;
         let ends = match self.follow {
             true => None,
@@ -80,7 +79,25 @@ impl ConsumeArgs {
         };
         let printer =
             Printer::new(format, self.topic.name().to_owned(), self.key_separator.clone());
-        let wanted = Wanted { positions, ends, count: self.count };
+        let is_by_name = !self.partitions.is_empty();
+        let wanted = Wanted { positions, ends, count: self.count, is_by_name };
         Reader::new(client, topic, wanted, printer).run(output)
+    }
+
+    /// The partitions to read. Of a whole topic those that are online; one that was asked for by its number
+    /// must be.
+    fn online(&self, topic: &TopicInfo) -> Result<Vec<i32>, Failure> {
+        let chosen = topic.select(&self.partitions)?;
+        let (offline, online): (Vec<_>, Vec<_>) =
+            chosen.into_iter().partition(|partition| partition.offline.is_some());
+        if let Some(first) = offline.first()
+            && (online.is_empty() || !self.partitions.is_empty())
+        {
+            return Err(topic.without_leader(first.index));
+        }
+        for partition in offline {
+            reader::tell_unread(topic, partition.index);
+        }
+        Ok(online.iter().map(|partition| partition.index).collect())
     }
 }

@@ -123,6 +123,9 @@ impl DoctorArgs {
                     "{name} lost acknowledged records to damage and is read-only; stop the node and run `corelane verify {}`",
                     partition.directory
                 )),
+                "offline" if partition.directory.is_empty() => problems.push(format!(
+                    "{name} is offline: its log directory is missing; start the node with it among --data-dir"
+                )),
                 "offline" => problems.push(format!(
                     "{name} is offline: its log directory {} failed; the node's log names the error",
                     partition.directory

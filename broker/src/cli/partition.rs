@@ -136,6 +136,10 @@ impl ListArgs {
             "WHY",
         ]);
         for partition in placement.partitions {
+            let directory = match partition.directory.as_str() {
+                "" => "missing".to_owned(),
+                known => known.to_owned(),
+            };
             let state = match partition.durability.as_str() {
                 "memory" => format!("{}, memory", partition.state),
                 _ => partition.state.clone(),
@@ -146,7 +150,7 @@ impl ListArgs {
                 partition.shard.to_string(),
                 partition.core.map_or_else(|| "–".to_owned(), |core| core.to_string()),
                 ByteCount(partition.bytes).to_string(),
-                partition.directory,
+                directory,
                 state,
                 partition.why,
             ]);

@@ -134,10 +134,9 @@ struct Produced<'a> {
 impl ProduceArgs {
     pub(crate) fn run(&self, output: &mut Output) -> Result<(), Failure> {
         let mut client = Client::connect(&self.cluster)?;
-        let topic = client.topic(self.topic.name())?;
-        if let Some(partition) = self.partition {
-            topic.select(&[partition])?;
-        }
+        let wanted: Vec<i32> = self.partition.into_iter().collect();
+        let topic = client.topic(self.topic.name(), &wanted)?;
+        topic.select(&wanted)?;
         let options = SenderOptions {
             acks: self.acks,
             compression: self.compression.compression(),

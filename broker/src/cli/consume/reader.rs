@@ -24,6 +24,13 @@ pub(super) struct Wanted {
     /// Where to stop; `None`: never.
     pub(super) ends: Option<BTreeMap<i32, i64>>,
     pub(super) count: Option<u64>,
+    /// The partitions were asked for by their numbers: none of them may be left out.
+    pub(super) is_by_name: bool,
+}
+
+/// On standard error: what is read stays what is read.
+pub(super) fn tell_unread(topic: &TopicInfo, partition: i32) {
+    eprintln!("not read: {}", topic.without_leader(partition));
 }
 
 pub(super) struct Reader {
@@ -52,10 +59,8 @@ impl Reader {
             for index in open {
                 match self.topic.leader_of(index) {
                     Some(leader) => by_leader.entry(leader).or_default().push(index),
-                    None => self.wait_and_look(Failure::failed(format!(
-                        "partition {index} of {} has no leader",
-                        self.topic.name
-                    )))?,
+                    None if self.topic.is_offline(index) => self.leave_out(index)?,
+                    None => self.wait_and_look(self.topic.without_leader(index))?,
                 }
             }
             for (leader, partitions) in by_leader {
@@ -63,6 +68,16 @@ impl Reader {
             }
             output.flush()?;
         }
+    }
+
+    /// A partition went offline: the others are read without it, if that is what was asked for.
+    fn leave_out(&mut self, index: i32) -> Result<(), Failure> {
+        self.wanted.positions.remove(&index);
+        if self.wanted.is_by_name || self.wanted.positions.is_empty() {
+            return Err(self.topic.without_leader(index));
+        }
+        tell_unread(&self.topic, index);
+        Ok(())
     }
 
     fn has_enough(&self) -> bool {
@@ -195,7 +210,7 @@ impl Reader {
             return Err(failure);
         }
         std::thread::sleep(AGAIN);
-        if let Ok(topic) = self.client.topic(&self.topic.name) {
+        if let Ok(topic) = self.client.topic_now(&self.topic.name) {
             if topic.id != self.topic.id {
                 return Err(Failure::failed(format!(
                     "topic {} was deleted and created anew meanwhile; begin again",

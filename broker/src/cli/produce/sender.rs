@@ -46,7 +46,9 @@ pub(super) struct Sender {
     /// Bytes of all that is being built, as estimated.
     held: usize,
     /// Where records without a key go until the next flush.
-    sticky: usize,
+    unkeyed: i32,
+    /// Counts flushes: each goes to the next partition.
+    turn: usize,
     written: BTreeMap<i32, Written>,
 }
 
@@ -70,16 +72,17 @@ impl Sender {
             Acks::All => Some(identity(&mut client)?),
         };
         // Several short runs shall not all begin with the first partition.
-        let sticky = usize::try_from(times::now_ms()).unwrap_or(0) % topic.partitions.len().max(1);
+        let turn = usize::try_from(times::now_ms()).unwrap_or(0);
         Ok(Self {
             client,
+            unkeyed: available(&topic, turn),
             topic,
             options,
             identity,
             sequences: BTreeMap::new(),
             building: BTreeMap::new(),
             held: 0,
-            sticky,
+            turn,
             written: BTreeMap::new(),
         })
     }
@@ -133,9 +136,7 @@ impl Sender {
             *sequence = increment_sequence(*sequence, records);
             batches.push(Outgoing { partition, records, bytes });
         }
-        if !batches.is_empty() {
-            self.sticky = (self.sticky + 1) % self.topic.partitions.len().max(1);
-        }
+        self.turn = self.turn.wrapping_add(usize::from(!batches.is_empty()));
         let deadline = self.client.deadline();
         while !batches.is_empty() {
             let (again, reason) = self.send(batches)?;
@@ -146,11 +147,12 @@ impl Sender {
                 }
                 std::thread::sleep(AGAIN);
                 // A node that is away for a moment says nothing about where leaders are.
-                if let Ok(topic) = self.client.topic(&self.topic.name) {
+                if let Ok(topic) = self.client.topic_now(&self.topic.name) {
                     self.topic = topic;
                 }
             }
         }
+        self.unkeyed = available(&self.topic, self.turn);
         Ok(())
     }
 
@@ -164,7 +166,7 @@ impl Sender {
                 let count = u32::try_from(count).expect("a topic has at most 2^31 partitions");
                 i32::try_from(partition_for_key(key, count)).expect("it is below their number")
             }
-            None => self.topic.partitions.get(self.sticky % count).map_or(0, |found| found.index),
+            None => self.unkeyed,
         }
     }
 
@@ -179,16 +181,19 @@ impl Sender {
         &mut self,
         batches: Vec<Outgoing>,
     ) -> Result<(Vec<Outgoing>, Option<Failure>), Failure> {
-        let (mut again, mut reason) = (Vec::new(), None);
+        let (mut again, mut reason, mut offline) = (Vec::new(), None, None);
         let mut by_leader: BTreeMap<i32, Vec<Outgoing>> = BTreeMap::new();
         for batch in batches {
             match self.topic.leader_of(batch.partition) {
                 Some(leader) => by_leader.entry(leader).or_default().push(batch),
                 None => {
-                    let (topic, index) = (&self.topic.name, batch.partition);
-                    let failure = format!("partition {index} of {topic} has no leader");
-                    reason = Some(Failure::failed(failure));
-                    again.push(batch);
+                    let failure = self.topic.without_leader(batch.partition);
+                    if self.topic.is_offline(batch.partition) {
+                        offline = Some(failure);
+                    } else {
+                        reason = Some(failure);
+                        again.push(batch);
+                    }
                 }
             }
         }
@@ -219,7 +224,8 @@ impl Sender {
                 }
             }
         }
-        Ok((again, reason))
+        // What goes to other partitions is on its way: only then is it said.
+        offline.map_or(Ok((again, reason)), Err)
     }
 
     /// What the broker answered for one batch; why it must be sent again.
@@ -277,6 +283,13 @@ impl Sender {
         written.records += u64::from(batch.records.unsigned_abs());
         written.last_offset = last.or(written.last_offset);
     }
+}
+
+/// A partition for records without a key: one with a leader, while there is any.
+fn available(topic: &TopicInfo, turn: usize) -> i32 {
+    let led = || topic.partitions.iter().filter(|partition| partition.leader >= 0);
+    let at = turn % led().count().max(1);
+    led().nth(at).or(topic.partitions.first()).map_or(0, |found| found.index)
 }
 
 fn identity(client: &mut Client) -> Result<(ProducerId, ProducerEpoch), Failure> {

@@ -29,7 +29,7 @@ impl DeleteArgs {
     pub(super) fn run(&self, output: &mut Output) -> Result<(), Failure> {
         let mut client = Client::connect(&self.cluster)?;
         if !self.yes {
-            let topic = client.topic(&self.name)?;
+            let topic = client.topic_now(&self.name)?;
             let count = topic.partitions.len();
             let question =
                 format!("delete topic {} with {count} partition(s) and all records?", self.name);

@@ -51,7 +51,7 @@ impl DescribeArgs {
     pub(super) fn run(&self, output: &mut Output) -> Result<(), Failure> {
         let mut client = Client::connect(&self.cluster)?;
         let topics = match &self.name {
-            Some(name) => vec![client.topic(name)?],
+            Some(name) => vec![client.topic(name, &[])?],
             None => client.topics()?,
         };
         let mut described = Vec::new();

@@ -23,12 +23,7 @@ pub(crate) fn offsets_of(
 ) -> Result<BTreeMap<i32, Option<i64>>, Failure> {
     let mut by_leader: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
     for index in partitions {
-        let leader = topic.leader_of(*index).ok_or_else(|| {
-            Failure::failed(format!(
-                "partition {index} of {} has no leader now; try again in a moment",
-                topic.name
-            ))
-        })?;
+        let leader = topic.leader_of(*index).ok_or_else(|| topic.without_leader(*index))?;
         by_leader.entry(leader).or_default().push(*index);
     }
     let mut offsets = BTreeMap::new();

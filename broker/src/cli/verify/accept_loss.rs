@@ -37,6 +37,7 @@ use super::journals::{self, JournalFacts};
 use super::mend::{self, Mend};
 use super::metadata;
 use super::node_data::NodeData;
+use super::overlay::Overlay;
 use super::report::Report;
 use super::sound_end::{self, SoundEnd};
 use super::{of_directory, partitions, recover_all};
@@ -173,24 +174,28 @@ fn foresee(data: &NodeData, report: &mut Report) -> Result<Foreseen, Failure> {
     }
     metadata::restore(data, &overlays, &mut recovery)?;
     let (mut losses, mut indexes) = (Vec::new(), Vec::new());
-    for partition in recovery.partitions.values() {
+    for partition in recovery.partitions.values_mut() {
         let id = partition.directory.dir;
         let fs = of_directory(&overlays, id);
-        let (root, directory) = (data.path_of(id), &partition.directory.path);
-        let bases = partitions::damaged_indexes(root, fs, partition, &facts);
+        let directory = partition.directory.path.clone();
+        let bases = partitions::damaged_indexes(data.path_of(id), fs, partition, &facts);
         indexes.extend(bases.into_iter().map(|base| (id, directory.clone(), base)));
-        let mends = mend::find(fs, partition).map_err(|error| unreadable(directory, &error))?;
-        if partition.suspicion.is_some() || !mends.is_empty() {
-            losses.push(loss_of(fs, partition, mends, &facts)?);
+        let mut loss = loss_of(fs, partition, &facts)?;
+        // Batches are looked for as far as the log will go.
+        loss.mends = mend::find(fs, partition).map_err(|error| unreadable(&directory, &error))?;
+        let damaged = loss.mends.iter().flat_map(Mend::lost);
+        loss.damaged = damaged.map(|of| (of.start.0, of.end.0 - 1)).collect();
+        if loss.is_suspect || !loss.mends.is_empty() {
+            losses.push(loss);
         }
     }
     Ok(Foreseen { losses, indexes })
 }
 
+/// What goes with the end of a suspect log, which is cut to its sound end; damaged batches are not known yet.
 fn loss_of(
-    fs: &dyn FileSystem,
-    partition: &RecoveredPartition,
-    mends: Vec<Mend>,
+    fs: &Overlay,
+    partition: &mut RecoveredPartition,
     facts: &JournalFacts,
 ) -> Result<Loss, Failure> {
     let end = partition.end.offset;
@@ -204,8 +209,8 @@ fn loss_of(
         log_end: end.0,
         reached: None,
         removed_segments: Vec::new(),
-        damaged: mends.iter().flat_map(Mend::lost).map(|of| (of.start.0, of.end.0 - 1)).collect(),
-        mends,
+        damaged: Vec::new(),
+        mends: Vec::new(),
         is_suspect: partition.suspicion.is_some(),
     };
     if let Some(suspicion) = &partition.suspicion {
@@ -216,6 +221,7 @@ fn loss_of(
         loss.log_end = sound.end.offset.0;
         loss.reached = reached.filter(|reached| *reached > sound.end.offset).map(|end| end.0);
         loss.removed_segments = sound.dropped.iter().map(|base| base.0).collect();
+        cut(fs, partition, sound)?;
     }
     Ok(loss)
 }
@@ -275,7 +281,7 @@ fn accept(data: &NodeData, losses: &[Loss]) -> Result<Vec<Loss>, Failure> {
 
 /// The log ends at its sound end, in its files and in what is said of it.
 fn cut(
-    fs: &RealFileSystem,
+    fs: &dyn FileSystem,
     partition: &mut RecoveredPartition,
     sound: SoundEnd,
 ) -> Result<(), Failure> {
@@ -313,7 +319,7 @@ fn cut(
 }
 
 fn cut_files(
-    fs: &RealFileSystem,
+    fs: &dyn FileSystem,
     directory: &Path,
     sound: &SoundEnd,
 ) -> Result<(), FileSystemError> {

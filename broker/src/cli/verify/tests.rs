@@ -43,6 +43,11 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::with_last_block(LastBlock::InJournal)
+    }
+
+    /// In the file alone, or in the journal's opening, too.
+    fn with_last_block(last_block: LastBlock) -> Self {
         let directory = crate::cli::tests::directory();
         let world = Self { directory };
         let fs = world.fs();
@@ -71,7 +76,11 @@ impl World {
             // An entry for nearly every batch.
             build_files(&fs, orders, base, 600).unwrap();
         }
-        let opened = world.open(&fs, first.len() as u64, &second);
+        let journaled = match last_block {
+            LastBlock::InJournal => &second[second.len() / 4096 * 4096..],
+            LastBlock::InFile => &[],
+        };
+        let opened = world.open(&fs, first.len() as u64, second.len() as u64, journaled);
         world.journal(&opened, second.len() as u64);
         world
     }
@@ -84,8 +93,13 @@ impl World {
         self.directory.path().join(name)
     }
 
-    fn open(&self, fs: &RealFileSystem, first: u64, second: &[u8]) -> OpenedJournal {
-        let length = second.len() as u64;
+    fn open(
+        &self,
+        fs: &RealFileSystem,
+        first: u64,
+        length: u64,
+        last_block: &[u8],
+    ) -> OpenedJournal {
         let partition = RecoveredPartition {
             id: ID,
             directory: PartitionDirectory { dir: DirId(0), path: "orders-0".into() },
@@ -104,7 +118,7 @@ impl World {
                 index: Default::default(),
                 is_complete: true,
             }),
-            last_block: Bytes::copy_from_slice(&second[second.len() / 4096 * 4096..]),
+            last_block: Bytes::copy_from_slice(last_block),
             producers: ProducerTable::default(),
             producers_known: true,
             suspicion: None,
@@ -327,6 +341,41 @@ fn accepting_takes_damaged_batches_out_and_keeps_all_others() {
         world.accept().unwrap();
         let again = std::fs::read_to_string(world.path("accepted-losses.log")).unwrap();
         assert_eq!(again, log, "there is nothing left to accept");
+    }
+}
+
+/// The batch was looked for below the end that recovery finds, and its segment then written anew without
+/// those behind that end, although they were to stay.
+#[test]
+fn a_damaged_batch_in_a_suspect_log_costs_no_sound_one_behind_its_end() {
+    for in_next_segment in [false, true] {
+        let world = World::with_last_block(LastBlock::InFile);
+        let name = segment(40, "log");
+        let mut bytes = std::fs::read(world.path(&name)).unwrap();
+        bytes.extend([batch(50, 1, 0), batch(51, 1, 0), batch(52, 3, 0)].concat());
+        std::fs::write(world.path(&name), bytes).unwrap();
+        if in_next_segment {
+            std::fs::write(world.path(&segment(55, "log")), batch(55, 1, 0)).unwrap();
+        }
+        let behind = 5 + i64::from(in_next_segment);
+        let body = world_group_position(&world, 50) + 128 + 88 + 30;
+        world.flip("journal/0/0.journal", body);
+        world.flip(&name, 100);
+        let recovered = world.recovered();
+        assert!(recovered.suspicion.is_some());
+        assert_eq!(recovered.end.offset, Offset(50));
+
+        world.accept().unwrap();
+        let report = world.verify();
+        assert_eq!(report.damages, []);
+        assert_eq!(report.records, 40 + (10 - 2) + behind.unsigned_abs());
+        let recovered = world.recovered();
+        assert_eq!((recovered.end.offset, recovered.suspicion), (Offset(50 + behind), None));
+        let log = std::fs::read_to_string(world.path("accepted-losses.log")).unwrap();
+        let end = 50 + behind;
+        let said =
+            format!("from offset {end} on is given up, the damaged offsets 40 to 41 are given");
+        assert!(log.contains(&said), "{log}");
     }
 }
 

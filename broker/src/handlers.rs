@@ -10,7 +10,7 @@
 //! `describe_topic_partitions`, `create_topics`, `create_partitions`, `delete_topics`,
 //! `describe_configs`, `alter_configs`, `incremental_alter_configs`: the APIs. `commands`: what those to
 //! the controller have in common. `authorise`: may this principal do that. `topic_view`: a topic as the
-//! describing APIs show it.
+//! describing APIs show it; `leader_hint`: as those are told who asked the wrong one.
 
 mod alter_configs;
 pub(crate) mod api_versions;
@@ -28,6 +28,7 @@ mod fetch;
 mod find_coordinator;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod leader_hint;
 mod list_offsets;
 mod metadata;
 mod offset_for_leader_epoch;

@@ -9,7 +9,7 @@ use protocol::messages::describe_topic_partitions::{
 use protocol::{ErrorCode, Str};
 
 use super::authorise::{Operation, Resource, TOPIC_OPERATIONS};
-use super::topic_view::is_internal;
+use super::topic_view::{is_internal, no_topic};
 use crate::limits::DESCRIBED_PARTITIONS_MAX;
 use crate::shard::Shard;
 use crate::shard::requests::Head;
@@ -76,7 +76,7 @@ impl Shard {
             return (!is_all).then(|| (failed(ErrorCode::TopicAuthorizationFailed), None));
         }
         let Some(topic) = self.replica.topic_by_name(name) else {
-            return Some((failed(ErrorCode::UnknownTopicOrPartition), None));
+            return Some((failed(no_topic(name)), None));
         };
         let count = topic.partitions().len();
         let end = count.min(first.saturating_add(left));

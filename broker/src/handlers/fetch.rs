@@ -312,6 +312,7 @@ impl Shard {
         drop_surplus(&mut fetch.parts, fetch.bytes_max.min(room));
         let mut response =
             FetchResponse { session_id: fetch.used.id(), ..FetchResponse::default() };
+        let mut failed = false;
         for part in fetch.parts {
             let Part { key, target, result, .. } = part;
             let mut data = partition_data(&key, target.err(), result, fetch.is_committed_only);
@@ -328,9 +329,13 @@ impl Shard {
                 has_records: !data.records.is_empty(),
                 is_exception: data.error_code != 0 || data.diverging_epoch.epoch >= 0,
             };
+            failed |= data.error_code != 0;
             if self.front.sessions.on_answer(fetch.used, &key, news) {
                 push(&mut response, key, data);
             }
+        }
+        if failed {
+            self.hint_consumer(&head, &mut response);
         }
         self.respond(&head, response);
     }

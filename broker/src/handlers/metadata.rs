@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use coordinator::metadata::{CreateTopics, Topic};
+use coordinator::metadata::{CreateTopics, Topic, TopicNameError};
 use protocol::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
     MetadataResponsePartition, MetadataResponseTopic,
@@ -13,7 +13,7 @@ use protocol::{ErrorCode, Str, TopicId};
 
 use super::Work;
 use super::authorise::{CLUSTER_OPERATIONS, Operation, Resource, TOPIC_OPERATIONS};
-use super::topic_view::is_internal;
+use super::topic_view::{is_internal, no_topic};
 use crate::error_code;
 use crate::limits::{AUTO_CREATE_WAIT_MS, AUTO_CREATED_TOPICS_MAX};
 use crate::shard::Shard;
@@ -64,7 +64,8 @@ impl Shard {
         }
         let names = body.topics.iter().flatten().filter_map(|topic| topic.name.as_ref());
         let missing: BTreeSet<Str> = names
-            .filter(|name| !name.is_empty() && self.replica.topic_by_name(name).is_none())
+            .filter(|name| self.replica.topic_by_name(name).is_none())
+            .filter(|name| TopicNameError::of(name).is_none())
             // Their coordinators create them, with partitions and properties of their own.
             .filter(|name| !is_internal(name))
             .filter(|name| self.is_allowed(head, Operation::Create, Resource::Topic(name)))
@@ -122,7 +123,7 @@ impl Shard {
         reply: Option<&CommandReply>,
     ) -> MetadataResponseTopic {
         let (topic, unknown) = match &wanted.name {
-            Some(name) => (self.replica.topic_by_name(name), ErrorCode::UnknownTopicOrPartition),
+            Some(name) => (self.replica.topic_by_name(name), no_topic(name)),
             None => (self.replica.topic(wanted.topic_id), ErrorCode::UnknownTopicId),
         };
         let name = topic.map(Topic::name).or(wanted.name.as_ref());
@@ -155,10 +156,8 @@ impl Shard {
         unknown: ErrorCode,
     ) -> ErrorCode {
         let enabled = self.replica.metadata().broker_config_value("auto.create.topics.enable");
-        if name.is_empty() {
-            return ErrorCode::InvalidTopicException;
-        }
-        if enabled.as_deref() == Some("false") || is_internal(name) {
+        let is_refused = unknown != ErrorCode::UnknownTopicOrPartition;
+        if is_refused || enabled.as_deref() == Some("false") || is_internal(name) {
             return unknown;
         }
         let Some(CommandReply::CreateTopics(Ok(created))) = reply else {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use coordinator::metadata::Topic;
 use engine::request::{AppendError, Appended, InvalidBatch};
 use protocol::messages::produce::{
-    BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceResponse, ProduceRequest,
-    ProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse,
+    TopicProduceResponse,
 };
 use protocol::record_batch::{BatchHeader, RecordsError, RefusedRecord};
 use protocol::{ErrorCode, PartitionIndex, Str};
@@ -156,7 +156,6 @@ impl Shard {
         let Work::Produce(produce) = &mut request.work else { unreachable!("a part of a produce") };
         let (topic, at) = produce.places[usize::try_from(part).expect("usize is at least 32 bits")];
         let response = &mut produce.response.responses[topic];
-        let name = response.name.clone();
         let partition = &mut response.partition_responses[at];
         match result {
             Ok(appended) => {
@@ -171,14 +170,6 @@ impl Shard {
                     explain(invalid, partition, produce.record_errors_left);
                     produce.record_errors_left -= partition.record_errors.len();
                 }
-                if *error == AppendError::NotOwner {
-                    let index = PartitionIndex(partition.index);
-                    let route = self.replica.route_by_name(&name, index);
-                    partition.current_leader = LeaderIdAndEpoch {
-                        leader_id: self.node.broker.0,
-                        leader_epoch: route.map_or(-1, |route| route.leader_epoch.0),
-                    };
-                }
             }
         }
         produce.outstanding -= 1;
@@ -189,7 +180,8 @@ impl Shard {
 
     /// The last part is in, or the time is up.
     pub(crate) fn finish_produce(&mut self, id: RequestId) {
-        let Some(Request { head, work: Work::Produce(produce), .. }) = self.end_request(id) else {
+        let Some(Request { head, work: Work::Produce(mut produce), .. }) = self.end_request(id)
+        else {
             unreachable!("only a produce ends here");
         };
         let responses = produce.response.responses.iter();
@@ -197,6 +189,9 @@ impl Shard {
         let codes: Vec<i16> = codes.map(|partition| partition.error_code).collect();
         let failed = codes.iter().any(|code| *code != ErrorCode::None.code());
         codes.iter().for_each(|code| self.metrics.count_error(*code));
+        if failed {
+            self.hint_producer(&head, &mut produce.response);
+        }
         match (produce.acks, failed) {
             (0, false) => self.respond_nothing(&head),
             // The client cannot be told; a closed connection makes it ask for metadata.

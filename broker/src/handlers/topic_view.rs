@@ -1,6 +1,6 @@
 //! Brokers and topics as Metadata, DescribeCluster and DescribeTopicPartitions show them.
 
-use coordinator::metadata::{Partition, Replica, Topic};
+use coordinator::metadata::{Partition, Replica, Topic, TopicNameError};
 use engine::PartitionId;
 use protocol::{ErrorCode, PartitionIndex, Str};
 
@@ -75,4 +75,12 @@ impl Shard {
 /// Topics that belong to coordinators: clients do not write to them, and asking for one does not create it.
 pub(super) fn is_internal(name: &str) -> bool {
     matches!(name, "__consumer_offsets" | "__transaction_state" | "__share_group_state")
+}
+
+/// What is said of a topic that does not exist: whether it could.
+pub(super) fn no_topic(name: &Str) -> ErrorCode {
+    match TopicNameError::of(name) {
+        Some(_) => ErrorCode::InvalidTopicException,
+        None => ErrorCode::UnknownTopicOrPartition,
+    }
 }

@@ -20,6 +20,13 @@ pub enum TopicNameError {
     IllegalCharacter { name: Str },
 }
 
+impl TopicNameError {
+    /// Why this is no topic's name, if it is none.
+    pub fn of(name: &Str) -> Option<Self> {
+        check(name).err()
+    }
+}
+
 impl fmt::Display for TopicNameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Topic name is invalid: ")?;

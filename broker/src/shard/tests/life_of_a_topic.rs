@@ -1,6 +1,7 @@
 //! Topics are created, found, configured, grown, moved and deleted; producers get ids.
 
 use coordinator::metadata::{MovePartition, ShardId, TopicSelector};
+use coordinator::topic_config::StaticBrokerConfig;
 use protocol::messages::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
 use protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
 use protocol::messages::delete_records::{
@@ -8,11 +9,14 @@ use protocol::messages::delete_records::{
 };
 use protocol::messages::delete_topics::DeleteTopicsRequest;
 use protocol::messages::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
+use protocol::messages::describe_topic_partitions::{DescribeTopicPartitionsRequest, TopicRequest};
+use protocol::messages::fetch::FetchResponse;
 use protocol::messages::incremental_alter_configs::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
 use protocol::messages::init_producer_id::InitProducerIdRequest;
 use protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
+use protocol::messages::produce::ProduceResponse;
 use protocol::{BrokerId, PartitionIndex, Str, TopicId};
 
 use super::code;
@@ -47,8 +51,32 @@ fn metadata_creates_what_it_is_asked_for_and_may_create() {
     assert_eq!((code, led), (0, 1));
     let other = world.connect(0);
     assert_eq!(metadata(&mut world, other, "t", false), (0, 1, id), "every shard knows of it");
-    let invalid = code::INVALID_TOPIC_EXCEPTION;
-    assert_eq!(metadata(&mut world, client, "no good", true).0, invalid);
+}
+
+/// It was, where nothing was to be created, one that does not exist yet.
+#[test]
+fn a_name_that_no_topic_can_have_is_told_whether_or_not_topics_are_created() {
+    for enabled in ["true", "false"] {
+        let values = [(Str::from("auto.create.topics.enable"), Str::from(enabled))];
+        let mut world = World::configured(1, StaticBrokerConfig::new(values).unwrap());
+        let client = world.connect(0);
+        for create in [true, false] {
+            for name in ["no good", "", "..", &"x".repeat(250)] {
+                let invalid = (code::INVALID_TOPIC_EXCEPTION, 0, TopicId::NONE);
+                assert_eq!(metadata(&mut world, client, name, create), invalid, "{name}");
+            }
+        }
+        let unknown = code::UNKNOWN_TOPIC_OR_PARTITION;
+        assert_eq!(metadata(&mut world, client, "good", false).0, unknown);
+        for (name, code) in [("no good", code::INVALID_TOPIC_EXCEPTION), ("good", unknown)] {
+            let request = DescribeTopicPartitionsRequest {
+                topics: vec![TopicRequest { name: Str::from(name) }],
+                ..Default::default()
+            };
+            let response = world.ask(client, 0, request);
+            assert_eq!(response.topics[0].error_code, code, "{name}");
+        }
+    }
 }
 
 #[test]
@@ -203,14 +231,8 @@ fn producers_get_ids_that_are_never_given_twice() {
     assert_eq!(response.error_code, code::COORDINATOR_NOT_AVAILABLE);
 }
 
-#[test]
-fn a_moved_partition_keeps_its_records_and_takes_new_ones() {
-    let mut world = World::new(2);
-    let client = world.connect(0);
-    create(&mut world, client, "t", 1);
-    world.ask(client, 9, produce(1, "t", 0, batch(&["before"], 1_700_000_000_000)));
-    let from = owner(&world, "t", 0);
-    let to = 1 - from;
+/// An operator moves t-0 on a node with two data shards.
+fn begin_move(world: &mut World, to: usize) {
     let command = MovePartition {
         topic: TopicSelector::Name(Str::from("t")),
         partition: PartitionIndex(0),
@@ -222,6 +244,17 @@ fn a_moved_partition_keeps_its_records_and_takes_new_ones() {
     let main = ShardIndex(3);
     let mail = Mail::Command { shard: main, request: RequestId::from_raw(1), command };
     world.apply(2, Event::Mail { from: main, parcel: vec![mail] });
+}
+
+#[test]
+fn a_moved_partition_keeps_its_records_and_takes_new_ones() {
+    let mut world = World::new(2);
+    let client = world.connect(0);
+    create(&mut world, client, "t", 1);
+    world.ask(client, 9, produce(1, "t", 0, batch(&["before"], 1_700_000_000_000)));
+    let from = owner(&world, "t", 0);
+    let to = 1 - from;
+    begin_move(&mut world, to);
     let is_moved = |world: &World| {
         world.main.iter().any(|mail| match mail {
             Mail::CommandDone { reply, .. } => {
@@ -240,6 +273,44 @@ fn a_moved_partition_keeps_its_records_and_takes_new_ones() {
     let response = world.ask(client, 9, produce(1, "t", 0, batch(&["after"], 1_700_000_000_000)));
     let partition = &response.responses[0].partition_responses[0];
     assert_eq!((partition.error_code, partition.base_offset), (0, 1));
+}
+
+/// Who asks while it moves is told who leads it, and where that is.
+#[test]
+fn an_answer_that_another_leads_names_the_leader_to_clients_that_know_of_it() {
+    let mut world = World::new(2);
+    let client = world.connect(0);
+    create(&mut world, client, "t", 1);
+    world.ask(client, 9, produce(1, "t", 0, batch(&["before"], 1_700_000_000_000)));
+    let (_, _, id) = metadata(&mut world, client, "t", false);
+    let to = 1 - owner(&world, "t", 0);
+    begin_move(&mut world, to);
+    for (version, hint) in [(9, (-1, -1)), (10, (1, 0))] {
+        world.send(client, version, produce(1, "t", 0, batch(&["a"], 1_700_000_000_000)));
+        let response = world.response::<ProduceResponse>(client, version).expect("an answer");
+        let partition = &response.responses[0].partition_responses[0];
+        assert_eq!(partition.error_code, code::NOT_LEADER_OR_FOLLOWER);
+        let leader = &partition.current_leader;
+        assert_eq!((leader.leader_id, leader.leader_epoch), hint, "Produce {version}");
+        let nodes =
+            response.node_endpoints.iter().map(|node| (node.node_id, &*node.host, node.port));
+        let expected = if hint.0 < 0 { vec![] } else { vec![(1, "h", 9)] };
+        assert_eq!(nodes.collect::<Vec<_>>(), expected, "Produce {version}");
+    }
+    for (version, hint) in [(15, (-1, -1)), (16, (1, 0))] {
+        let mut request = fetch("t", &[(0, 0)], (0, 1));
+        request.topics[0].topic_id = id;
+        world.send(client, version, request);
+        let response = world.response::<FetchResponse>(client, version).expect("an answer");
+        let partition = &response.responses[0].partitions[0];
+        assert_eq!(partition.error_code, code::NOT_LEADER_OR_FOLLOWER);
+        let leader = &partition.current_leader;
+        assert_eq!((leader.leader_id, leader.leader_epoch), hint, "Fetch {version}");
+        let nodes =
+            response.node_endpoints.iter().map(|node| (node.node_id, &*node.host, node.port));
+        let expected = if hint.0 < 0 { vec![] } else { vec![(1, "h", 9)] };
+        assert_eq!(nodes.collect::<Vec<_>>(), expected, "Fetch {version}");
+    }
 }
 
 #[test]

@@ -410,8 +410,11 @@ fn a_partition_without_its_directory_is_suspect_and_never_begins_anew() {
     let data = node.data_dir();
     std::fs::remove_dir_all(data.join("gone-0")).unwrap();
     std::fs::remove_dir_all(data.join("short-0")).unwrap();
+    // Another topic id. With one that cannot be read the partition would be known by its name.
     let metadata = data.join("unnamed-0/partition.metadata");
-    flip(&metadata, 24);
+    let mut named = std::fs::read(&metadata).unwrap();
+    named[24] = if named[24] == b'B' { b'C' } else { b'B' };
+    std::fs::write(&metadata, named).unwrap();
     let data = data.to_str().unwrap().to_owned();
     let output = corelane(&["verify", &data], "");
     let said = String::from_utf8(output.stdout).unwrap();

@@ -54,9 +54,10 @@ use bytes::Bytes;
 use engine::Engine;
 use engine::request::{EngineEvent, Token};
 use net::{Connections, Frame, NetOutput};
+use protocol::messages::fetch::FetchResponse;
 use protocol::{Response, encode_response};
 use runtime::clock::{Monotonic, Now};
-use runtime::memory::Arena;
+use runtime::memory::{Arena, MemoryRange};
 
 use crate::limits::{REQUESTS_MAX, RESPONSES_MEMORY_DIVISOR, WAITS_MAX};
 use client_limits::FetchLimits;
@@ -107,6 +108,8 @@ pub(crate) struct InProgress {
 #[derive(Debug)]
 pub(crate) struct Owner {
     pub(crate) engine: Engine,
+    /// Where the engine's memory lies.
+    pub(crate) memory: MemoryRange,
     /// What the engine's answers are for.
     pub(crate) waits: Slab<Token, Wait>,
     pub(crate) fetches: OwnerFetches,
@@ -162,6 +165,7 @@ impl Shard {
         let responses_bytes_max = arena.capacity() / RESPONSES_MEMORY_DIVISOR;
         let fetch_limits = FetchLimits::new(&metadata, &node);
         let net_limits = client_limits::net_limits(&metadata, net_limits);
+        let memory = arena.range();
         let engine = Engine::new(engine, arena.clone(), now);
         let controller = match role {
             Role::Data => None,
@@ -187,6 +191,7 @@ impl Shard {
             },
             owner: Owner {
                 engine,
+                memory,
                 waits: Slab::new(WAITS_MAX),
                 fetches: OwnerFetches::default(),
                 reconciler: Reconciler::default(),
@@ -374,6 +379,22 @@ impl Shard {
     pub(crate) fn respond(&mut self, head: &Head, response: impl Into<Response>) {
         let parts = encode_response(head.correlation_id, head.version, &response.into());
         self.respond_with(head, parts);
+    }
+
+    /// Gives a fetch its response, with so many bytes of records.
+    pub(crate) fn respond_with_records(
+        &mut self,
+        head: &Head,
+        response: FetchResponse,
+        record_bytes: usize,
+    ) {
+        let parts = encode_response(head.correlation_id, head.version, &response.into());
+        let now = self.now.monotonic;
+        self.metrics.count_answer(head, now);
+        let Head { connection, sequence, .. } = *head;
+        let (out, response) = (&mut self.front.out, (parts, record_bytes));
+        self.front.connections.respond_with_records(now, connection, sequence, response, out);
+        self.take_frames();
     }
 
     pub(crate) fn respond_with(&mut self, head: &Head, parts: Vec<Bytes>) {

@@ -35,6 +35,7 @@ use crate::connection::{Connection, Framing, Phase};
 use crate::deadlines::Deadlines;
 use crate::ids::{ConnectionId, ListenerId, Principal};
 use crate::limits::{ARENA_RETRY_NS, Limits, PRESSED_LOOK_NS};
+use crate::log_memory::LogMemory;
 use crate::metrics::Metrics;
 use crate::request_memory::{Lane, RequestMemory};
 use crate::request_order::RequestOrder;
@@ -58,6 +59,7 @@ pub struct Connections {
     /// Response bytes in memory, of all connections.
     pinned: usize,
     draining: bool,
+    log_memory: LogMemory,
     metrics: Metrics,
 }
 
@@ -66,7 +68,10 @@ impl Connections {
     #[must_use]
     pub fn new(limits: Limits, arena: Arena) -> Self {
         limits.check();
+        let mut log_memory = LogMemory::default();
+        log_memory.know(arena.range());
         Self {
+            log_memory,
             memory: RequestMemory::new(&limits, arena),
             limits,
             table: Table::default(),

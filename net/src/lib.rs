@@ -19,6 +19,7 @@
 //! | `request_memory` | budgets and queues for the memory of requests |
 //! | `request_order` | responses back into request order |
 //! | `outbound` | one send in flight, zero copy while the kernel keeps its word |
+//! | `log_memory` | where records are sent from, to tell copies from them |
 //! | `deadlines` | who has to be looked at when |
 //! | `transform` | the place of TLS |
 //! | `placement` | which shard an accepted connection goes to |
@@ -33,6 +34,7 @@ pub mod driver;
 mod frame_size;
 mod ids;
 pub mod limits;
+mod log_memory;
 mod metrics;
 mod outbound;
 mod placement;

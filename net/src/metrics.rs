@@ -35,7 +35,8 @@ pub struct Metrics {
     pub releases_copied: u64,
     /// Connections that stopped asking for zero copy.
     pub zero_copy_turned_off: u64,
-    /// Record bytes copied in user space between the log's memory and a plaintext socket: stays 0.
+    /// Record bytes of responses that did not lie in log memory when they went to a plaintext socket, so
+    /// that something has copied them: stays 0.
     pub record_bytes_copied: u64,
 
     /// Throttled connections: times one was muted.

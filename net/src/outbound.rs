@@ -32,6 +32,8 @@ pub(crate) struct Outbound {
     ready: Vec<Bytes>,
     /// Invariant: the sum of `ready`.
     ready_bytes: usize,
+    /// Record bytes of `ready` and of earlier parts of the same answers that were not seen in log memory.
+    ready_records: usize,
     /// Of the one send that the driver has, what has not left.
     sending: usize,
     /// How that send goes.
@@ -52,6 +54,7 @@ impl Outbound {
         Self {
             ready: Vec::new(),
             ready_bytes: 0,
+            ready_records: 0,
             sending: 0,
             mode: SendMode::Plain,
             unreleased: 0,
@@ -89,6 +92,7 @@ impl Outbound {
         assert!(self.blocked >= answer.bytes, "an answer was not counted as blocked first");
         self.blocked -= answer.bytes;
         self.ready_bytes += answer.bytes;
+        self.ready_records += answer.record_bytes;
         self.close_after = answer.then == Then::Close;
         if answer.bytes == 0 {
             return;
@@ -129,6 +133,21 @@ impl Outbound {
         Some((parts, self.mode))
     }
 
+    /// Whether the send that was just taken may have records.
+    pub(crate) const fn expects_records(&self) -> bool {
+        self.ready_records > 0
+    }
+
+    /// So many bytes of the send that was just taken lie in log memory. Returns how many record bytes do not,
+    /// as soon as no more can come: a large answer leaves in several sends.
+    pub(crate) fn seen_in_log_memory(&mut self, bytes: usize) -> usize {
+        self.ready_records = self.ready_records.saturating_sub(bytes);
+        if self.ready_bytes > 0 {
+            return 0;
+        }
+        std::mem::take(&mut self.ready_records)
+    }
+
     /// Returns how many of the bytes are no longer in memory for this connection.
     pub(crate) fn sent(&mut self, bytes: usize) -> usize {
         assert!(bytes <= self.sending, "{bytes} bytes sent of {}", self.sending);
@@ -164,6 +183,7 @@ impl Outbound {
         let dropped = self.ready_bytes + self.blocked;
         self.ready = Vec::new();
         self.ready_bytes = 0;
+        self.ready_records = 0;
         self.blocked = 0;
         dropped
     }

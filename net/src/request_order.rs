@@ -27,13 +27,19 @@ pub(crate) enum Then {
 pub(crate) struct Answer {
     pub(crate) parts: Vec<Bytes>,
     pub(crate) bytes: usize,
+    /// Of these, records: they are expected in log memory.
+    pub(crate) record_bytes: usize,
     pub(crate) then: Then,
 }
 
 impl Answer {
     pub(crate) fn new(parts: Vec<Bytes>, then: Then) -> Self {
         let bytes = parts.iter().map(Bytes::len).sum();
-        Self { parts, bytes, then }
+        Self { parts, bytes, record_bytes: 0, then }
+    }
+
+    pub(crate) fn with_records(parts: Vec<Bytes>, record_bytes: usize) -> Self {
+        Self { record_bytes, ..Self::new(parts, Then::Continue) }
     }
 }
 

@@ -12,6 +12,7 @@ mod arena;
 mod block;
 mod buddy;
 mod chunk;
+mod range;
 mod region;
 #[cfg(test)]
 mod tests;
@@ -19,4 +20,5 @@ mod tests;
 pub use arena::Arena;
 pub use block::Block;
 pub use chunk::Chunk;
+pub use range::MemoryRange;
 pub(crate) use region::Region;

@@ -180,7 +180,7 @@ fn connection_rows(out: &mut String, snapshots: &[ShardSnapshot]) {
         .rows(out, rows(|net| net.memory_waits));
     counter(
         "record_bytes_copied_total",
-        "Record bytes copied in user space between the log and a plaintext socket: stays 0.",
+        "Record bytes sent to plaintext sockets from elsewhere than the log's memory: stays 0.",
     )
     .rows(out, rows(|net| net.record_bytes_copied));
 }

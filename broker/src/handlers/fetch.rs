@@ -312,7 +312,7 @@ impl Shard {
         drop_surplus(&mut fetch.parts, fetch.bytes_max.min(room));
         let mut response =
             FetchResponse { session_id: fetch.used.id(), ..FetchResponse::default() };
-        let mut failed = false;
+        let (mut failed, mut record_bytes) = (false, 0);
         for part in fetch.parts {
             let Part { key, target, result, .. } = part;
             let mut data = partition_data(&key, target.err(), result, fetch.is_committed_only);
@@ -331,13 +331,14 @@ impl Shard {
             };
             failed |= data.error_code != 0;
             if self.front.sessions.on_answer(fetch.used, &key, news) {
+                record_bytes += data.records.length();
                 push(&mut response, key, data);
             }
         }
         if failed {
             self.hint_consumer(&head, &mut response);
         }
-        self.respond(&head, response);
+        self.respond_with_records(&head, response, record_bytes);
     }
 
     /// Other responses have taken the room meanwhile: the records are let go and read again later. False:

@@ -87,7 +87,10 @@ impl Shard {
             Mail::Appended { request, part, result } => {
                 self.on_produced(request, part, &result);
             }
-            Mail::Fetched { request, from, parts } => self.on_fetched(request, from, parts),
+            Mail::Fetched { request, from, parts, memory } => {
+                self.front.connections.know_log_memory(memory);
+                self.on_fetched(request, from, parts);
+            }
             Mail::FetchParked { request, from, bytes } => {
                 self.on_fetch_parked(request, from, bytes);
             }

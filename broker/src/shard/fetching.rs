@@ -283,7 +283,8 @@ impl Shard {
         drop_surplus(&mut reading.parts, reading.response_bytes_max);
         let from = self.node.me;
         let (request, parts) = (id.request, reading.parts);
-        self.outbox.post(id.shard, Mail::Fetched { request, from, parts });
+        let memory = self.owner.memory;
+        self.outbox.post(id.shard, Mail::Fetched { request, from, parts, memory });
     }
 }
 

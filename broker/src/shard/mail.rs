@@ -14,6 +14,7 @@ use engine::request::{
     AppendError, Appended, LifecycleError, PartitionOffsets, ReadError, Records,
 };
 use protocol::{LeaderEpoch, Offset, ProducerId};
+use runtime::memory::MemoryRange;
 
 use super::command::{Command, CommandReply};
 use super::metrics::ShardSnapshot;
@@ -62,6 +63,8 @@ pub enum Mail {
         request: RequestId,
         from: ShardIndex,
         parts: Vec<FetchedPart>,
+        /// Where the owner's memory lies, and with it all records of the parts.
+        memory: MemoryRange,
     },
     FetchParked {
         request: RequestId,

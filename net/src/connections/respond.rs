@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use runtime::clock::Monotonic;
+use runtime::memory::MemoryRange;
 
 use super::Connections;
 use crate::close_reason::CloseReason;
@@ -24,6 +25,24 @@ impl Connections {
         out: &mut NetOutput,
     ) {
         self.answer(now, connection, sequence, Answer::new(parts, Then::Continue), out);
+    }
+
+    /// Like `respond`, of parts with so many bytes of records: those that do not lie in memory that is known
+    /// (`know_log_memory`) when they are sent are counted as copied.
+    pub fn respond_with_records(
+        &mut self,
+        now: Monotonic,
+        connection: ConnectionId,
+        sequence: Sequence,
+        (parts, record_bytes): (Vec<Bytes>, usize),
+        out: &mut NetOutput,
+    ) {
+        self.answer(now, connection, sequence, Answer::with_records(parts, record_bytes), out);
+    }
+
+    /// Records are sent from this memory, too: another shard's. The own one is known.
+    pub fn know_log_memory(&mut self, range: MemoryRange) {
+        self.log_memory.know(range);
     }
 
     /// The request wants no response (acks=0), or nobody can take it any more; it keeps its place in
@@ -176,7 +195,12 @@ impl Connections {
             return;
         }
         if let Some((mut parts, mode)) = connection.outbound.take_send() {
-            self.metrics.record_bytes_copied += connection.transform.outgoing(&mut parts);
+            connection.transform.outgoing(&mut parts);
+            if connection.outbound.expects_records() {
+                let bytes = self.log_memory.bytes_in(&parts);
+                self.metrics.record_bytes_copied +=
+                    count(connection.outbound.seen_in_log_memory(bytes));
+            }
             self.metrics.sends += 1;
             self.metrics.sends_zero_copy += u64::from(mode == SendMode::ZeroCopy);
             connection.clocks.send_progress = now;

@@ -176,6 +176,20 @@ impl World {
         self.absorb();
     }
 
+    pub(crate) fn respond_with_records(
+        &mut self,
+        connection: ConnectionId,
+        sequence: u64,
+        parts: Vec<Bytes>,
+        record_bytes: usize,
+    ) {
+        self.forget(connection, sequence);
+        let (sequence, answer) = (Sequence(sequence), (parts, record_bytes));
+        let (now, out) = (self.now, &mut self.out);
+        self.connections.respond_with_records(now, connection, sequence, answer, out);
+        self.absorb();
+    }
+
     pub(crate) fn no_response(&mut self, connection: ConnectionId, sequence: u64) {
         self.forget(connection, sequence);
         self.connections.no_response(self.now, connection, Sequence(sequence), &mut self.out);

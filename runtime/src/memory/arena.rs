@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::limits::PAGE_BYTES;
 use crate::memory::block::Block;
 use crate::memory::buddy::Buddy;
+use crate::memory::range::MemoryRange;
 use crate::memory::region::Region;
 
 /// All aligned memory of one shard. A handle: clones share the memory; none leaves its thread.
@@ -53,6 +54,11 @@ impl Arena {
         let mut buddy = self.shared.buddy.borrow_mut();
         self.shared.region.take_returned(|page| buddy.give_back(page));
         self.capacity() - buddy.free_pages() as usize * PAGE_BYTES
+    }
+
+    /// Where its memory lies.
+    pub fn range(&self) -> MemoryRange {
+        MemoryRange::new(self.shared.region.base(), self.shared.region.bytes())
     }
 
     /// The mapping, for registration with a ring.

@@ -322,3 +322,25 @@ fn offsets_by_time_are_of_the_record_inside_the_batch() {
     assert_eq!(offset_of(start + 13), (6, start + 20), "between two batches");
     assert_eq!(offset_of(start + 23), (-1, -1), "after all records");
 }
+
+#[test]
+fn records_are_sent_from_where_their_owner_has_them() {
+    let mut world = World::new(2);
+    let client = world.connect(0);
+    create(&mut world, client, "t", 2);
+    let mut sent = 0;
+    for index in 0..2 {
+        let record = batch(&["a", "b"], 1_700_000_000_000);
+        sent += record.len() as u64;
+        world.ask(client, PRODUCE, produce(1, "t", index, record));
+    }
+    let copied = |world: &World| world.shard(0).front.connections.metrics().record_bytes_copied;
+    for (plants_copies, expected) in [(false, 0), (true, sent / 2)] {
+        world.plants_copies = plants_copies;
+        let response = world.ask(client, FETCH, fetch("t", &[(0, 0), (1, 0)], (0, 1)));
+        let partitions = response.responses[0].partitions.iter();
+        let bytes: usize = partitions.map(|partition| partition.records.length()).sum();
+        assert_eq!(bytes as u64, sent);
+        assert_eq!(copied(&world), expected, "of the partition of the other shard");
+    }
+}

@@ -50,6 +50,8 @@ pub(super) struct World {
     pub(super) closed: Vec<(usize, ConnectionId)>,
     /// What the node's main thread heard.
     pub(super) main: Vec<Mail>,
+    /// Records are copied on their way from an owner to another shard.
+    pub(super) plants_copies: bool,
     connections: u32,
 }
 
@@ -196,6 +198,7 @@ impl World {
             sent: BTreeMap::new(),
             closed: Vec::new(),
             main: Vec::new(),
+            plants_copies: false,
             connections: 0,
         };
         world.settle();
@@ -291,7 +294,10 @@ impl World {
             }
             let next = (0..main).find(|to| !self.mailboxes[*to].is_empty());
             let Some(to) = next else { return };
-            let (from, parcel) = self.mailboxes[to].pop_front().unwrap();
+            let (from, mut parcel) = self.mailboxes[to].pop_front().unwrap();
+            if self.plants_copies {
+                parcel.iter_mut().for_each(copy_records);
+            }
             self.shards[to].apply(self.now, Event::Mail { from, parcel });
             self.finish(to);
         }
@@ -392,6 +398,14 @@ impl World {
         self.send(client, version, request);
         self.settle();
         self.response(client, version).expect("an answer")
+    }
+}
+
+fn copy_records(mail: &mut Mail) {
+    let Mail::Fetched { parts, .. } = mail else { return };
+    let fetched = parts.iter_mut().filter_map(|part| part.result.as_mut().ok());
+    for part in fetched.flat_map(|fetched| &mut fetched.records.parts) {
+        *part = Bytes::copy_from_slice(part);
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod node;
 
+use std::process::Command;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -18,8 +19,11 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A batch of so many records is worth compressing.
+const LARGE_RECORDS: u64 = 20;
 const CODECS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
 
 /// Collects (partition, offset) of delivered records, or the error.
@@ -57,7 +61,9 @@ fn config(node: &Node) -> ClientConfig {
 
 fn create_topic(node: &Node, name: &str, partitions: i32) {
     let admin: AdminClient<DefaultClientContext> = config(node).create().unwrap();
+    // Records have times of years ago: retention would take them while they are read.
     let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+    let topic = topic.set("retention.ms", "-1");
     let results = block_on(admin.create_topics([&topic], &AdminOptions::new())).unwrap();
     assert!(results[0].is_ok(), "{results:?}");
 }
@@ -117,28 +123,77 @@ fn produce(
     records
 }
 
-/// Reads from `from` until `count` records came.
-fn consume(node: &Node, topic: &str, from: Offset, count: usize) -> Vec<(i64, Written)> {
+/// A consumer of the only partition that begins at `from` and tells when it is at the end.
+fn consumer(node: &Node, topic: &str, from: Offset) -> BaseConsumer {
     let mut config = config(node);
     config
         .set("group.id", "unused")
         .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
         .set("auto.offset.reset", "error")
         .set("check.crcs", "true");
     let consumer: BaseConsumer = config.create().unwrap();
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, 0, from).unwrap();
     consumer.assign(&list).unwrap();
+    consumer
+}
+
+/// Reads from `from` until `count` records came.
+fn consume(node: &Node, topic: &str, from: Offset, count: usize) -> Vec<(i64, Written)> {
+    receive(&consumer(node, topic, from), count)
+}
+
+fn receive(consumer: &BaseConsumer, count: usize) -> Vec<(i64, Written)> {
     let begun = Instant::now();
     let mut read = Vec::new();
     while read.len() < count {
         assert!(begun.elapsed() < PATIENCE, "{} of {count} records", read.len());
-        if let Some(message) = consumer.poll(Duration::from_millis(100)) {
-            let message = message.unwrap();
-            read.push((message.offset(), content(&message)));
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => read.push((message.offset(), content(&message))),
+            Some(Err(KafkaError::PartitionEOF(0))) | None => {}
+            Some(Err(error)) => panic!("{error}"),
         }
     }
     read
+}
+
+/// Waits until the consumer has asked for records behind the last one.
+fn reach_the_end(consumer: &BaseConsumer) {
+    let begun = Instant::now();
+    loop {
+        assert!(begun.elapsed() < PATIENCE, "the end is not reached");
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Err(KafkaError::PartitionEOF(0))) => return,
+            Some(Err(error)) => panic!("{error}"),
+            Some(Ok(message)) => panic!("a record at {} before the end", message.offset()),
+            None => {}
+        }
+    }
+}
+
+/// Codec and number of records of each batch as it is stored. The node has ended.
+fn stored_batches(node: &Node, topic: &str) -> Vec<(String, u64)> {
+    let segment = node.data_dir().join(format!("{topic}-0/00000000000000000000.log"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_corelane"));
+    let output = command.args(["inspect", "--format", "json"]).arg(segment).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let batches = text.lines().map(|line| {
+        let batch: Value = serde_json::from_str(line).unwrap();
+        let codec = batch["compression"].as_str().unwrap().to_owned();
+        (codec, batch["records"].as_u64().unwrap())
+    });
+    batches.collect()
+}
+
+/// Record bytes that shards sent from elsewhere than the log's memory.
+fn record_bytes_copied(node: &Node) -> Vec<u64> {
+    let metrics = node.admin_get("/metrics").unwrap();
+    let rows =
+        metrics.lines().filter(|line| line.starts_with("corelane_record_bytes_copied_total"));
+    let values = rows.map(|line| line.split_whitespace().next_back().unwrap().parse().unwrap());
+    values.collect()
 }
 
 fn content(message: &BorrowedMessage<'_>) -> Written {
@@ -158,21 +213,50 @@ fn content(message: &BorrowedMessage<'_>) -> Written {
 
 #[test]
 fn every_codec_and_every_acks_reads_back_as_it_was_written() {
-    let node = Node::start();
+    let mut node = Node::start();
+    let mut topics = Vec::new();
     for codec in CODECS {
         for (acks, idempotent) in
             [("0", "false"), ("1", "false"), ("all", "false"), ("all", "true")]
         {
             let topic = format!("codec-{codec}-{acks}-{idempotent}");
             create_topic(&node, &topic, 1);
-            let settings = [("acks", acks), ("enable.idempotence", idempotent)];
+            let settings =
+                [("acks", acks), ("enable.idempotence", idempotent), ("linger.ms", "200")];
             let written = produce(&node, &topic, &settings, codec, 200);
             let read = consume(&node, &topic, Offset::Beginning, written.len());
             for (at, ((offset, read), written)) in read.iter().zip(&written).enumerate() {
                 assert_eq!(*offset, at as i64);
                 assert_eq!(read, written, "{topic} at {at}");
             }
+            topics.push((topic, codec));
         }
+    }
+    assert_eq!(record_bytes_copied(&node), [0, 0, 0], "two data shards and the controller");
+    node.stop();
+    for (topic, codec) in topics {
+        let batches = stored_batches(&node, &topic);
+        assert_eq!(batches.iter().map(|batch| batch.1).sum::<u64>(), 200, "{topic}");
+        // A few records that gain nothing by it are not compressed.
+        let large: Vec<_> = batches.iter().filter(|batch| batch.1 >= LARGE_RECORDS).collect();
+        assert!(!large.is_empty(), "{topic}: {batches:?}");
+        assert!(large.iter().all(|batch| batch.0 == codec), "{topic}: {batches:?}");
+    }
+}
+
+#[test]
+fn a_consumer_at_the_end_receives_what_is_produced_from_then_on() {
+    let node = Node::start();
+    create_topic(&node, "live", 1);
+    for (round, codec) in (0..).zip(CODECS) {
+        let consumer = consumer(&node, "live", Offset::End);
+        reach_the_end(&consumer);
+        let written = produce(&node, "live", &[("acks", "all")], codec, 100);
+        let read = receive(&consumer, written.len());
+        for (at, ((offset, read), written)) in (100 * round..).zip(read.iter().zip(&written)) {
+            assert_eq!((*offset, read), (at, written), "{codec}");
+        }
+        reach_the_end(&consumer);
     }
 }
 
@@ -214,6 +298,7 @@ fn what_was_acknowledged_is_there_after_sigkill_and_after_sigterm() {
         for (at, ((offset, read), written)) in read.iter().zip(&written).enumerate() {
             assert_eq!((*offset, read), (at as i64, written));
         }
+        assert_eq!(record_bytes_copied(&node), [0, 0, 0], "what was read from disk is not copied");
     }
 }
 

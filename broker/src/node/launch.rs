@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use engine::disk::driver::DiskDriver;
+use engine::disk::driver::{DiskDriver, DriverError};
 use engine::recovery::FromJournal;
 use net::ListenerId;
 use runtime::clock::Now;
@@ -96,9 +96,14 @@ fn launch_shard(
         None => format!("shard-{}", shard_start.node.me.0),
     };
     let bell = Arc::clone(mailbox.bell());
-    let dirs = directories.with_ids().map(|(id, directory)| (id, Arc::clone(&directory.fs)));
-    let disk = DiskDriver::start(&format!("{name}-disk"), dirs, DISK_TAG, Arc::clone(&bell))
-        .map_err(NodeError::Helper)?;
+    let dirs = directories.with_ids().map(|(id, directory)| (id, &*directory.fs));
+    let disk = DiskDriver::start(&format!("{name}-disk"), dirs, DISK_TAG, Arc::clone(&bell));
+    let disk = disk.map_err(|error| match error {
+        DriverError::Helper(error) => NodeError::Helper(error),
+        DriverError::Directory { dir, error } => {
+            NodeError::Disk { path: directories.get(dir).path.clone(), error }
+        }
+    })?;
     let mut config = ShardConfig::new(name, limits.arena_bytes);
     config.placement = Placement::Fixed(cpu.0 as usize);
     config.ring = limits.ring.clone();

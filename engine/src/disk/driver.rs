@@ -62,6 +62,17 @@ pub struct DiskDriver {
     next_token: u64,
 }
 
+/// Why a shard has no disks.
+#[derive(Debug)]
+pub enum DriverError {
+    Directory {
+        dir: DirId,
+        error: FileSystemError,
+    },
+    /// The system gives no thread.
+    Helper(io::Error),
+}
+
 /// A read or write of an open file.
 #[derive(Debug)]
 struct Transfer {
@@ -99,19 +110,24 @@ enum HelperResult {
 impl DiskDriver {
     /// `tag` stands in the highest byte of its tokens: [`DiskDriver::owns`] tells them from others'.
     /// [`OPEN_FILES_MAX`](crate::limits::OPEN_FILES_MAX) of the ring's descriptors are its own: sockets
-    /// leave them alone.
-    pub fn start(
+    /// leave them alone. The directories are opened again: each shard is told of failed syncs by itself.
+    pub fn start<'a>(
         name: &str,
-        dirs: impl IntoIterator<Item = (DirId, Arc<RealFileSystem>)>,
+        dirs: impl IntoIterator<Item = (DirId, &'a RealFileSystem)>,
         tag: u8,
         shard_bell: Arc<Bell>,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, DriverError> {
+        let reopened = dirs.into_iter().map(|(dir, files)| match files.reopened() {
+            Ok(files) => Ok((dir, Arc::new(files))),
+            Err(error) => Err(DriverError::Directory { dir, error }),
+        });
         Ok(Self {
-            dirs: dirs.into_iter().collect(),
+            dirs: reopened.collect::<Result<_, _>>()?,
             files: Files::new(),
             classes: Classes::new(),
             in_ring: HashMap::new(),
-            helper: BlockingHelper::start(name, HELPER_QUEUE_SLOTS, shard_bell)?,
+            helper: BlockingHelper::start(name, HELPER_QUEUE_SLOTS, shard_bell)
+                .map_err(DriverError::Helper)?,
             helper_waiting: VecDeque::new(),
             tag,
             next_token: 0,

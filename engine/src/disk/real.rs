@@ -77,6 +77,15 @@ impl RealFileSystem {
         Self { slow_calls: Some(slow_calls), ..self }
     }
 
+    /// The same directory for another shard. The kernel tells of a write-back that failed once to each open
+    /// descriptor: with a shared one, the `sync_file_system` of one shard would be told, and
+    /// that of another, which waits for the same blocks, would succeed.
+    pub fn reopened(&self) -> Result<Self, FileSystemError> {
+        let root = self.open_dir(Path::new(""))?;
+        let slow_calls = self.slow_calls.clone();
+        Ok(Self { root, access: self.access, slow_calls, descriptors: Descriptors::default() })
+    }
+
     /// How often a file could not be opened at once because no descriptor was left.
     pub fn descriptors_spent(&self) -> u64 {
         self.descriptors.spent()

@@ -45,7 +45,7 @@ impl Bench {
         let arena = Arena::new(64 << 20).unwrap();
         let config = RingConfig { operations_max, receive_buffers: 1, ..RingConfig::default() };
         let ring = Ring::new(&config, &[&arena], Arc::clone(&bell)).unwrap();
-        let dirs = [(DIR, Arc::clone(&files))];
+        let dirs = [(DIR, &*files)];
         let driver = DiskDriver::start("disk-0", dirs, TAG, bell).unwrap();
         Self { driver, ring, arena, files, next_op: 0, _root: root }
     }

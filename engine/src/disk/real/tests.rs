@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rustix::fd::OwnedFd;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use tempfile::TempDir;
 
 use super::{DataAccess, DirectoryLock, LockError, RealFileSystem, probe};
@@ -25,6 +27,22 @@ fn open(directory: &TempDir) -> RealFileSystem {
 
 fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|at| (at / 7 + at % 251) as u8).collect()
+}
+
+/// One shard's `syncfs` was told of a write-back that failed, and the kernel then had nothing to say to the
+/// others, who waited for the same blocks. What it notes as told, it notes at the open descriptor, as it does
+/// the flags.
+#[test]
+fn a_directory_that_is_opened_again_shares_nothing_that_the_kernel_notes() {
+    let directory = directory();
+    let files = open(&directory);
+    let (again, shared) = (files.reopened().unwrap(), files.root.try_clone().unwrap());
+    let is_marked =
+        |descriptor: &OwnedFd| fcntl_getfl(descriptor).unwrap().contains(OFlags::NONBLOCK);
+    fcntl_setfl(&files.root, OFlags::NONBLOCK).unwrap();
+    assert!(is_marked(&files.root) && is_marked(&shared) && !is_marked(&again.root));
+    files.write_file(Path::new("small"), b"same").unwrap();
+    assert_eq!(again.length(Path::new("small")), Ok(4));
 }
 
 #[test]

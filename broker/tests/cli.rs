@@ -640,6 +640,12 @@ fn what_segments_hold_beyond_a_journal_that_was_given_up_is_not_cut_off() {
         assert_eq!(read.iter().map(|one| &one["value"]).collect::<Vec<_>>(), ["before", "after"]);
         node.stop();
         assert!(std::fs::read(&segment).unwrap() == before, "the segment is as it was");
+        // Other records may have had this offset in the epoch before.
+        let log = first.join(format!("{idle}-0/00000000000000000000.log"));
+        let shown = succeeds(&["inspect", log.to_str().unwrap(), "--format", "json"], "");
+        let batches = shown.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let epochs: Vec<Value> = batches.map(|batch| batch["leader_epoch"].clone()).collect();
+        assert_eq!(epochs, [0, 1]);
         let first = first.to_str().unwrap();
         let found = corelane(&["verify", first], "");
         let found = String::from_utf8(found.stdout).unwrap();

@@ -617,19 +617,8 @@ fn what_segments_hold_beyond_a_journal_that_was_given_up_is_not_cut_off() {
         let segment = first.join(format!("{written}-0/00000000000000000000.log"));
         let before = std::fs::read(&segment).unwrap();
 
-        // Cut short after it gave the directory up, it gives it up again.
+        begin_without_the_second(&first, &format!("{idle}-0"), &flags);
         let given_up = [&flags[..], &["--give-up-missing-data-dir"]].concat();
-        let metadata = first.join(format!("{idle}-0/partition.metadata"));
-        let hidden = first.join("hidden");
-        std::fs::rename(&metadata, &hidden).unwrap();
-        std::fs::create_dir(&metadata).unwrap();
-        let serve = ["serve", "--data-dir", first.to_str().unwrap(), "--admin", "127.0.0.1:0"];
-        let serve = [&serve[..], &["--listen", "127.0.0.1:0"], &flags[..]].concat();
-        fails(&[&serve[..], &["--give-up-missing-data-dir"]].concat());
-        std::fs::remove_dir(&metadata).unwrap();
-        std::fs::rename(&hidden, &metadata).unwrap();
-        assert!(fails(&serve).1.contains("--give-up-missing-data-dir"));
-
         node.set_flags(&given_up);
         node.launch();
         let said = format!("{written}-0: acknowledged records are missing or damaged");
@@ -661,6 +650,22 @@ fn what_segments_hold_beyond_a_journal_that_was_given_up_is_not_cut_off() {
             assert_eq!(read[2]["value"], long);
         }
     }
+}
+
+/// A start that is cut short once it gave the other directory up; the next one must give it up again.
+fn begin_without_the_second(first: &Path, partition: &str, flags: &[&str]) {
+    // What recovery cannot read.
+    let metadata = first.join(partition).join("partition.metadata");
+    let hidden = first.join("hidden");
+    std::fs::rename(&metadata, &hidden).unwrap();
+    std::fs::create_dir(&metadata).unwrap();
+    let serve = ["serve", "--data-dir", first.to_str().unwrap(), "--admin", "127.0.0.1:0"];
+    let serve = [&serve[..], &["--listen", "127.0.0.1:0"], flags].concat();
+    let (_, error) = fails(&[&serve[..], &["--give-up-missing-data-dir"]].concat());
+    assert!(!error.contains("--give-up-missing-data-dir"), "it got further: {error}");
+    std::fs::remove_dir(&metadata).unwrap();
+    std::fs::rename(&hidden, &metadata).unwrap();
+    assert!(fails(&serve).1.contains("--give-up-missing-data-dir"));
 }
 
 /// Topics whose only partition is in this log directory and has this shard.

@@ -1,4 +1,4 @@
-//! The command line against a node that was started without one of its log directories: what is online goes
+//! The command line against a node that lost one of its log directories: what is online goes
 //! on, and what is not is named with its cause and the next command.
 
 #![allow(clippy::unwrap_used, reason = "the functions that tests share are tests too")]
@@ -8,12 +8,14 @@ mod node;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use node::Node;
 use protocol::partitioner::partition_for_key;
 use serde_json::Value;
 
 const PARTITIONS: u32 = 4;
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn corelane(words: &[&str], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_corelane"))
@@ -173,4 +175,40 @@ fn the_doctor_names_partitions_whose_directory_is_missing() {
         let sentence = format!("t-{partition} is offline: its log directory is missing");
         assert!(said.contains(&sentence) && said.contains("--data-dir"), "{said}");
     }
+}
+
+/// Metadata went on naming a leader, and clients went on asking it.
+#[test]
+fn a_directory_that_fails_while_the_node_runs_takes_its_partitions_alone() {
+    let second = tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR"))).unwrap();
+    let second = second.path().join("data");
+    let flags = ["--shards", "2", "--memory", "512MiB", "--data-dir", second.to_str().unwrap()];
+    let mut node = Node::start_with(&flags);
+    succeeds(&node, &["topic", "create", "t", "--partitions", "4"], "");
+    for partition in 0..PARTITIONS {
+        let partition = partition.to_string();
+        let words = ["produce", "--topic", "t", "--partition", &partition, "--value", &partition];
+        succeeds(&node, &words, "");
+    }
+    std::fs::remove_dir_all(&second).unwrap();
+    // The first thing that is asked of the directory fails, and nothing less does.
+    let (success, _, error) = run(&node, &["topic", "create", "u", "--partitions", "4"], "");
+    assert!(!success && error.contains("KAFKA_STORAGE_ERROR"), "{error}");
+    let begun = Instant::now();
+    while !succeeds(&node, &["topic", "describe", "t"], "").0.contains("none") {
+        assert!(begun.elapsed() < PATIENCE, "every partition still has a leader");
+    }
+    let (online, offline) = placed(&node);
+    assert!(!online.is_empty() && !offline.is_empty(), "{online:?} {offline:?}");
+    let (output, error) = succeeds(&node, &["consume", "--topic", "t"], "");
+    assert_eq!(output.lines().count(), online.len(), "{output}");
+    assert_eq!(error.lines().count(), offline.len(), "{error}");
+    let partition = offline[0].to_string();
+    is_offline(&node, &["consume", "--topic", "t", "--partition", &partition], offline[0]);
+    is_offline(&node, &["produce", "t", "--partition", &partition, "--value", "x"], offline[0]);
+    succeeds(&node, &["produce", "t", "--value", "goes on"], "");
+    node.stop();
+    let log = node.log();
+    let said = format!("{} failed while the node ran", second.display());
+    assert!(log.contains(&said) && !log.contains("nothing is left to recover"), "{log}");
 }

@@ -326,9 +326,19 @@ impl Serving {
         is_over &= self.await_heard(SHUT_DOWN_WAIT, |heard| heard.stopped.contains(&controller));
         if is_over && signals.take() == 0 {
             self.node.shards.drain(..).for_each(runtime::shard::ShardHandle::join);
-            self.log.info("stopped: nothing is left to recover");
+            self.tell_stopped();
         } else {
             self.log.warn("stopped early: the next start recovers what was acknowledged");
         }
+    }
+    fn tell_stopped(&self) {
+        if self.failed.is_empty() {
+            return self.log.info("stopped: nothing is left to recover");
+        }
+        let failed: Vec<&str> = self.failed.iter().map(String::as_str).collect();
+        let failed = failed.join(", ");
+        self.log.warn(&format!(
+            "stopped: {failed} failed while the node ran: mend it before the next start, which recovers it"
+        ));
     }
 }

@@ -15,7 +15,7 @@
 //!
 //! * `event`: what goes in and comes out; `mail`, `command`: what shards say to each other
 //! * `requests`: requests in progress; `slab`: where they are kept; `outbox`: mail that waits for a slot
-//! * `dispatch`: frames to handlers; `replica`: the metadata as this shard knows it
+//! * `dispatch`: frames to handlers; `turns`: which frames wait for theirs; `replica`: the metadata as this shard knows it
 //! * `owner`, `fetching`, `finding`: what an owner of partitions does for requests of any shard
 //! * `reconcile`: this shard's partitions follow the metadata
 //! * `controller`: the metadata machine and its log; `metadata_log`: the bytes of that log
@@ -47,6 +47,7 @@ mod slab;
 pub mod start;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -76,6 +77,7 @@ use requests::{Head, Request, RequestId};
 use sessions::FetchSessions;
 use slab::{Slab, SlabKey};
 use start::{NodeFacts, Role, ShardStart};
+use turns::Turns;
 
 pub use log_config::{log_config, metadata_log_config};
 pub use requests::RequestId as RequestNumber;
@@ -98,8 +100,9 @@ pub(crate) struct InProgress {
     timers: BTreeSet<(Monotonic, RequestId)>,
     /// Frames that are complete and wait for a place.
     frames: VecDeque<(Monotonic, Frame)>,
-    /// Long polls by connection, to be cancelled when it closes.
-    pub(crate) polls: BTreeSet<(net::ConnectionId, RequestId)>,
+    pub(crate) turns: Turns,
+    /// Fetches by connection, to be cancelled when it closes.
+    pub(crate) fetches: BTreeSet<(net::ConnectionId, RequestId)>,
     /// Fetches that are not begun because responses pin too much memory.
     pub(crate) held_fetches: VecDeque<RequestId>,
 }
@@ -186,7 +189,8 @@ impl Shard {
                 requests: Slab::new(REQUESTS_MAX),
                 timers: BTreeSet::new(),
                 frames: VecDeque::new(),
-                polls: BTreeSet::new(),
+                turns: Turns::default(),
+                fetches: BTreeSet::new(),
                 held_fetches: VecDeque::new(),
             },
             owner: Owner {
@@ -253,7 +257,8 @@ impl Shard {
             self.take_local_mail();
             self.owner.engine.finish_batch();
             let events = self.owner.engine.take_events();
-            if events.is_empty() && !self.outbox.has_local() {
+            let may_begin = self.progress.turns.has_news() && self.has_room_for_requests();
+            if events.is_empty() && !self.outbox.has_local() && !may_begin {
                 break;
             }
             for event in events {
@@ -348,7 +353,7 @@ impl Shard {
         if let Some(deadline) = request.deadline {
             self.progress.timers.remove(&(deadline, id));
         }
-        self.progress.polls.remove(&(request.head.connection, id));
+        self.progress.fetches.remove(&(request.head.connection, id));
         Some(request)
     }
 
@@ -403,6 +408,7 @@ impl Shard {
         let Head { connection, sequence, .. } = *head;
         let out = &mut self.front.out;
         self.front.connections.respond(now, connection, sequence, parts, out);
+        self.progress.turns.on_answer(connection);
         self.take_frames();
     }
 
@@ -411,6 +417,7 @@ impl Shard {
         self.metrics.count_answer(head, now);
         let Head { connection, sequence, .. } = *head;
         self.front.connections.no_response(now, connection, sequence, &mut self.front.out);
+        self.progress.turns.on_answer(connection);
         self.take_frames();
     }
 
@@ -419,6 +426,7 @@ impl Shard {
         let now = self.now.monotonic;
         let out = &mut self.front.out;
         self.front.connections.close_after(now, connection, sequence, Vec::new(), out);
+        self.progress.turns.on_answer(connection);
         self.take_frames();
     }
 

@@ -33,7 +33,7 @@ use self::table::Table;
 use crate::close_reason::CloseReason;
 use crate::connection::{Connection, Framing, Phase};
 use crate::deadlines::Deadlines;
-use crate::ids::{ConnectionId, ListenerId, Principal};
+use crate::ids::{ConnectionId, ListenerId, Principal, Sequence};
 use crate::limits::{ARENA_RETRY_NS, Limits, PRESSED_LOOK_NS};
 use crate::log_memory::LogMemory;
 use crate::metrics::Metrics;
@@ -130,6 +130,16 @@ impl Connections {
     #[must_use]
     pub fn requests_in_flight(&self, connection: ConnectionId) -> usize {
         self.table.get(connection).map_or(0, |found| found.requests.len())
+    }
+
+    /// Whether every request before this one is answered.
+    #[must_use]
+    pub fn is_oldest(&self, connection: ConnectionId, sequence: Sequence) -> bool {
+        let requests = match self.table.get(connection) {
+            Some(found) => Some(&found.requests),
+            None => self.left_behind.get(&connection),
+        };
+        requests.is_none_or(|requests| requests.is_oldest(sequence))
     }
 
     /// Response bytes that this connection keeps in memory: a new response should not bring it far

@@ -76,6 +76,12 @@ impl RequestOrder {
         Sequence(self.first + crate::metrics::count(self.requests.len() - 1))
     }
 
+    /// Whether every request before this one is answered.
+    pub(crate) fn is_oldest(&self, sequence: Sequence) -> bool {
+        let mut pending = (self.first..).zip(&self.requests).filter(|of| of.1.answer.is_none());
+        pending.next().is_none_or(|(oldest, _)| oldest >= sequence.0)
+    }
+
     /// Takes an answer. Each request has exactly one: a second is a fault of the broker.
     pub(crate) fn answer(&mut self, sequence: Sequence, answer: Answer) -> Option<Charge> {
         let request = self.request_mut(sequence);

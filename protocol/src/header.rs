@@ -41,6 +41,13 @@ impl RequestHeader {
         Ok(header)
     }
 
+    /// The API that a request asks for, without a look at the rest of it.
+    #[must_use]
+    pub fn api_key_of(request: &[u8]) -> Option<ApiKey> {
+        let code = request.first_chunk::<2>()?;
+        ApiKey::from_code(i16::from_be_bytes(*code))
+    }
+
     #[must_use]
     pub fn is_served(&self) -> bool {
         self.api_key.serves(self.api_version)

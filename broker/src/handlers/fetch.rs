@@ -107,7 +107,7 @@ impl Shard {
         let deadline = Some(self.now.monotonic + Duration::from_millis(wait_ms));
         let work = Work::Fetch(Box::new(fetch));
         let id = self.begin_request(Request { head, deadline, work });
-        self.progress.polls.insert((head.connection, id));
+        self.progress.fetches.insert((head.connection, id));
         self.release_frame(&head);
         if self.response_room(&head) > 0 {
             self.ask_owners(id);
@@ -246,8 +246,9 @@ impl Shard {
     /// The node is stopping: fetches are answered with what is there; those that wait for room, because
     /// clients do not take their responses, end with their connection.
     pub(crate) fn end_long_polls(&mut self) {
-        let polls: Vec<(ConnectionId, RequestId)> = self.progress.polls.iter().copied().collect();
-        for (connection, id) in polls {
+        let fetches: Vec<(ConnectionId, RequestId)> =
+            self.progress.fetches.iter().copied().collect();
+        for (connection, id) in fetches {
             // An earlier one may have taken the connection with it.
             match self.fetch_of(id).map(|fetch| fetch.is_held) {
                 Some(true) => {
@@ -362,7 +363,7 @@ impl Shard {
     /// Its connection is gone: owners forget it.
     pub(crate) fn abandon_fetch(&mut self, id: RequestId) {
         let Some(Request { head, work: Work::Fetch(fetch), .. }) = self.end_request(id) else {
-            unreachable!("only fetches are polls");
+            unreachable!("only fetches are among them");
         };
         let shard = self.node.me;
         for (owner, state) in &fetch.owners {

@@ -1,6 +1,6 @@
 //! Frames to handlers, answers back to the requests that wait for them.
 
-use net::{ClosedConnection, Frame};
+use net::{ClosedConnection, ConnectionId, Frame};
 use protocol::{ApiKey, Reader, Request as RequestBody, RequestHeader};
 use runtime::clock::Monotonic;
 
@@ -16,13 +16,20 @@ impl Shard {
     /// Takes frames as long as there is a place for their requests and their mail.
     pub(super) fn dispatch_frames(&mut self) {
         self.ask_held_fetches();
-        while self.progress.requests.has_room() && self.outbox.has_room() {
-            let Some((received, frame)) = self.progress.frames.pop_front() else { return };
-            self.dispatch(received, &frame);
+        self.dispatch_in_turn();
+        while self.has_room_for_requests() {
+            let Some(frame) = self.progress.frames.pop_front() else { return };
+            if let Some((received, frame)) = self.wait_for_turn(frame) {
+                self.dispatch(received, &frame);
+            }
         }
     }
 
-    fn dispatch(&mut self, received: Monotonic, frame: &Frame) {
+    pub(super) fn has_room_for_requests(&self) -> bool {
+        self.progress.requests.has_room() && self.outbox.has_room()
+    }
+
+    pub(super) fn dispatch(&mut self, received: Monotonic, frame: &Frame) {
         let mut reader = Reader::new(&frame.bytes);
         let Ok(header) = RequestHeader::decode(&mut reader) else {
             // Nobody could parse an answer to an API or version that is not known: as in Kafka.
@@ -134,13 +141,15 @@ impl Shard {
     pub(super) fn on_connection_closed(&mut self, closed: &ClosedConnection) {
         let connection = closed.connection;
         self.front.sessions.on_closed(connection);
-        let of_it = self
-            .progress
-            .polls
-            .range((connection, RequestId::FIRST)..=(connection, RequestId::LAST));
-        let of_it: Vec<RequestId> = of_it.map(|poll| poll.1).collect();
+        let of_it: Vec<RequestId> = self.fetches_of(connection).collect();
         for id in of_it {
             self.abandon_fetch(id);
         }
+    }
+
+    /// Fetches in progress of a connection.
+    pub(super) fn fetches_of(&self, connection: ConnectionId) -> impl Iterator<Item = RequestId> {
+        let all = (connection, RequestId::FIRST)..=(connection, RequestId::LAST);
+        self.progress.fetches.range(all).map(|fetch| fetch.1)
     }
 }

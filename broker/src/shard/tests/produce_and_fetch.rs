@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use protocol::limits::RECORDS_REFUSED_MAX;
-use protocol::messages::api_versions::ApiVersionsResponse;
+use protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 use protocol::messages::create_topics::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
@@ -23,6 +23,7 @@ use super::world::{Client, World, batch, owner};
 
 const PRODUCE: i16 = 9;
 const FETCH: i16 = 12;
+const API_VERSIONS: i16 = 2;
 
 pub(super) fn create(world: &mut World, client: Client, name: &str, partitions: i32) {
     let topic = CreatableTopic {
@@ -76,19 +77,22 @@ fn produced(response: &ProduceResponse) -> (i16, i64) {
 #[test]
 fn a_batch_is_acknowledged_when_it_is_durable_and_served_then() {
     let mut world = World::new(1);
-    let client = world.connect(0);
+    let (client, reader) = (world.connect(0), world.connect(0));
     create(&mut world, client, "t", 1);
     let sent = batch(&["a", "b"], 1_700_000_000_000);
     // The first append makes the segment's file; the second one has only the journal to wait for.
     world.ask(client, PRODUCE, produce(1, "t", 0, sent.clone()));
     world.send(client, PRODUCE, produce(1, "t", 0, sent.clone()));
     assert_eq!(world.response::<ProduceResponse>(client, PRODUCE), None, "nothing is durable");
-    world.send(client, FETCH, fetch("t", &[(0, 2)], (0, 1)));
-    assert_eq!(world.response::<FetchResponse>(client, FETCH), None, "answers keep their order");
+    world.send(client, API_VERSIONS, ApiVersionsRequest::default());
+    let answer = world.response::<ApiVersionsResponse>(client, API_VERSIONS);
+    assert_eq!(answer, None, "answers keep their order");
+    world.send(reader, FETCH, fetch("t", &[(0, 2)], (0, 1)));
     world.settle();
     let response = world.response::<ProduceResponse>(client, PRODUCE).unwrap();
     assert_eq!(produced(&response), (0, 2));
-    let early = world.response::<FetchResponse>(client, FETCH).unwrap();
+    assert!(world.response::<ApiVersionsResponse>(client, API_VERSIONS).is_some());
+    let early = world.response::<FetchResponse>(reader, FETCH).unwrap();
     let early = &early.responses[0].partitions[0];
     assert_eq!((early.error_code, early.high_watermark), (0, 2), "not shown before it is durable");
     assert!(early.records.is_empty());
@@ -104,6 +108,32 @@ fn a_batch_is_acknowledged_when_it_is_durable_and_served_then() {
         "the batch with offset 3"
     );
     assert_eq!(stored[16..], sent[16..], "what is in the CRC is as it was sent");
+}
+
+/// What later fetches have read would pin memory until the older one is answered.
+#[test]
+fn a_fetch_begins_when_all_before_it_is_answered_and_nothing_begins_behind_it() {
+    let mut world = World::new(1);
+    let client = world.connect(0);
+    create(&mut world, client, "t", 1);
+    let first = batch(&["a"], 1_700_000_000_000);
+    world.ask(client, PRODUCE, produce(1, "t", 0, first.clone()));
+    world.send(client, FETCH, fetch("t", &[(0, 1)], (500, 1)));
+    world.send(client, PRODUCE, produce(1, "t", 0, first.clone()));
+    world.send(client, FETCH, fetch("t", &[(0, 1)], (0, 1)));
+    world.settle();
+    assert_eq!(world.response::<FetchResponse>(client, FETCH), None, "it waits for records");
+    world.advance_ms(500);
+    world.settle();
+    let records = |response: &FetchResponse| {
+        response.responses[0].partitions[0].records.parts().concat().len()
+    };
+    let empty = world.response::<FetchResponse>(client, FETCH).unwrap();
+    assert_eq!(records(&empty), 0, "what was sent behind it was not taken before it");
+    let response = world.response::<ProduceResponse>(client, PRODUCE).unwrap();
+    assert_eq!(produced(&response), (0, 1));
+    let found = world.response::<FetchResponse>(client, FETCH).unwrap();
+    assert_eq!(records(&found), first.len(), "it sees what was acknowledged before it");
 }
 
 #[test]

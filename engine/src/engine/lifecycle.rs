@@ -282,6 +282,8 @@ impl Engine {
             PartitionState::Offline | PartitionState::Suspect => {
                 return Err(LifecycleError::Unavailable);
             }
+            // The journal's first word of a partition is its row: without it nobody would know its log.
+            PartitionState::Open if !partition.is_vouched => return Err(LifecycleError::NotOwner),
             PartitionState::Open => {}
         }
         if offset > partition.high_watermark().offset {
@@ -299,6 +301,10 @@ impl Engine {
         if offset <= partition.log_start {
             return;
         }
+        assert!(
+            partition.is_vouched,
+            "the journal knows of a partition before its log start moves"
+        );
         partition.log_start = offset;
         partition.epochs.trim_below(offset);
         partition.is_dirty = true;

@@ -51,7 +51,7 @@ impl Engine {
         let wall_ms = self.now.wall.0;
         let Some(partition) = self.partition(slot) else { return };
         let Some(target) = retained_from(partition, wall_ms) else { return };
-        if target > partition.durable.offset {
+        if target > partition.durable.offset || !partition.is_vouched {
             return;
         }
         let is_active_due = partition.segments.back().is_some_and(|last| last.base < target);

@@ -82,6 +82,11 @@ impl Replay {
         }
     }
 
+    /// Whether it says where the log is; damage may have taken the row that did.
+    fn tells_of_the_log(&self) -> bool {
+        self.checkpoint.is_some() || !self.pieces.is_empty() || self.damage.is_some()
+    }
+
     fn apply(&mut self, entry: Entry, body: Bytes) {
         self.leader_epoch = self.leader_epoch.max(entry.leader_epoch);
         match entry.kind {
@@ -168,11 +173,12 @@ pub fn replay(scan: Scan, shard: u32) -> BTreeMap<PartitionId, Replay> {
 
 /// Adds one shard's replays to those of the others: the newer incarnation knows better; within one, the
 /// shard that did not let the partition go, then the one that knows more: offsets and epochs only grow.
+/// A shard whose row of the partition is not there yet has not taken it over, whatever else it wrote.
 pub fn merge(all: &mut BTreeMap<PartitionId, Replay>, of_shard: BTreeMap<PartitionId, Replay>) {
     for (id, replay) in of_shard {
         let rank = |replay: &Replay| {
             let known = (replay.next, replay.log_start, replay.leader_epoch);
-            (replay.incarnation, !replay.is_closed, known)
+            (replay.tells_of_the_log(), replay.incarnation, !replay.is_closed, known)
         };
         let known = all.get(&id);
         if known.is_none_or(|known| rank(known) < rank(&replay)) {

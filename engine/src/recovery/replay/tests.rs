@@ -135,3 +135,24 @@ fn the_newer_incarnation_then_the_owner_then_who_knows_more_wins() {
         }
     }
 }
+
+/// A partition that moves is in both journals, and the shard that takes it over may have said something
+/// about it before its row.
+#[test]
+fn a_shard_without_a_row_of_the_partition_has_not_taken_it_over() {
+    let of = |step| BTreeMap::from([(some_partition(), told(vec![step]).unwrap())]);
+    let closed = || of(control(EntryKind::Close, 7, 0));
+    let early = || of(control(EntryKind::LogStart, 9, 0));
+    let damaged = || {
+        let steps = vec![lost(3), control(EntryKind::LogStart, 9, 0)];
+        BTreeMap::from([(some_partition(), told(steps).unwrap())])
+    };
+    for (others, expected) in [(early(), (true, 7)), (damaged(), (false, 9))] {
+        for two in [[closed(), others.clone()], [others, closed()]] {
+            let mut all = BTreeMap::new();
+            two.into_iter().for_each(|one| merge(&mut all, one));
+            let found = &all[&some_partition()];
+            assert_eq!((found.is_closed, found.log_start), (expected.0, Offset(expected.1)));
+        }
+    }
+}

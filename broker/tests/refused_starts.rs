@@ -112,6 +112,26 @@ fn partitions_without_their_metadata_log_start_no_new_cluster() {
     assert!(said.contains("backup") && said.contains("--data-dir"), "{said}");
 }
 
+/// The directory's name is durable before anything in it.
+#[test]
+fn a_first_start_that_was_cut_short_is_begun_again() {
+    let mut node = Node::start();
+    node.stop();
+    let data = node.data_dir();
+    let metadata = data.join("__cluster_metadata-0");
+    std::fs::remove_dir_all(data.join("journal")).unwrap();
+    std::fs::remove_dir_all(&metadata).unwrap();
+    std::fs::create_dir(&metadata).unwrap();
+    node.launch();
+    node.stop();
+
+    std::fs::remove_dir_all(data.join("journal")).unwrap();
+    std::fs::write(metadata.join("partition.metadata"), "not what was written").unwrap();
+    let place = data.to_str().unwrap();
+    let said = refused(&["--data-dir", place, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    assert!(said.contains("__cluster_metadata-0 is missing or damaged"), "{said}");
+}
+
 #[test]
 fn an_identity_that_the_metadata_does_not_know_is_corrected() {
     let mut node = Node::start();

@@ -133,9 +133,13 @@ fn recover_directory(
         }
         let path = entry.name.join(identity::FILE_NAME);
         let metadata = read_file(fs, &path, identity::FILE_BYTES_MAX)?;
+        let is_begun = metadata.as_ref().is_none_or(|metadata| metadata.is_empty());
         let id = metadata.and_then(|metadata| identity::partition_id(name, &metadata));
         let Some(id) = id else {
-            recovery.unknown.push((dir, entry.name.clone()));
+            // A partition whose creation a crash cut short has nothing in it, and is created again.
+            if !is_begun || !list_segments(dir, fs, &entry.name)?.0.segments.is_empty() {
+                recovery.unknown.push((dir, entry.name.clone()));
+            }
             continue;
         };
         let (files, accepted) = list_segments(dir, fs, &entry.name)?;

@@ -23,7 +23,8 @@ impl Builder<'_> {
         let index = self.complete_index(path, index)?;
         // It was cut to its length in good order, and nothing was appended since.
         let is_exact = length_before == Some(self.position) && !self.written && !self.grew;
-        let is_complete = is_exact && index.covered() == self.position && self.has_index_files();
+        let is_indexed = index.covered() == self.position;
+        let is_complete = is_exact && is_indexed && self.has_index_files()?;
         Ok(ActiveSegment {
             base: self.segment,
             length: self.position,
@@ -33,9 +34,13 @@ impl Builder<'_> {
         })
     }
 
-    fn has_index_files(&self) -> bool {
+    fn has_index_files(&self) -> Result<bool, FileSystemError> {
         let path = segment_path(&self.files.directory.path, self.segment, "index");
-        self.fs.length(&path).is_ok()
+        match self.fs.length(&path) {
+            Ok(_) => Ok(true),
+            Err(FileSystemError::NotFound) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn read_index(&self) -> Result<SegmentIndex, FileSystemError> {

@@ -133,12 +133,14 @@ impl Shard {
         let wait = self.owner.waits.remove(token);
         assert!(matches!(wait, Some(Wait::Release(_))), "a release was waited for: {wait:?}");
         let id = partition.id;
+        self.owner.reconciler.on_released(id);
         let mail = Mail::Released { partition: id, result: Ok(partition) };
         self.outbox.post(self.node.controller(), mail);
     }
 
     fn adopt(&mut self, partition: RecoveredPartition) {
         let id = partition.id;
+        self.owner.reconciler.on_adopted(id);
         let token = self.wait_for(Wait::Adopt(id));
         self.owner.engine.adopt(token, partition);
         self.bring_up_to_date(id);

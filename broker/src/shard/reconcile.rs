@@ -19,6 +19,7 @@ use super::log_config::{log_config, metadata_log_config};
 use super::mail::{Mail, News};
 use super::metadata_log::METADATA;
 use super::owner::Wait;
+use super::replica::shard_index;
 use crate::limits::RECONCILE_RETRY_MS;
 
 /// Creations that cannot go on yet.
@@ -26,12 +27,23 @@ use crate::limits::RECONCILE_RETRY_MS;
 pub(crate) struct Reconciler {
     /// Wait for a deleted topic of the same name to be gone, or for space.
     waiting: BTreeSet<PartitionId>,
+    /// On their way between shards, and expected here: released by this shard, to which they come back if
+    /// the move fails, or not adopted yet.
+    in_transit: BTreeSet<PartitionId>,
     retry_at: Option<Monotonic>,
 }
 
 impl Reconciler {
     pub(crate) fn retry_at(&self) -> Option<Monotonic> {
         self.retry_at
+    }
+
+    pub(super) fn on_released(&mut self, partition: PartitionId) {
+        self.in_transit.insert(partition);
+    }
+
+    pub(super) fn on_adopted(&mut self, partition: PartitionId) {
+        self.in_transit.remove(&partition);
     }
 }
 
@@ -84,9 +96,18 @@ impl Shard {
                 let id = PartitionId { topic_id: *topic, partition: *partition };
                 self.begin_epoch(id, *leader_epoch);
             }
-            // Partitions move by release and adoption; the rest says nothing of partitions.
-            MetadataRecord::PartitionMoved { .. }
-            | MetadataRecord::Cluster { .. }
+            // Partitions move by release and adoption.
+            MetadataRecord::PartitionMoved { topic, partition, broker, shard, .. } => {
+                let id = PartitionId { topic_id: *topic, partition: *partition };
+                let is_mine = *broker == self.node.broker && shard_index(*shard) == self.node.me;
+                if is_mine && self.owner.engine.get(id).is_none() {
+                    self.owner.reconciler.in_transit.insert(id);
+                } else {
+                    self.owner.reconciler.in_transit.remove(&id);
+                }
+            }
+            // The rest says nothing of partitions.
+            MetadataRecord::Cluster { .. }
             | MetadataRecord::Broker(_)
             | MetadataRecord::Topic { .. }
             | MetadataRecord::ProducerIds { .. }
@@ -190,7 +211,7 @@ impl Shard {
         let partitions = (0..).map(protocol::PartitionIndex).zip(topic.partitions());
         let mine = partitions.filter(|(_, partition)| {
             let replica = partition.replica_on(broker);
-            replica.is_some_and(|replica| super::replica::shard_index(replica.shard) == me)
+            replica.is_some_and(|replica| shard_index(replica.shard) == me)
         });
         let mine: Vec<PartitionId> =
             mine.map(|(partition, _)| PartitionId { topic_id, partition }).collect();
@@ -201,6 +222,10 @@ impl Shard {
 
     fn delete_partition(&mut self, partition: PartitionId) {
         self.owner.reconciler.waiting.remove(&partition);
+        if self.owner.reconciler.in_transit.contains(&partition) {
+            // It goes as soon as it is here.
+            return;
+        }
         if self.owner.engine.get(partition).is_none() {
             let mail = Mail::Deleted { partition, result: Ok(()) };
             return self.outbox.post(self.node.controller(), mail);
@@ -231,8 +256,13 @@ impl Shard {
         }
     }
 
-    /// Properties and epoch of a partition that this shard took over.
+    /// Properties and epoch of a partition that this shard took over; its topic may be gone meanwhile.
     pub(super) fn bring_up_to_date(&mut self, id: PartitionId) {
+        let is_deleted =
+            self.replica.metadata().image().deleting().any(|topic| topic.id() == id.topic_id);
+        if is_deleted {
+            return self.delete_partition(id);
+        }
         self.set_config(id);
         let topic = self.replica.topic(id.topic_id);
         let partition = topic.and_then(|topic| topic.partition(id.partition));

@@ -7,7 +7,7 @@ use crate::node_world::NodeWorld;
 use crate::options::{Options, WorldKind};
 use crate::plant::Plant;
 use crate::report::{Report, command};
-use crate::violation::Violation;
+use crate::violation::{Checker, Violation};
 
 /// Worlds that a planted fault may survive at most.
 pub(crate) const PLANTED_WORLDS_MAX: u64 = 400;
@@ -69,8 +69,29 @@ pub(crate) fn run(options: &Options, mut progress: impl FnMut(&Report)) -> Repor
         report.worlds += 1;
         report.tally.merge(&outcome.tally);
         report.trace_hash = report.trace_hash.rotate_left(5) ^ outcome.trace_hash;
-        report.failed = outcome.violation.map(|violation| (seed, violation));
+        let found = outcome.violation.filter(|violation| counts(options.plant, violation));
+        report.failed = found.map(|violation| (seed, violation));
         progress(&report);
     }
     report
+}
+
+/// A planted fault is found by a checker of what it breaks. That a world came to a halt is a failure of the
+/// node, and no proof that a checker sees the fault.
+fn counts(plant: Plant, violation: &Violation) -> bool {
+    plant == Plant::Nothing || violation.checker != Checker::Progress
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Plant, counts};
+    use crate::violation::Checker;
+
+    #[test]
+    fn a_world_that_halts_fails_a_run_and_proves_nothing_of_a_planted_fault() {
+        let halted = Checker::Progress.violated("not answered");
+        assert!(counts(Plant::Nothing, &halted));
+        assert!(!counts(Plant::NoSnapshot, &halted));
+        assert!(counts(Plant::NoSnapshot, &Checker::ProducersKnown.violated("gone")));
+    }
 }

@@ -195,24 +195,26 @@ impl NodeWorld {
     fn on_batch(&mut self, since: u64, sent: Sent, code: i16, base: i64) -> Checked {
         let Sent { log, number, call } = sent;
         let partition = &mut self.partitions[log.0];
-        let mut is_first = true;
+        let mut must_follow = true;
         if let Some(producer) = &mut partition.producer {
             let mut pending = producer.unacknowledged.iter_mut();
             if let Some(pending) = pending.find(|pending| pending.number == number) {
                 pending.in_flight = false;
                 pending.acknowledged |= code == NONE;
-                is_first = pending.is_first;
+                must_follow = pending.is_first;
                 producer.resends |= code != NONE;
             }
+            must_follow &= !producer.starts_over && !producer.was_overtaken();
             while producer.unacknowledged.front().is_some_and(|pending| pending.acknowledged) {
                 producer.unacknowledged.pop_front();
+                producer.is_known = true;
             }
         }
         if code == NONE {
             return partition.log.acknowledged(number, Offset(base));
         }
         let is_order = code == ErrorCode::OutOfOrderSequenceNumber.code();
-        if is_order && !is_first {
+        if is_order && !must_follow {
             // What came before it was refused.
             partition.log.refused(number, call);
             return Ok(());

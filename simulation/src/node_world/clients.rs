@@ -30,7 +30,7 @@ use broker::shard::event::Event;
 use bytes::Bytes;
 
 use super::network::Connection;
-use super::topics::{Pending, TopicState};
+use super::topics::{Pending, Producer, TopicState};
 use super::{LogKey, NodeWorld, TopicKey};
 use crate::batches::{BatchNumber, BatchShape};
 use crate::log::{Call, Walk};
@@ -276,6 +276,10 @@ impl NodeWorld {
             let Some(producer) = &mut self.partitions[log.0].producer else { continue };
             if !producer.resends || producer.unacknowledged.iter().any(|pending| pending.in_flight)
             {
+                continue;
+            }
+            if producer.starts_over {
+                *producer = Producer::default();
                 continue;
             }
             producer.resends = false;

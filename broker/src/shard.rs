@@ -399,7 +399,7 @@ impl Shard {
         let Head { connection, sequence, .. } = *head;
         let (out, response) = (&mut self.front.out, (parts, record_bytes));
         self.front.connections.respond_with_records(now, connection, sequence, response, out);
-        self.take_frames();
+        self.go_on_after(connection);
     }
 
     pub(crate) fn respond_with(&mut self, head: &Head, parts: Vec<Bytes>) {
@@ -408,8 +408,7 @@ impl Shard {
         let Head { connection, sequence, .. } = *head;
         let out = &mut self.front.out;
         self.front.connections.respond(now, connection, sequence, parts, out);
-        self.progress.turns.on_answer(connection);
-        self.take_frames();
+        self.go_on_after(connection);
     }
 
     pub(crate) fn respond_nothing(&mut self, head: &Head) {
@@ -417,8 +416,7 @@ impl Shard {
         self.metrics.count_answer(head, now);
         let Head { connection, sequence, .. } = *head;
         self.front.connections.no_response(now, connection, sequence, &mut self.front.out);
-        self.progress.turns.on_answer(connection);
-        self.take_frames();
+        self.go_on_after(connection);
     }
 
     /// Closes the connection of a request when what came before is answered.
@@ -426,6 +424,11 @@ impl Shard {
         let now = self.now.monotonic;
         let out = &mut self.front.out;
         self.front.connections.close_after(now, connection, sequence, Vec::new(), out);
+        self.go_on_after(connection);
+    }
+
+    /// A request of the connection was answered.
+    fn go_on_after(&mut self, connection: net::ConnectionId) {
         self.progress.turns.on_answer(connection);
         self.take_frames();
     }

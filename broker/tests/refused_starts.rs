@@ -128,7 +128,9 @@ fn a_first_start_that_was_cut_short_is_begun_again() {
     std::fs::remove_dir_all(data.join("journal")).unwrap();
     std::fs::write(metadata.join("partition.metadata"), "not what was written").unwrap();
     let place = data.to_str().unwrap();
-    let said = refused(&["--data-dir", place, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    let flags = ["--data-dir", place, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    let (code, said) = corelane(&[&["serve"], &flags[..]].concat());
+    assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("__cluster_metadata-0 is missing or damaged"), "{said}");
 }
 

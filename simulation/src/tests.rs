@@ -38,6 +38,8 @@ fn power_cuts_of_a_whole_node_lose_nothing_that_was_acknowledged() {
 
 /// Worlds that found something once, as they were then; the story of each is with what mended it.
 ///
+/// * 1423: partitions were being created when the node was told to end; their rows waited for a journal that
+///   took nothing any more, and the end for them.
 /// * 301398: a journal file was full while the word that a partition had left was in flight in it; the
 ///   next file did not repeat it, and nobody knew of the partition when the first one was recycled.
 /// * 40, whole node: fetches of one connection had read as much as it may pin, and waited for the answer to
@@ -52,6 +54,7 @@ fn power_cuts_of_a_whole_node_lose_nothing_that_was_acknowledged() {
 #[test]
 fn what_was_found_once_stays_mended() {
     let worlds = [
+        (1423, engine()),
         (301_398, engine()),
         (40, node()),
         (57, node()),

@@ -92,14 +92,21 @@ impl Engine {
 
     /// Its directory is durable; from the first row on the journal speaks of it.
     pub(super) fn on_partition_created(&mut self, slot: Slot, token: Token) {
-        let entry = self.checkpoint_entry(slot);
-        let is_wanted = !self.journal.has_failed()
-            && self.partition(slot).is_some_and(|partition| !partition.is_leaving);
-        let Some(entry) = entry.filter(|_| is_wanted) else {
-            self.done(token, Err(LifecycleError::Unavailable));
-            return self.end_operation(slot);
+        let result = match self.partition(slot) {
+            // While an orderly end completes the files nothing joins the journal; the next start creates it.
+            _ if self.is_completing() => Err(LifecycleError::NotOwner),
+            Some(partition) if !partition.is_leaving && !self.journal.has_failed() => {
+                self.checkpoint_entry(slot).ok_or(LifecycleError::Unavailable)
+            }
+            _ => Err(LifecycleError::Unavailable),
         };
-        self.push_control(entry, Bytes::new(), Some(Notice::Created { slot, token }));
+        match result {
+            Ok(row) => self.push_control(row, Bytes::new(), Some(Notice::Created { slot, token })),
+            Err(error) => {
+                self.done(token, Err(error));
+                self.end_operation(slot);
+            }
+        }
     }
 
     pub(super) fn on_created_durable(&mut self, slot: Slot, token: Token) {

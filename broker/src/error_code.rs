@@ -139,6 +139,7 @@ pub(crate) fn create_topic(error: &CreateTopicError) -> ErrorCode {
         CreateTopicError::InvalidReplicationFactor { .. }
         | CreateTopicError::TooFewBrokers { .. } => ErrorCode::InvalidReplicationFactor,
         CreateTopicError::InvalidPartitions { .. } => ErrorCode::InvalidPartitions,
+        CreateTopicError::BrokerOffline { .. } => ErrorCode::KafkaStorageError,
         // Another id is drawn for the next request.
         CreateTopicError::IdTaken { .. } => ErrorCode::UnknownServerError,
     }
@@ -159,6 +160,7 @@ pub(crate) fn create_partitions(error: &CreatePartitionsError) -> ErrorCode {
             ErrorCode::InvalidPartitions
         }
         CreatePartitionsError::Assignment(_) => ErrorCode::InvalidReplicaAssignment,
+        CreatePartitionsError::BrokerOffline { .. } => ErrorCode::KafkaStorageError,
     }
 }
 

@@ -207,6 +207,13 @@ fn a_directory_that_fails_while_the_node_runs_takes_its_partitions_alone() {
     is_offline(&node, &["consume", "--topic", "t", "--partition", &partition], offline[0]);
     is_offline(&node, &["produce", "t", "--partition", &partition, "--value", "x"], offline[0]);
     succeeds(&node, &["produce", "t", "--value", "goes on"], "");
+    // What is new goes where it can live.
+    succeeds(&node, &["topic", "create", "v", "--partitions", "4"], "");
+    for partition in 0..PARTITIONS {
+        let partition = partition.to_string();
+        succeeds(&node, &["produce", "v", "--partition", &partition, "--value", "new"], "");
+    }
+    assert_eq!(succeeds(&node, &["consume", "v"], "").0.lines().count(), PARTITIONS as usize);
     node.stop();
     let log = node.log();
     let said = format!("{} failed while the node ran", second.display());

@@ -1,9 +1,9 @@
 //! CreatePartitions: one row for each topic, answered when the new partitions can be used.
 
-use coordinator::metadata::CreatePartitions;
 use coordinator::metadata::create_partitions::{
     CreatePartitionsRefused, CreatePartitionsReply, GrownTopic,
 };
+use coordinator::metadata::{CreatePartitions, OfflinePlaces};
 use protocol::messages::create_partitions::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopic,
     CreatePartitionsTopicResult,
@@ -39,6 +39,7 @@ impl Shard {
         let command = CreatePartitions {
             topics: allowed.into_iter().map(grown_topic).collect(),
             validate_only: body.validate_only,
+            offline: OfflinePlaces::NONE,
         };
         let command = Command::CreatePartitions(command);
         self.command(head, body.timeout_ms, command, Work::CreatePartitions(work));

@@ -1,9 +1,9 @@
 //! CreateTopics: answered when every owner's directory is durable and every shard knows of the topic.
 
-use coordinator::metadata::CreateTopics;
 use coordinator::metadata::create_topics::{
     CreateTopicError, CreateTopicsError, CreateTopicsReply, CreatedTopic, NewAssignment, NewTopic,
 };
+use coordinator::metadata::{CreateTopics, OfflinePlaces};
 use protocol::messages::create_topics::{
     CreatableTopic, CreatableTopicConfigs, CreatableTopicResult, CreateTopicsRequest,
     CreateTopicsResponse,
@@ -42,8 +42,11 @@ impl Shard {
         }
         let random = &mut self.front.random;
         let topics = allowed.into_iter().map(|topic| new_topic(topic, random.topic_id()));
-        let command = CreateTopics { topics: topics.collect(), validate_only: body.validate_only };
-        let command = Command::CreateTopics(command);
+        let command = Command::CreateTopics(CreateTopics {
+            topics: topics.collect(),
+            validate_only: body.validate_only,
+            offline: OfflinePlaces::NONE,
+        });
         self.command(head, body.timeout_ms, command, Work::CreateTopics(work));
     }
 

@@ -21,7 +21,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use coordinator::Proposals;
 use coordinator::metadata::move_partition::MovedPartition;
-use coordinator::metadata::{self, AllocateProducerIds, FinishDelete, MetadataRecord, WallMillis};
+use coordinator::metadata::{
+    self, AllocateProducerIds, CreatePartitions, CreateTopics, FinishDelete, MetadataRecord,
+    WallMillis,
+};
 use coordinator::proposals::Committed;
 use engine::PartitionId;
 use engine::recovery::RecoveredPartition;
@@ -219,6 +222,7 @@ impl Shard {
 
     fn on_command(&mut self, asker: Asker, command: Command) {
         let now = WallMillis(self.now.wall.0);
+        let offline = self.node.offline_places();
         let controller = self.controller_mut();
         if !controller.proposals.has_room() {
             let reply = overloaded(&command);
@@ -237,8 +241,12 @@ impl Shard {
             };
         }
         let (records, reply) = match command {
-            Command::CreateTopics(command) => decide!(command, CreateTopics),
-            Command::CreatePartitions(command) => decide!(command, CreatePartitions),
+            Command::CreateTopics(command) => {
+                decide!(CreateTopics { offline, ..command }, CreateTopics)
+            }
+            Command::CreatePartitions(command) => {
+                decide!(CreatePartitions { offline, ..command }, CreatePartitions)
+            }
             Command::DeleteTopics(command) => decide!(command, DeleteTopics),
             Command::AlterConfigs(command) => decide!(command, AlterConfigs),
             Command::IncrementalAlterConfigs(command) => decide!(command, AlterConfigs),

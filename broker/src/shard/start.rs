@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coordinator::Metadata;
-use coordinator::metadata::{LogDirectoryId, MetadataRecord, Replica};
+use coordinator::metadata::{LogDirectoryId, MetadataRecord, OfflinePlaces, Replica, ShardId};
 use engine::EngineStart;
 use engine::disk::DirId;
 use protocol::{BrokerId, Offset, Str};
@@ -107,6 +107,18 @@ impl NodeFacts {
     /// Whether a log directory failed while the node ran.
     pub(crate) fn has_failed(&self, dir: DirId) -> bool {
         self.space.get(usize::from(dir.0)).is_some_and(|space| space.is_offline)
+    }
+
+    /// What failed while the node ran: a replica that is placed there could not be served.
+    pub(crate) fn offline_places(&self) -> OfflinePlaces {
+        let directories = (0..).map(DirId).zip(self.directories.iter());
+        let directories = directories.filter(|(dir, _)| self.has_failed(*dir));
+        let shards = (0..self.data_shards).map(ShardId).zip(self.journals.iter());
+        let shards = shards.filter(|(_, journal)| self.has_failed(**journal));
+        OfflinePlaces {
+            directories: directories.map(|(_, directory)| directory.id).collect(),
+            shards: shards.map(|(shard, _)| (self.broker, shard)).collect(),
+        }
     }
 
     /// Whether a replica of this node cannot be served: the log directory that holds it, or the one of its

@@ -8,8 +8,8 @@ use protocol::{BrokerId, PartitionIndex, Str};
 use super::{
     Command, Decision, Metadata, MetadataRecord, WallMillis,
     assignment::{self, AssignmentError},
-    create_topics::new_partition,
-    placement::Placement,
+    create_topics::{new_partition, write_offline},
+    placement::{OfflinePlaces, Placement},
     record::excess_bytes,
     topic::Topic,
 };
@@ -20,6 +20,8 @@ use crate::limits::RECORDS_PER_DECISION_MAX;
 pub struct CreatePartitions {
     pub topics: Vec<GrownTopic>,
     pub validate_only: bool,
+    /// Said by the controller when it decides.
+    pub offline: OfflinePlaces,
 }
 
 /// One topic to grow.
@@ -47,9 +49,19 @@ pub enum CreatePartitionsRefused {
 pub enum CreatePartitionsError {
     DuplicateName,
     UnknownTopic,
-    SameCount { count: usize },
-    FewerPartitions { name: Str, current: usize, count: i32 },
+    SameCount {
+        count: usize,
+    },
+    FewerPartitions {
+        name: Str,
+        current: usize,
+        count: i32,
+    },
     Assignment(AssignmentError),
+    /// All that the new partitions could live on there failed.
+    BrokerOffline {
+        broker: BrokerId,
+    },
 }
 
 impl Command for CreatePartitions {
@@ -69,7 +81,7 @@ impl Command for CreatePartitions {
                 duplicates.insert(&topic.name);
             }
         }
-        let mut placement = Placement::new(image);
+        let mut placement = Placement::new(image, &self.offline);
         let mut records = Vec::new();
         let mut reply = Vec::with_capacity(self.topics.len());
         for grown in &self.topics {
@@ -85,8 +97,7 @@ impl Command for CreatePartitions {
                     if total > RECORDS_PER_DECISION_MAX as u64 {
                         return Err(CreatePartitionsRefused::TooManyRecords { records: total });
                     }
-                    grow(topic, grown, added, metadata, &mut placement, &mut records);
-                    Ok(())
+                    grow(topic, grown, added, metadata, &mut placement, &mut records)
                 }
             };
             reply.push((grown.name.clone(), result));
@@ -136,18 +147,22 @@ fn grow(
     metadata: &Metadata,
     placement: &mut Placement,
     records: &mut Vec<MetadataRecord>,
-) {
+) -> Result<(), CreatePartitionsError> {
     let first = topic.partitions.len();
     let assigned = match &grown.assignments {
         Some(assigned) => assigned.clone(),
         None => assignment::spread(&metadata.image, 0, first, added, replication_factor(topic)),
     };
+    if let Some(broker) = placement.first_offline(assigned.iter().flatten()) {
+        return Err(CreatePartitionsError::BrokerOffline { broker });
+    }
     let mut load = topic.load();
     for (index, brokers) in (first..).zip(&assigned) {
         let partition = PartitionIndex(i32::try_from(index).expect("the count is an i32"));
         let state = new_partition(placement.place(&mut load, first as u64, brokers));
         records.push(MetadataRecord::Partition { topic: topic.id, partition, state });
     }
+    Ok(())
 }
 
 fn replication_factor(topic: &Topic) -> usize {
@@ -174,6 +189,7 @@ impl fmt::Display for CreatePartitionsError {
                  increase."
             ),
             Self::Assignment(error) => error.fmt(f),
+            Self::BrokerOffline { broker } => write_offline(f, *broker),
         }
     }
 }

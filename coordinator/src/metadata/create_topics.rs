@@ -14,7 +14,7 @@ use super::{
     Command, Decision, Metadata, MetadataRecord, WallMillis,
     assignment::{self, AssignmentError},
     image::Image,
-    placement::Placement,
+    placement::{OfflinePlaces, Placement},
     record::{ConfigTarget, excess_bytes},
     topic::{Partition, Replica, TopicLoad},
     topic_name::{self, CLUSTER_METADATA_TOPIC, TopicNameError},
@@ -29,6 +29,8 @@ use crate::{
 pub struct CreateTopics {
     pub topics: Vec<NewTopic>,
     pub validate_only: bool,
+    /// Said by the controller when it decides.
+    pub offline: OfflinePlaces,
 }
 
 /// One topic to create.
@@ -107,6 +109,10 @@ pub enum CreateTopicError {
         replication_factor: usize,
         brokers: usize,
     },
+    /// All that its partitions could live on there failed.
+    BrokerOffline {
+        broker: BrokerId,
+    },
     /// The drawn id is another topic's: draw again.
     IdTaken {
         id: TopicId,
@@ -124,7 +130,8 @@ impl CreateTopics {
             assignments: Vec::new(),
             configs: Vec::new(),
         };
-        Self { topics: topics.into_iter().map(new).collect(), validate_only: false }
+        let topics = topics.into_iter().map(new).collect();
+        Self { topics, validate_only: false, offline: OfflinePlaces::NONE }
     }
 }
 
@@ -148,7 +155,7 @@ impl Command for CreateTopics {
         let mut creation = Creation {
             metadata,
             now,
-            placement: Placement::new(&metadata.image),
+            placement: Placement::new(&metadata.image, &self.offline),
             ordinal: metadata.image.topics_placed,
             unified: BTreeMap::new(),
             ids: BTreeSet::new(),
@@ -210,6 +217,9 @@ impl Creation<'_> {
         self.check_name(topic)?;
         let configs = check_configs(topic, self.metadata)?;
         let brokers = choose_brokers(topic, self.metadata, self.ordinal)?;
+        if let Some(broker) = self.placement.first_offline(brokers.iter().flatten()) {
+            return Err(CreateTopicError::BrokerOffline { broker });
+        }
         assert!(!topic.id.is_none(), "the caller draws a topic id");
         if image.knows(topic.id) || !self.ids.insert(topic.id) {
             return Err(CreateTopicError::IdTaken { id: topic.id });
@@ -392,9 +402,19 @@ impl fmt::Display for CreateTopicError {
                  replication factor of {replication_factor} cannot be reached because only \
                  {brokers} broker(s) are registered."
             ),
+            Self::BrokerOffline { broker } => write_offline(f, *broker),
             Self::IdTaken { id } => write!(f, "The topic id {id} is already in use."),
         }
     }
 }
 
 impl core::error::Error for CreateTopicError {}
+
+/// Why a broker takes no new partition.
+pub(crate) fn write_offline(f: &mut fmt::Formatter<'_>, broker: BrokerId) -> fmt::Result {
+    write!(
+        f,
+        "The log directories that new partitions on broker {broker} need have failed; mend them and \
+         start it again."
+    )
+}

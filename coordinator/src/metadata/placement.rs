@@ -4,9 +4,14 @@
 //! partitions of the same topic, among these the one with the fewest partitions at all, among these
 //! the next one round from where the topic starts; each topic starts one shard further than the
 //! last. So a topic's partitions differ by at most one between shards, and topics of one partition
-//! spread as well. Its directory is the one with the fewest partitions for its free space.
+//! spread as well. Its directory is the one with the fewest partitions for its free space. What failed
+//! since its broker started takes no new replica.
 
-use alloc::{collections::BTreeMap, vec, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec,
+    vec::Vec,
+};
 
 use protocol::BrokerId;
 
@@ -16,6 +21,20 @@ use super::{
     topic::{PlacementReason, Replica, TopicLoad},
 };
 
+/// What failed since its broker started: new partitions are placed beside it. The controller says it with
+/// each command, at the moment of the decision.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OfflinePlaces {
+    pub directories: BTreeSet<LogDirectoryId>,
+    /// Shards whose journal was in a log directory that failed: they take no record, wherever it goes.
+    pub shards: BTreeSet<(BrokerId, ShardId)>,
+}
+
+impl OfflinePlaces {
+    /// Nothing failed.
+    pub const NONE: Self = Self { directories: BTreeSet::new(), shards: BTreeSet::new() };
+}
+
 /// How loaded every broker is, while one command places partitions.
 pub(crate) struct Placement {
     brokers: BTreeMap<BrokerId, BrokerLoad>,
@@ -24,6 +43,8 @@ pub(crate) struct Placement {
 struct BrokerLoad {
     /// Partitions per shard.
     shards: Vec<u32>,
+    offline_shards: BTreeSet<ShardId>,
+    /// Those that did not fail.
     directories: Vec<DirectoryLoad>,
 }
 
@@ -35,8 +56,8 @@ struct DirectoryLoad {
 
 impl Placement {
     /// The load of live topics.
-    pub(crate) fn new(image: &Image) -> Self {
-        let brokers = image.brokers().map(|broker| (broker.id, BrokerLoad::new(broker)));
+    pub(crate) fn new(image: &Image, offline: &OfflinePlaces) -> Self {
+        let brokers = image.brokers().map(|broker| (broker.id, BrokerLoad::new(broker, offline)));
         let mut placement = Self { brokers: brokers.collect() };
         for partition in image.topics().flat_map(|topic| topic.partitions()) {
             for replica in &partition.replicas {
@@ -46,7 +67,16 @@ impl Placement {
         placement
     }
 
-    /// Owners for one new partition on these brokers; counts them in.
+    /// The first of these brokers that can take no partition: all that it could live on failed.
+    pub(crate) fn first_offline<'a>(
+        &self,
+        brokers: impl IntoIterator<Item = &'a BrokerId>,
+    ) -> Option<BrokerId> {
+        let mut brokers = brokers.into_iter();
+        brokers.find(|broker| self.brokers[broker].is_offline()).copied()
+    }
+
+    /// Owners for one new partition on these brokers, of which none is offline; counts them in.
     pub(crate) fn place(
         &mut self,
         topic: &mut TopicLoad,
@@ -72,14 +102,19 @@ impl Placement {
 }
 
 impl BrokerLoad {
-    fn new(broker: &Broker) -> Self {
-        let directories = broker.log_directories.iter().map(|directory| DirectoryLoad {
+    fn new(broker: &Broker, offline: &OfflinePlaces) -> Self {
+        let online = broker.log_directories.iter();
+        let online = online.filter(|directory| !offline.directories.contains(&directory.id));
+        let directories = online.map(|directory| DirectoryLoad {
             id: directory.id,
             free_bytes: directory.free_bytes.max(1),
             partitions: 0,
         });
+        let shards = (0..broker.data_shards).map(ShardId);
+        let offline_shards = shards.filter(|shard| offline.shards.contains(&(broker.id, *shard)));
         Self {
             shards: vec![0; usize::from(broker.data_shards)],
+            offline_shards: offline_shards.collect(),
             directories: directories.collect(),
         }
     }
@@ -92,8 +127,13 @@ impl BrokerLoad {
         }
     }
 
+    fn is_offline(&self) -> bool {
+        self.directories.is_empty() || self.offline_shards.len() == self.shards.len()
+    }
+
     fn emptiest(&self, broker: BrokerId, topic: &TopicLoad, ordinal: u64) -> ShardId {
-        emptiest_shard(&self.shards, broker, topic, ordinal)
+        let shard = emptiest_online(&self.shards, &self.offline_shards, broker, topic, ordinal);
+        shard.expect("the caller asked whether the broker is offline")
     }
 
     /// Fewest partitions per free byte, the new one counted, compared without dividing.
@@ -107,7 +147,7 @@ impl BrokerLoad {
                 best = Some(load);
             }
         }
-        best.expect("a broker has a log directory").id
+        best.expect("the caller asked whether the broker is offline").id
     }
 }
 
@@ -118,6 +158,17 @@ pub(crate) fn emptiest_shard(
     topic: &TopicLoad,
     ordinal: u64,
 ) -> ShardId {
+    let shard = emptiest_online(totals, &BTreeSet::new(), broker, topic, ordinal);
+    shard.expect("a broker has a shard")
+}
+
+fn emptiest_online(
+    totals: &[u32],
+    offline: &BTreeSet<ShardId>,
+    broker: BrokerId,
+    topic: &TopicLoad,
+    ordinal: u64,
+) -> Option<ShardId> {
     let shards = u16::try_from(totals.len()).expect("shards are bounded by SHARDS_MAX");
     let start = u16::try_from(ordinal % u64::from(shards)).expect("less than the shards");
     let round = (0..shards).map(|step| ShardId((start + step) % shards));
@@ -125,5 +176,5 @@ pub(crate) fn emptiest_shard(
         let of_topic = topic.get(&(broker, *shard)).copied().unwrap_or(0);
         (of_topic, totals[usize::from(shard.0)])
     };
-    round.min_by_key(cost).expect("a broker has a shard")
+    round.filter(|shard| !offline.contains(shard)).min_by_key(cost)
 }

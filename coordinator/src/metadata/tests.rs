@@ -12,8 +12,8 @@ use protocol::{BrokerId, LeaderEpoch, PartitionIndex, ProducerId, Str, TopicId};
 
 use super::{
     AlterConfigs, Broker, Command, ConfigResource, CreateTopics, DeleteTopics, FormCluster,
-    Listener, LogDirectory, LogDirectoryId, Metadata, MetadataRecord, Partition, PlacementReason,
-    RegisterBroker, ReplayError, ShardId, TopicSelector, WallMillis,
+    Listener, LogDirectory, LogDirectoryId, Metadata, MetadataRecord, OfflinePlaces, Partition,
+    PlacementReason, RegisterBroker, ReplayError, ShardId, TopicSelector, WallMillis,
     create_topics::NewTopic,
     record::{ConfigTarget, LeaderEpochReason},
 };
@@ -88,9 +88,14 @@ fn new_topic(name: &str, id: u8, partitions: i32) -> NewTopic {
     topic
 }
 
+/// Where nothing failed.
+fn creation(topics: Vec<NewTopic>) -> CreateTopics {
+    CreateTopics { topics, validate_only: false, offline: OfflinePlaces::NONE }
+}
+
 fn create(metadata: &mut Metadata, name: &str, id: u8, partitions: i32) {
     let topics = vec![new_topic(name, id, partitions)];
-    let reply = apply(metadata, &CreateTopics { topics, validate_only: false }).unwrap();
+    let reply = apply(metadata, &creation(topics)).unwrap();
     assert!(reply[0].1.is_ok(), "{reply:?}");
 }
 

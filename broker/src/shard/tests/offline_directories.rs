@@ -2,6 +2,8 @@
 
 use coordinator::metadata::Replica;
 use engine::disk::DirId;
+use protocol::messages::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
+use protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
 use protocol::messages::describe_log_dirs::DescribeLogDirsRequest;
 use protocol::messages::describe_topic_partitions::{DescribeTopicPartitionsRequest, TopicRequest};
 use protocol::messages::fetch::FetchResponse;
@@ -138,4 +140,73 @@ fn a_consumer_hears_of_a_log_directory_that_failed_under_another_shard() {
     world.tell_offline(&[false, true]);
     let response = world.response::<FetchResponse>(client, 12).expect("an answer");
     assert_eq!(response.responses[0].partitions[0].error_code, code::KAFKA_STORAGE_ERROR);
+}
+
+/// The code of CreateTopics.
+fn create_code(world: &mut World, client: Client, name: &str) -> i16 {
+    let topic = CreatableTopic {
+        name: Str::from(name),
+        num_partitions: 3,
+        replication_factor: 1,
+        ..CreatableTopic::default()
+    };
+    let request = CreateTopicsRequest { topics: vec![topic], ..CreateTopicsRequest::default() };
+    world.ask(client, 7, request).topics[0].error_code
+}
+
+/// The code of CreatePartitions for topic "t".
+fn grow_code(world: &mut World, client: Client, count: i32) -> i16 {
+    let topic = CreatePartitionsTopic { name: Str::from("t"), count, assignments: None };
+    let topics = vec![topic];
+    let request =
+        CreatePartitionsRequest { topics, timeout_ms: 5_000, ..CreatePartitionsRequest::default() };
+    world.ask(client, 3, request).results[0].error_code
+}
+
+/// The code of a topic that is created by asking for it.
+fn automatic_code(world: &mut World, client: Client, name: &str) -> i16 {
+    let wanted = MetadataRequestTopic { name: Some(Str::from(name)), ..Default::default() };
+    let request = MetadataRequest {
+        topics: Some(vec![wanted]),
+        allow_auto_topic_creation: true,
+        ..Default::default()
+    };
+    world.ask(client, 12, request).topics[0].error_code
+}
+
+/// They were placed there, refused, and listed as offline from then on.
+#[test]
+fn new_partitions_are_placed_beside_a_log_directory_that_failed() {
+    let mut world = World::with_two_directories(3);
+    let client = world.connect(0);
+    world.tell_offline(&[false, true]);
+    create(&mut world, client, "t", 5);
+    assert_eq!(grow_code(&mut world, client, 7), 0);
+    assert_eq!(shown(&mut world, client), vec![(0, 1, vec![1], vec![]); 7]);
+    assert_eq!(states(&mut world), ["online"; 7]);
+    for index in 0..7 {
+        let (shard, dir) = place(&world, index);
+        assert!(shard != 1 && dir == DirId(0), "{shard} {dir:?}");
+        let response = world.ask(client, PRODUCE, produce(-1, "t", index, batch(&["a"], TIME)));
+        assert_eq!(response.responses[0].partition_responses[0].error_code, 0);
+        let response = world.ask(client, 12, fetch("t", &[(index, 0)], (0, 1)));
+        assert_eq!(response.responses[0].partitions[0].high_watermark, 1);
+    }
+    assert_eq!(automatic_code(&mut world, client, "automatic"), 0);
+    assert_eq!(states(&mut world), ["online"; 8]);
+}
+
+#[test]
+fn nothing_is_created_when_all_log_directories_failed() {
+    let mut world = World::with_two_directories(3);
+    let client = world.connect(0);
+    create(&mut world, client, "t", 2);
+    world.tell_offline(&[true, true]);
+    assert_eq!(create_code(&mut world, client, "u"), code::KAFKA_STORAGE_ERROR);
+    assert_eq!(grow_code(&mut world, client, 3), code::KAFKA_STORAGE_ERROR);
+    assert_eq!(automatic_code(&mut world, client, "v"), code::KAFKA_STORAGE_ERROR);
+    let topics = world.shard(0).replica.metadata().image().topics();
+    let topics: Vec<_> =
+        topics.map(|topic| (topic.name().to_string(), topic.partitions().len())).collect();
+    assert_eq!(topics, [("t".to_owned(), 2)]);
 }

@@ -5,14 +5,14 @@ use alloc::{string::ToString, vec, vec::Vec};
 use protocol::{BrokerId, PartitionIndex, TopicId};
 
 use super::{
-    NODE, NOW, apply, broker, create, delete, new_topic, registration, shards, started,
-    started_with, text, topic_id,
+    NODE, NOW, apply, broker, create, creation, delete, directory, new_topic, registration, shards,
+    started, started_with, text, topic_id,
 };
 use crate::{
     limits::RECORDS_PER_DECISION_MAX,
     metadata::{
         AssignmentError, CreatePartitions, CreateTopics, DeleteTopics, FinishDelete, Metadata,
-        MetadataRecord, TopicNameError, TopicSelector,
+        MetadataRecord, OfflinePlaces, ShardId, TopicNameError, TopicSelector,
         create_partitions::{CreatePartitionsError, CreatePartitionsRefused, GrownTopic},
         create_topics::{
             CreateTopicError, CreateTopicsError, CreatedTopic, NewAssignment, NewTopic,
@@ -23,7 +23,7 @@ use crate::{
 };
 
 fn decide(metadata: &Metadata, topic: NewTopic) -> Result<CreatedTopic, CreateTopicError> {
-    let command = CreateTopics { topics: vec![topic], validate_only: false };
+    let command = creation(vec![topic]);
     metadata.decide(NOW, &command).unwrap().reply.remove(0).1
 }
 
@@ -51,7 +51,7 @@ fn a_created_topic_has_its_configs_and_a_leader_for_every_partition() {
     let mut metadata = started(2);
     let mut topic = new_topic("a", 1, 3);
     topic.configs = vec![(text("retention.ms"), Some(text("5")))];
-    let command = CreateTopics { topics: vec![topic], validate_only: false };
+    let command = creation(vec![topic]);
     let decision = metadata.decide(NOW, &command).unwrap();
     assert_eq!(decision.records.len(), 1 + 1 + 3);
     let reply = apply(&mut metadata, &command).unwrap();
@@ -88,7 +88,8 @@ fn defaults_come_from_the_configuration_file() {
 fn validate_only_answers_without_records() {
     let metadata = started(2);
     let topics = vec![new_topic("a", 1, 3)];
-    let decision = metadata.decide(NOW, &CreateTopics { topics, validate_only: true }).unwrap();
+    let decision =
+        metadata.decide(NOW, &CreateTopics { validate_only: true, ..creation(topics) }).unwrap();
     assert_eq!(decision.records, vec![]);
     assert_eq!(decision.reply[0].1.as_ref().unwrap().partitions, 3);
 }
@@ -97,7 +98,7 @@ fn validate_only_answers_without_records() {
 fn duplicate_names_are_refused_each_and_stop_no_other() {
     let mut metadata = started(1);
     let topics = vec![new_topic("a", 1, 1), new_topic("b", 2, 1), new_topic("a", 3, 1)];
-    let reply = apply(&mut metadata, &CreateTopics { topics, validate_only: false }).unwrap();
+    let reply = apply(&mut metadata, &creation(topics)).unwrap();
     assert_eq!(reply[0].1, Err(CreateTopicError::DuplicateName));
     assert!(reply[1].1.is_ok());
     assert_eq!(reply[2].1, Err(CreateTopicError::DuplicateName));
@@ -139,7 +140,7 @@ fn names_follow_kafkas_rules() {
 fn names_of_one_command_may_not_collide_either() {
     let metadata = started(1);
     let topics = vec![new_topic("x.y", 1, 1), new_topic("x_y", 2, 1)];
-    let reply = metadata.decide(NOW, &CreateTopics { topics, validate_only: false }).unwrap().reply;
+    let reply = metadata.decide(NOW, &creation(topics)).unwrap().reply;
     assert!(reply[0].1.is_ok());
     assert!(matches!(reply[1].1, Err(CreateTopicError::NameCollides { .. })));
 }
@@ -210,7 +211,7 @@ fn manual_assignments_are_checked_one_by_one() {
     assert_eq!(refused(&metadata, both).0, expected);
 
     let topics = vec![with_assignments("a", assigned(&[&[2, 1], &[1, 2], &[2, 1]]))];
-    apply(&mut metadata, &CreateTopics { topics, validate_only: false }).unwrap();
+    apply(&mut metadata, &creation(topics)).unwrap();
     let created = metadata.image().topic_by_name("a").unwrap();
     let leaders: Vec<_> = created.partitions().iter().map(|p| p.leader.unwrap().0).collect();
     assert_eq!(leaders, vec![2, 1, 2]);
@@ -227,7 +228,7 @@ fn replicas_are_spread_over_brokers() {
     apply(&mut metadata, &registration(broker(2, 1))).unwrap();
     apply(&mut metadata, &registration(broker(3, 1))).unwrap();
     let topic = NewTopic { replication_factor: Some(2), ..new_topic("a", 1, 6) };
-    let command = CreateTopics { topics: vec![topic], validate_only: false };
+    let command = creation(vec![topic]);
     apply(&mut metadata, &command).unwrap();
     let created = metadata.image().topic_by_name("a").unwrap();
     for broker in [1, 2, 3].map(BrokerId) {
@@ -245,7 +246,7 @@ fn a_drawn_id_that_is_taken_is_refused_even_by_a_topic_being_deleted() {
     let (error, _) = refused(&metadata, new_topic("b", 1, 1));
     assert_eq!(error, CreateTopicError::IdTaken { id: topic_id(1) });
     let topics = vec![new_topic("c", 2, 1), new_topic("d", 2, 1)];
-    let reply = metadata.decide(NOW, &CreateTopics { topics, validate_only: false }).unwrap().reply;
+    let reply = metadata.decide(NOW, &creation(topics)).unwrap().reply;
     assert_eq!(reply[1].1, Err(CreateTopicError::IdTaken { id: topic_id(2) }));
 }
 
@@ -254,16 +255,17 @@ fn more_than_one_batch_can_hold_is_refused_as_a_whole() {
     let metadata = started(1);
     for partitions in [10_000, i32::MAX] {
         let topics = vec![new_topic("a", 1, partitions), new_topic("b", 2, 1)];
-        let error =
-            metadata.decide(NOW, &CreateTopics { topics, validate_only: true }).unwrap_err();
+        let error = metadata
+            .decide(NOW, &CreateTopics { validate_only: true, ..creation(topics) })
+            .unwrap_err();
         assert_eq!(error.to_string(), "Excessively large number of partitions per request.");
     }
     let records = 1 + RECORDS_PER_DECISION_MAX as u64;
     let topics = vec![new_topic("a", 1, 10_000)];
-    let error = metadata.decide(NOW, &CreateTopics { topics, validate_only: false });
+    let error = metadata.decide(NOW, &creation(topics));
     assert_eq!(error.unwrap_err(), CreateTopicsError::TooManyRecords { records });
     let topics = vec![new_topic("a", 1, 9_999)];
-    assert!(metadata.decide(NOW, &CreateTopics { topics, validate_only: false }).is_ok());
+    assert!(metadata.decide(NOW, &creation(topics)).is_ok());
 }
 
 #[test]
@@ -273,14 +275,14 @@ fn more_bytes_than_one_batch_can_hold_are_refused_as_a_whole() {
         apply(&mut metadata, &registration(broker(id, 1))).unwrap();
     }
     let topic = NewTopic { replication_factor: Some(40), ..new_topic("a", 1, 6_000) };
-    let command = CreateTopics { topics: vec![topic], validate_only: true };
+    let command = CreateTopics { validate_only: true, ..creation(vec![topic]) };
     let error = metadata.decide(NOW, &command).unwrap_err();
     assert!(matches!(error, CreateTopicsError::TooManyBytes { .. }));
 
     let topic = NewTopic { replication_factor: Some(40), ..new_topic("a", 1, 1) };
-    apply(&mut metadata, &CreateTopics { topics: vec![topic], validate_only: false }).unwrap();
+    apply(&mut metadata, &creation(vec![topic])).unwrap();
     let topics = vec![GrownTopic { name: text("a"), count: 6_000, assignments: None }];
-    let command = CreatePartitions { topics, validate_only: true };
+    let command = CreatePartitions { topics, validate_only: true, offline: OfflinePlaces::NONE };
     let error = metadata.decide(NOW, &command).unwrap_err();
     assert!(matches!(error, CreatePartitionsRefused::TooManyBytes { .. }));
 }
@@ -305,13 +307,65 @@ fn each_topic_is_balanced_and_starts_where_there_is_room() {
 fn new_partitions_go_to_directories_by_free_space() {
     let mut metadata = started(1);
     let mut two = broker(1, 1);
-    two.log_directories = vec![super::directory(1, 100), super::directory(2, 300)];
+    two.log_directories = vec![directory(1, 100), directory(2, 300)];
     apply(&mut metadata, &registration(two)).unwrap();
     create(&mut metadata, "a", 1, 8);
     let topic = metadata.image().topic_by_name("a").unwrap();
     let in_second =
         topic.partitions().iter().filter(|p| p.replicas[0].directory.0 == [2; 16]).count();
     assert_eq!(in_second, 6);
+}
+
+/// The shard and the directory of each partition of a topic.
+fn places(metadata: &Metadata, name: &str) -> Vec<(u16, u8)> {
+    let topic = metadata.image().topic_by_name(name).unwrap();
+    let replicas = topic.partitions().iter().map(|partition| partition.replicas[0]);
+    replicas.map(|replica| (replica.shard.0, replica.directory.0[0])).collect()
+}
+
+/// Topic "a" with more partitions.
+fn growth(count: i32, offline: OfflinePlaces) -> CreatePartitions {
+    let topics = vec![GrownTopic { name: text("a"), count, assignments: None }];
+    CreatePartitions { topics, validate_only: false, offline }
+}
+
+#[test]
+fn new_partitions_are_placed_beside_what_failed() {
+    let mut metadata = started(4);
+    let mut two = broker(1, 4);
+    two.log_directories = vec![directory(1, 1_000), directory(2, 1)];
+    apply(&mut metadata, &registration(two)).unwrap();
+    let offline = OfflinePlaces {
+        directories: [directory(1, 0).id].into(),
+        shards: [(NODE, ShardId(0)), (NODE, ShardId(2)), (BrokerId(2), ShardId(1))].into(),
+    };
+    let command = CreateTopics { offline: offline.clone(), ..creation(vec![new_topic("a", 1, 3)]) };
+    assert!(apply(&mut metadata, &command).unwrap()[0].1.is_ok());
+    assert_eq!(places(&metadata, "a"), vec![(1, 2), (3, 2), (1, 2)]);
+    assert_eq!(apply(&mut metadata, &growth(5, offline)).unwrap()[0].1, Ok(()));
+    assert_eq!(places(&metadata, "a")[3..], [(3, 2), (3, 2)]);
+}
+
+#[test]
+fn nothing_is_created_on_a_broker_whose_directories_or_journals_all_failed() {
+    let mut metadata = started(2);
+    create(&mut metadata, "a", 1, 1);
+    let directories = [directory(1, 0).id].into();
+    let shards = [(NODE, ShardId(0)), (NODE, ShardId(1))].into();
+    let rows = [
+        OfflinePlaces { directories, ..OfflinePlaces::NONE },
+        OfflinePlaces { shards, ..OfflinePlaces::NONE },
+    ];
+    for offline in rows {
+        let command =
+            CreateTopics { offline: offline.clone(), ..creation(vec![new_topic("b", 2, 1)]) };
+        let decision = metadata.decide(NOW, &command).unwrap();
+        let expected = Err(CreateTopicError::BrokerOffline { broker: NODE });
+        assert_eq!((decision.records, &decision.reply[0].1), (vec![], &expected));
+        let decision = metadata.decide(NOW, &growth(3, offline)).unwrap();
+        let expected = Err(CreatePartitionsError::BrokerOffline { broker: NODE });
+        assert_eq!((decision.records, &decision.reply[0].1), (vec![], &expected));
+    }
 }
 
 #[test]
@@ -321,6 +375,7 @@ fn partitions_are_added_in_balance_and_with_their_own_errors() {
     let grow = |count, assignments: Option<Vec<Vec<BrokerId>>>| CreatePartitions {
         topics: vec![GrownTopic { name: text("a"), count, assignments }],
         validate_only: false,
+        offline: OfflinePlaces::NONE,
     };
     let error = |command: &CreatePartitions| {
         metadata.decide(NOW, command).unwrap().reply.remove(0).1.unwrap_err()
@@ -342,7 +397,7 @@ fn partitions_are_added_in_balance_and_with_their_own_errors() {
 
     let topic = |name: &str| GrownTopic { name: text(name), count: 9, assignments: None };
     let topics = vec![topic("a"), topic("x"), topic("a")];
-    let command = CreatePartitions { topics, validate_only: false };
+    let command = CreatePartitions { topics, validate_only: false, offline: OfflinePlaces::NONE };
     let reply = metadata.decide(NOW, &command).unwrap().reply;
     let errors: Vec<_> = reply.into_iter().map(|(_, result)| result.unwrap_err()).collect();
     let duplicate = CreatePartitionsError::DuplicateName;

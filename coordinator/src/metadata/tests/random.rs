@@ -9,11 +9,11 @@ use proptest::{
 };
 use protocol::{BrokerId, LeaderEpoch, PartitionIndex, Str, TopicId};
 
-use super::{NODE, broker, directory, empty, registration};
+use super::{NODE, broker, creation, directory, empty, registration};
 use crate::metadata::{
-    AllocateProducerIds, BumpLeaderEpochs, Command, ConfigResource, CreatePartitions, CreateTopics,
-    DeleteTopics, FinishDelete, FormCluster, IncrementalAlterConfigs, LeaderEpochBump, Metadata,
-    MetadataRecord, MovePartition, ShardId, TopicSelector, WallMillis,
+    AllocateProducerIds, BumpLeaderEpochs, Command, ConfigResource, CreatePartitions, DeleteTopics,
+    FinishDelete, FormCluster, IncrementalAlterConfigs, LeaderEpochBump, Metadata, MetadataRecord,
+    MovePartition, OfflinePlaces, ShardId, TopicSelector, WallMillis,
     alter_configs::{ConfigChange, ConfigOperation},
     create_partitions::GrownTopic,
     create_topics::NewTopic,
@@ -104,7 +104,8 @@ impl World {
             Step::Grow { name: topic, count } => {
                 let topics =
                     vec![GrownTopic { name: name(topic), count: *count, assignments: None }];
-                self.apply(&CreatePartitions { topics, validate_only: false });
+                let offline = OfflinePlaces::NONE;
+                self.apply(&CreatePartitions { topics, validate_only: false, offline });
             }
             Step::Delete { name: topic } => {
                 self.apply(&DeleteTopics { topics: vec![selector(topic)] });
@@ -186,7 +187,7 @@ impl World {
                 configs: vec![],
             });
         }
-        let reply = self.apply(&CreateTopics { topics, validate_only: false }).unwrap();
+        let reply = self.apply(&creation(topics)).unwrap();
         for (_, result) in reply {
             if let Ok(created) = result {
                 self.balanced(created.id, BrokerId(1));

@@ -204,7 +204,11 @@ impl NodeWorld {
                 must_follow = pending.is_first;
                 producer.resends |= code != NONE;
             }
-            must_follow &= !producer.starts_over && !producer.was_overtaken();
+            if code == ErrorCode::OutOfOrderSequenceNumber.code() {
+                producer.starts_over |= producer.may_be_overtaken();
+                must_follow &= !producer.starts_over;
+            }
+            producer.was_refused |= code != NONE;
             while producer.unacknowledged.front().is_some_and(|pending| pending.acknowledged) {
                 producer.unacknowledged.pop_front();
                 producer.is_known = true;

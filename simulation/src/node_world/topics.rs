@@ -62,18 +62,18 @@ pub(super) struct Producer {
     pub(super) resends: bool,
     /// Its first batch was acknowledged.
     pub(super) is_known: bool,
+    /// A batch was refused since it has this id.
+    pub(super) was_refused: bool,
     /// It takes another id once nothing is in flight.
     pub(super) starts_over: bool,
 }
 
 impl Producer {
     /// Its first batch was refused by a leader that went, and a later one, which was in flight behind it,
-    /// taken by the next leader: as in Kafka, of a producer that is not known any sequence is taken. The
-    /// first one can follow no more: clients ask for another id.
-    pub(super) fn was_overtaken(&mut self) -> bool {
-        let overtaken = !self.is_known && self.unacknowledged.iter().any(|it| it.acknowledged);
-        self.starts_over |= overtaken;
-        overtaken
+    /// taken by the next leader, acknowledged or not: as in Kafka, of a producer that is not known any
+    /// sequence is taken. The first one can follow no more: clients ask for another id.
+    pub(super) fn may_be_overtaken(&self) -> bool {
+        !self.is_known && self.was_refused
     }
 }
 

@@ -90,6 +90,10 @@ fn refused(error: &MoveError) -> Answer {
             400,
             "a partition keeps its log directory while the node runs: leave out --dir",
         ),
+        MoveError::ShardOffline => Answer::refusal(
+            409,
+            "the log directory of that shard's journal failed: choose another shard",
+        ),
         MoveError::Owner(error) => {
             let why = format!("its owner could not hand it over ({error:?})");
             Answer::refusal(503, &why)

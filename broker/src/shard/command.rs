@@ -59,4 +59,6 @@ pub enum MoveError {
     Moving,
     /// Only the shard can change while the node runs.
     OtherDirectory,
+    /// The log directory of the new shard's journal failed: it takes no record.
+    ShardOffline,
 }

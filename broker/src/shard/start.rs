@@ -109,23 +109,28 @@ impl NodeFacts {
         self.space.get(usize::from(dir.0)).is_some_and(|space| space.is_offline)
     }
 
+    /// Whether a shard's journal was in a log directory that failed while the node ran.
+    pub(crate) fn is_shard_offline(&self, shard: ShardId) -> bool {
+        let journal = self.journals.get(usize::from(shard.0));
+        journal.is_some_and(|journal| self.has_failed(*journal))
+    }
+
     /// What failed while the node ran: a replica that is placed there could not be served.
     pub(crate) fn offline_places(&self) -> OfflinePlaces {
         let directories = (0..).map(DirId).zip(self.directories.iter());
         let directories = directories.filter(|(dir, _)| self.has_failed(*dir));
-        let shards = (0..self.data_shards).map(ShardId).zip(self.journals.iter());
-        let shards = shards.filter(|(_, journal)| self.has_failed(**journal));
+        let shards = (0..self.data_shards).map(ShardId);
+        let shards = shards.filter(|shard| self.is_shard_offline(*shard));
         OfflinePlaces {
             directories: directories.map(|(_, directory)| directory.id).collect(),
-            shards: shards.map(|(shard, _)| (self.broker, shard)).collect(),
+            shards: shards.map(|shard| (self.broker, shard)).collect(),
         }
     }
 
     /// Whether a replica of this node cannot be served: the log directory that holds it, or the one of its
     /// shard's journal, failed or is missing.
     pub(crate) fn is_offline(&self, replica: &Replica) -> bool {
-        let journal = self.journals.get(usize::from(replica.shard.0));
         self.dir_of(replica.directory).is_none_or(|dir| self.has_failed(dir))
-            || journal.is_some_and(|journal| self.has_failed(*journal))
+            || self.is_shard_offline(replica.shard)
     }
 }

@@ -44,8 +44,11 @@ impl Shard {
         if controller.moves.contains_key(&id) {
             return self.refuse_move(asker, MoveError::Moving);
         }
+        if self.node.is_shard_offline(moved.to.shard) {
+            return self.refuse_move(asker, MoveError::ShardOffline);
+        }
         let from = shard_index(moved.from.shard);
-        controller.moves.insert(id, Move { asker, command, from, ends: None });
+        self.controller_mut().moves.insert(id, Move { asker, command, from, ends: None });
         self.outbox.post(from, Mail::Release { partition: id });
     }
 
@@ -69,10 +72,15 @@ impl Shard {
             }
         };
         let begun = controller.moves.get(&id).expect("a release belongs to a move");
-        match controller.proposals.decide(now, &begun.command) {
-            Ok(decision) if controller.proposals.has_room() => {
+        let decided = controller.proposals.decide(now, &begun.command);
+        let has_room = controller.proposals.has_room();
+        match decided {
+            Ok(decision) if self.node.is_shard_offline(decision.reply.to.shard) => {
+                self.give_back(partition, Refused::Command(MoveError::ShardOffline));
+            }
+            Ok(decision) if has_room => {
                 let then = Then::Move { partition, moved: decision.reply };
-                controller.propose(decision.records, then, now.0);
+                self.controller_mut().propose(decision.records, then, now.0);
             }
             Ok(_) => self.give_back(partition, Refused::Overloaded),
             Err(error) => {

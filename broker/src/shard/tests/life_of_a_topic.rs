@@ -232,7 +232,7 @@ fn producers_get_ids_that_are_never_given_twice() {
 }
 
 /// An operator moves t-0 on a node with two data shards.
-fn begin_move(world: &mut World, to: usize) {
+pub(super) fn begin_move(world: &mut World, to: usize) {
     let command = MovePartition {
         topic: TopicSelector::Name(Str::from("t")),
         partition: PartitionIndex(0),

@@ -12,8 +12,10 @@ use protocol::messages::produce::ProduceResponse;
 use protocol::{PartitionIndex, Str};
 
 use super::code;
+use super::life_of_a_topic::begin_move;
 use super::produce_and_fetch::{create, fetch, produce};
 use super::world::{Client, World, batch};
+use crate::shard::command::{CommandReply, MoveError, Refused};
 use crate::shard::event::Event;
 use crate::shard::mail::{Mail, ShardIndex};
 
@@ -209,4 +211,41 @@ fn nothing_is_created_when_all_log_directories_failed() {
     let topics: Vec<_> =
         topics.map(|topic| (topic.name().to_string(), topic.partitions().len())).collect();
     assert_eq!(topics, [("t".to_owned(), 2)]);
+}
+
+/// It was released by its owner, and offline from then on: the other could not take it.
+#[test]
+fn a_partition_does_not_move_to_a_shard_whose_journal_is_lost() {
+    for fails_during_the_move in [false, true] {
+        let mut world = World::with_two_directories(2);
+        let client = world.connect(0);
+        create(&mut world, client, "t", 1);
+        assert_eq!(place(&world, 0), (0, DirId(0)));
+        world.main.clear();
+        if fails_during_the_move {
+            begin_move(&mut world, 1);
+            world.tell_offline(&[false, true]);
+        } else {
+            world.tell_offline(&[false, true]);
+            begin_move(&mut world, 1);
+        }
+        // Checkpoints stand between the two owners; time is what makes them due.
+        for _ in 0..100 {
+            world.settle();
+            world.advance_ms(200);
+        }
+        let replies = world.main.iter().filter_map(|mail| match mail {
+            Mail::CommandDone { reply, .. } => Some(&**reply),
+            _ => None,
+        });
+        let replies: Vec<_> = replies.collect();
+        let [CommandReply::MovePartition(Err(Refused::Command(MoveError::ShardOffline)))] =
+            replies[..]
+        else {
+            panic!("{replies:?}");
+        };
+        assert_eq!(shown(&mut world, client), [(0, 1, vec![1], vec![])]);
+        let response = world.ask(client, PRODUCE, produce(-1, "t", 0, batch(&["a"], TIME)));
+        assert_eq!(response.responses[0].partition_responses[0].error_code, 0);
+    }
 }

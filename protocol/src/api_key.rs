@@ -1,15 +1,20 @@
-//! The APIs we serve: key, versions advertised, versions served, first flexible version.
+//! The APIs: key, versions advertised, versions served, first flexible version.
 //!
 //! One row per API is the whole truth: ApiVersions answers from it, headers and bodies decode by it.
 //! Advertised and served differ for Produce alone: old librdkafka takes "Produce 0 is supported" to mean
 //! "compression is supported" and sends uncompressed otherwise; nothing has sent 0 to 2 since 2017.
+//!
+//! A row that says `describe` has its messages here, both ways, and is not served: ApiVersions does not list
+//! it, and to a broker its key is as unknown as one without a row. It is turned on by `advertise` and `serve`
+//! in its row, and by its handler in the broker.
 
 use std::fmt;
 use std::ops::RangeInclusive;
 
 macro_rules! apis {
-    ($($name:ident = $key:literal, advertise $advertised:expr, serve $served:expr, flexible $flexible:literal;)*) => {
-        /// An API that this broker serves, with Kafka's number.
+    ($($name:ident = $key:literal, $(advertise $advertised:expr, serve $served:expr,)?
+        $(describe $described:expr,)? flexible $flexible:expr;)*) => {
+        /// An API whose messages are described here, with Kafka's number.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(i16)]
         pub enum ApiKey {
@@ -35,19 +40,19 @@ macro_rules! apis {
                 }
             }
 
-            /// What ApiVersions says.
+            /// What ApiVersions says: nothing of an API that is not served.
             #[must_use]
-            pub const fn advertised(self) -> RangeInclusive<i16> {
+            pub const fn advertised(self) -> Option<RangeInclusive<i16>> {
                 match self {
-                    $(Self::$name => $advertised,)*
+                    $(Self::$name => apis!(@advertised $($advertised)?),)*
                 }
             }
 
-            /// What is decoded and answered.
+            /// What is encoded and decoded, served or not.
             #[must_use]
-            pub const fn served(self) -> RangeInclusive<i16> {
+            pub const fn described(self) -> RangeInclusive<i16> {
                 match self {
-                    $(Self::$name => $served,)*
+                    $(Self::$name => apis!(@one $($served)? $($described)?),)*
                 }
             }
 
@@ -60,14 +65,28 @@ macro_rules! apis {
             }
         }
     };
+    (@advertised) => { None };
+    (@advertised $versions:expr) => { Some($versions) };
+    (@one $versions:expr) => { $versions };
 }
+
+/// The first flexible version of an API that has none.
+const NEVER: i16 = i16::MAX;
 
 apis! {
     Produce = 0, advertise 0..=11, serve 3..=11, flexible 9;
     Fetch = 1, advertise 4..=17, serve 4..=17, flexible 12;
     ListOffsets = 2, advertise 1..=9, serve 1..=9, flexible 6;
     Metadata = 3, advertise 0..=12, serve 0..=12, flexible 9;
+    OffsetCommit = 8, describe 2..=9, flexible 8;
+    OffsetFetch = 9, describe 1..=9, flexible 6;
     FindCoordinator = 10, advertise 0..=5, serve 0..=5, flexible 3;
+    JoinGroup = 11, describe 0..=9, flexible 6;
+    Heartbeat = 12, describe 0..=4, flexible 4;
+    LeaveGroup = 13, describe 0..=5, flexible 4;
+    SyncGroup = 14, describe 0..=5, flexible 4;
+    DescribeGroups = 15, describe 0..=6, flexible 5;
+    ListGroups = 16, describe 0..=5, flexible 3;
     ApiVersions = 18, advertise 0..=4, serve 0..=4, flexible 3;
     CreateTopics = 19, advertise 2..=7, serve 2..=7, flexible 5;
     DeleteTopics = 20, advertise 1..=6, serve 1..=6, flexible 4;
@@ -78,8 +97,12 @@ apis! {
     AlterConfigs = 33, advertise 0..=2, serve 0..=2, flexible 2;
     DescribeLogDirs = 35, advertise 1..=4, serve 1..=4, flexible 2;
     CreatePartitions = 37, advertise 0..=3, serve 0..=3, flexible 2;
+    DeleteGroups = 42, describe 0..=2, flexible 2;
     IncrementalAlterConfigs = 44, advertise 0..=1, serve 0..=1, flexible 1;
+    OffsetDelete = 47, describe 0..=0, flexible NEVER;
     DescribeCluster = 60, advertise 0..=2, serve 0..=2, flexible 0;
+    ConsumerGroupHeartbeat = 68, describe 0..=1, flexible 0;
+    ConsumerGroupDescribe = 69, describe 0..=1, flexible 0;
     DescribeTopicPartitions = 75, advertise 0..=0, serve 0..=0, flexible 0;
 }
 
@@ -90,8 +113,19 @@ impl ApiKey {
     }
 
     #[must_use]
+    pub fn describes(self, version: i16) -> bool {
+        self.described().contains(&version)
+    }
+
+    /// Whether a broker answers this API at all.
+    #[must_use]
+    pub const fn is_served(self) -> bool {
+        self.advertised().is_some()
+    }
+
+    #[must_use]
     pub fn serves(self, version: i16) -> bool {
-        self.served().contains(&version)
+        self.is_served() && self.describes(version)
     }
 
     #[must_use]
@@ -131,13 +165,15 @@ mod tests {
     fn served_versions_are_advertised_and_only_produce_advertises_more() {
         for api in ApiKey::ALL {
             assert_eq!(ApiKey::from_code(api.code()), Some(*api));
-            assert_eq!(api.served().end(), api.advertised().end(), "{api}");
             if *api != ApiKey::Produce {
-                assert_eq!(api.served(), api.advertised(), "{api}");
+                let served = api.described().filter(|version| api.serves(*version));
+                let advertised = api.advertised().into_iter().flatten();
+                assert!(served.eq(advertised), "{api}");
             }
         }
-        assert_eq!(ApiKey::Produce.advertised(), 0..=11);
-        assert!(!ApiKey::Produce.serves(2));
+        assert_eq!(ApiKey::Produce.advertised(), Some(0..=11));
+        assert_eq!(ApiKey::Produce.described(), 3..=11);
+        assert!(ApiKey::Produce.serves(3) && !ApiKey::Produce.serves(2));
     }
 
     #[test]

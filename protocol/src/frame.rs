@@ -49,7 +49,7 @@ pub fn frame_bytes(size: [u8; SIZE_BYTES], bytes_max: usize) -> Result<usize, Fr
 /// their own, uncopied. `version` is that of the request, or 0 for ApiVersions in a version that is not served.
 ///
 /// # Panics
-/// When the response is larger than a frame can be (2 GiB) or its version is not served: programmer's errors.
+/// When the response is larger than a frame can be (2 GiB) or its API has no such version: programmer's errors.
 #[must_use]
 pub fn encode_response(
     correlation_id: CorrelationId,
@@ -57,7 +57,7 @@ pub fn encode_response(
     response: &Response,
 ) -> Vec<Bytes> {
     let api_key = response.api_key();
-    assert!(api_key.serves(version), "{api_key} version {version} is not served");
+    assert!(api_key.describes(version), "{api_key} has no version {version}");
     let mut writer = Writer::with_capacity(HEAD_BYTES);
     writer.i32(0);
     ResponseHeader { correlation_id }.encode(&mut writer, api_key, version);
@@ -76,7 +76,7 @@ pub fn encode_request(
     request: &Request,
 ) -> Result<Vec<Bytes>, EncodeError> {
     assert_eq!(header.api_key, request.api_key(), "the header names the body's API");
-    if !header.is_served() {
+    if !header.api_key.describes(header.api_version) {
         return Err(EncodeError::UnsupportedVersion { version: header.api_version });
     }
     let mut writer = Writer::with_capacity(HEAD_BYTES);
@@ -92,10 +92,11 @@ pub fn encode_request(
     Ok(writer.finish())
 }
 
-/// A request frame without its size.
+/// A request frame without its size, of every API that is described. A broker begins with
+/// [`RequestHeader::decode`], which knows what is served.
 pub fn decode_request(frame: &Bytes) -> Result<(RequestHeader, Request), DecodeError> {
     let mut reader = Reader::new(frame);
-    let header = RequestHeader::decode(&mut reader)?;
+    let header = RequestHeader::decode_described(&mut reader)?;
     let request = Request::decode(header.api_key, header.api_version, &reader.rest())?;
     Ok((header, request))
 }
@@ -105,7 +106,7 @@ pub fn decode_response<R: ApiResponse>(
     version: i16,
     frame: &Bytes,
 ) -> Result<(CorrelationId, R), DecodeError> {
-    if !R::API.serves(version) {
+    if !R::API.describes(version) {
         return Err(DecodeError::UnsupportedVersion { version });
     }
     let mut reader = Reader::new(frame);
@@ -161,7 +162,7 @@ mod tests {
     #[test]
     fn a_fetch_response_carries_its_batches_uncopied_in_every_version() {
         let batches = [Bytes::from(vec![1; 500]), Bytes::from(vec![2; 300])];
-        for version in ApiKey::Fetch.served() {
+        for version in ApiKey::Fetch.described() {
             let partition = |records: &[Bytes]| PartitionData {
                 records: Records::from(records.to_vec()),
                 ..PartitionData::default()
@@ -202,7 +203,7 @@ mod tests {
 
     #[test]
     fn requests_round_trip_and_those_that_cannot_be_sent_are_refused() {
-        for version in ApiKey::Metadata.served() {
+        for version in ApiKey::Metadata.described() {
             let (header, request) = metadata_request(version, "topic");
             let frame = without_size(&encode_request(&header, &request).unwrap());
             assert_eq!(decode_request(&frame), Ok((header, request)));

@@ -35,9 +35,9 @@ pub fn request_frame(bytes: &[u8]) {
 pub fn response_frame(bytes: &[u8]) {
     let Some(([api, version], frame)) = bytes.split_first_chunk() else { return };
     let api_key = ApiKey::ALL[usize::from(*api) % ApiKey::ALL.len()];
-    let served = api_key.served();
-    let versions = served.end() - served.start() + 1;
-    let version = served.start() + i16::from(*version) % versions;
+    let described = api_key.described();
+    let versions = described.end() - described.start() + 1;
+    let version = described.start() + i16::from(*version) % versions;
     let frame = Bytes::copy_from_slice(frame);
     let Ok((correlation_id, response)) = frame::decode_any_response(api_key, version, &frame)
     else {

@@ -15,19 +15,29 @@ pub struct RequestHeader {
 }
 
 impl RequestHeader {
-    /// Reads up to the body.
+    /// Reads up to the body, as a broker does: an API that is described and not served is unknown.
     ///
     /// The form of a header depends on whether its version is flexible, so a version that is not served
     /// ends the connection, as in Kafka. ApiVersions is the exception (KIP-511): its header comes back with
     /// the version that was asked for and without a client id, [`Self::is_served`] is false, and the
     /// broker answers version 0 with UNSUPPORTED_VERSION without looking at the body.
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let header = Self::decode_described(reader)?;
+        if header.api_key.is_served() {
+            Ok(header)
+        } else {
+            Err(DecodeError::UnknownApiKey { code: header.api_key.code() })
+        }
+    }
+
+    /// As [`Self::decode`], of every API that is described.
+    pub(crate) fn decode_described(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let code = reader.i16()?;
         let api_version = reader.i16()?;
         let correlation_id = CorrelationId(reader.i32()?);
         let api_key = ApiKey::from_code(code).ok_or(DecodeError::UnknownApiKey { code })?;
         let mut header = Self { api_key, api_version, correlation_id, client_id: None };
-        if !header.is_served() {
+        if !api_key.describes(api_version) {
             if api_key == ApiKey::ApiVersions {
                 return Ok(header);
             }
@@ -147,5 +157,33 @@ mod tests {
             RequestHeader::decode(&mut Reader::new(&frame)),
             Err(DecodeError::UnknownApiKey { code: 4 })
         );
+    }
+
+    #[test]
+    fn a_broker_knows_the_keys_that_are_advertised_and_no_others() {
+        for code in -1..=i16::from(i8::MAX) {
+            let api_key = ApiKey::from_code(code);
+            let api_version = api_key.map_or(0, |api_key| *api_key.described().end());
+            let mut writer = Writer::default();
+            writer.i16(code);
+            writer.i16(api_version);
+            writer.slice(&[0, 0, 0, 1, 0xff, 0xff, 0]);
+            let frame = Bytes::from(writer.finish().concat());
+            let decoded = RequestHeader::decode(&mut Reader::new(&frame));
+            let described = RequestHeader::decode_described(&mut Reader::new(&frame));
+            match api_key {
+                Some(api_key) if api_key.advertised().is_some() => {
+                    assert_eq!(decoded.map(|header| header.api_key), Ok(api_key));
+                }
+                Some(api_key) => {
+                    assert_eq!(decoded, Err(DecodeError::UnknownApiKey { code }));
+                    assert_eq!(described.map(|header| header.api_key), Ok(api_key));
+                }
+                None => {
+                    assert_eq!(decoded, Err(DecodeError::UnknownApiKey { code }));
+                    assert_eq!(described, Err(DecodeError::UnknownApiKey { code }));
+                }
+            }
+        }
     }
 }

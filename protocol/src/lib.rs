@@ -1,4 +1,4 @@
-//! Kafka's language: ids, error codes, the frames and messages of every API we serve, record batches.
+//! Kafka's language: ids, error codes, the frames and messages of the APIs, record batches.
 //!
 //! May touch bytes, nothing else: no files, no sockets, no clocks. Checks at the door: what this crate
 //! lets in is well formed, and the crates above assert it instead of checking again. No byte from a
@@ -9,7 +9,7 @@
 //! | [`ids`] | newtypes of Kafka's ids and positions |
 //! | [`string`] | [`Str`]: Kafka's string as a slice of the frame |
 //! | [`error_code`] | Kafka's error codes |
-//! | [`api_key`] | the APIs: advertised and served versions, flexible versions, header versions |
+//! | [`api_key`] | the APIs: described, served and advertised versions, flexible versions, header versions |
 //! | [`wire`] | reading and writing Kafka's primitive types, and the macro that describes a message |
 //! | [`header`] | request and response headers |
 //! | [`messages`] | one description per message, one module per API |

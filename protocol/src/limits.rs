@@ -16,6 +16,10 @@ pub const DECODED_BYTES_PER_FRAME_BYTE_MAX: usize = 16;
 /// few hundred entries.
 pub const DECODED_BYTES_BASE: usize = 64 * 1024;
 
+/// Bytes of one field from which they become a part of their own instead of being copied: a send takes its
+/// parts one by one, at a cost like that of copying a page.
+pub const SPLICED_BYTES_MIN: usize = 4096;
+
 /// Unknown tagged fields that are skipped in one frame. Kafka itself has defined five tags in one message at
 /// most; a frame with more than this is an attack on the processor.
 pub const UNKNOWN_TAGGED_FIELDS_MAX: u32 = 1024;

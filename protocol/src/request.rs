@@ -25,7 +25,7 @@ macro_rules! requests {
             /// Decodes what follows the header. Record batches and strings are slices of `body`. Bytes
             /// after the last field are ignored, as in Kafka.
             pub fn decode(api_key: ApiKey, version: i16, body: &Bytes) -> Result<Self, DecodeError> {
-                if !api_key.serves(version) {
+                if !api_key.describes(version) {
                     return Err(DecodeError::UnsupportedVersion { version });
                 }
                 let context = Context::new(version, api_key.is_flexible(version));

@@ -24,7 +24,7 @@ macro_rules! responses {
 
             /// Decodes what follows the header. Record batches and strings are slices of `body`.
             pub fn decode(api_key: ApiKey, version: i16, body: &Bytes) -> Result<Self, DecodeError> {
-                if !api_key.serves(version) {
+                if !api_key.describes(version) {
                     return Err(DecodeError::UnsupportedVersion { version });
                 }
                 let context = Context::new(version, api_key.is_flexible(version));

@@ -28,7 +28,7 @@ pub(crate) fn samples() -> Vec<Vec<u8>> {
     }
     let mut random = Random::new(0, 0);
     for (at, api_key) in (0u8..).zip(ApiKey::ALL.iter().copied()) {
-        for (version_at, version) in (0u8..).zip(api_key.served()) {
+        for (version_at, version) in (0u8..).zip(api_key.described()) {
             samples.extend(requests(&mut random, api_key, version));
             // As the entry point takes them: which API and version, then the frame.
             let responses = responses(&mut random, api_key, version);

@@ -10,13 +10,13 @@ use crate::shard::requests::Head;
 const SOFTWARE_FROM: i16 = 3;
 
 fn api_keys() -> Vec<ApiVersion> {
-    let all = ApiKey::ALL.iter().map(|api_key| {
-        let versions = api_key.advertised();
-        ApiVersion {
+    let all = ApiKey::ALL.iter().filter_map(|api_key| {
+        let versions = api_key.advertised()?;
+        Some(ApiVersion {
             api_key: api_key.code(),
             min_version: *versions.start(),
             max_version: *versions.end(),
-        }
+        })
     });
     all.collect()
 }
@@ -57,6 +57,8 @@ fn is_software_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use protocol::{ApiKey, DecodeError, Reader, RequestHeader};
+
     use super::{is_software_name, unsupported};
 
     #[test]
@@ -74,5 +76,23 @@ mod tests {
         assert_eq!(response.error_code, 35);
         assert!(response.api_keys.iter().any(|api| api.api_key == 18 && api.max_version >= 3));
         assert!(response.api_keys.iter().any(|api| api.api_key == 0 && api.min_version == 0));
+    }
+
+    #[test]
+    fn what_is_not_listed_is_refused_as_an_unknown_api() {
+        let listed = unsupported().api_keys;
+        for code in 0..=i16::from(i8::MAX) {
+            // What the listed version is, or any that has messages, or 0.
+            let version = listed.iter().find(|api| api.api_key == code).map(|api| api.max_version);
+            let described = ApiKey::from_code(code).map(|api| *api.described().end());
+            let asked = version.or(described).unwrap_or(0);
+            let [code_bytes, version_bytes] = [code.to_be_bytes(), asked.to_be_bytes()];
+            let frame = [&code_bytes[..], &version_bytes, &[0, 0, 0, 1, 0xff, 0xff, 0]].concat();
+            let header = RequestHeader::decode(&mut Reader::new(&frame.into()));
+            match version {
+                Some(_) => assert_eq!(header.map(|header| header.api_key.code()), Ok(code)),
+                None => assert_eq!(header, Err(DecodeError::UnknownApiKey { code })),
+            }
+        }
     }
 }

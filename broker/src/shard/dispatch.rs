@@ -84,6 +84,20 @@ impl Shard {
             RequestBody::DescribeTopicPartitions(body) => {
                 self.describe_topic_partitions(&head, body);
             }
+            RequestBody::OffsetCommit(_)
+            | RequestBody::OffsetFetch(_)
+            | RequestBody::JoinGroup(_)
+            | RequestBody::Heartbeat(_)
+            | RequestBody::LeaveGroup(_)
+            | RequestBody::SyncGroup(_)
+            | RequestBody::DescribeGroups(_)
+            | RequestBody::ListGroups(_)
+            | RequestBody::DeleteGroups(_)
+            | RequestBody::OffsetDelete(_)
+            | RequestBody::ConsumerGroupHeartbeat(_)
+            | RequestBody::ConsumerGroupDescribe(_) => {
+                unreachable!("{} is not served: its header was refused", head.api_key)
+            }
         }
     }
 

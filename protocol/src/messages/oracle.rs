@@ -1,4 +1,4 @@
-//! Tests: every message of every API in every served version against the `kafka-protocol` crate.
+//! Tests: every message of every API in every version that is described against the `kafka-protocol` crate.
 //!
 //! Our bytes are decoded by the crate, which encodes them again to the same bytes: so both codecs agree in
 //! both directions. That alone would not notice two neighbours of the same type that were swapped, so the
@@ -53,7 +53,7 @@ where
     Ours: Wire + Generate + Debug + PartialEq + Default,
     Theirs: Decodable + Encodable + Debug,
 {
-    for version in api_key.served() {
+    for version in api_key.described() {
         let context = Context::new(version, api_key.is_flexible(version));
         for seed in 0..SEEDS {
             let value = match seed {
@@ -97,7 +97,7 @@ fn headers_agree_with_the_oracle() {
     };
     for api_key in ApiKey::ALL {
         let their_key = TheirKey::try_from(api_key.code()).unwrap();
-        for version in api_key.served() {
+        for version in api_key.described() {
             let header_version = their_key.request_header_version(version);
             assert_eq!(api_key.request_header_version(version), header_version, "{api_key}");
             for client_id in [None, Some("client")] {

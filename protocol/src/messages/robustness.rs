@@ -16,7 +16,7 @@ fn samples(seed: u64) -> Vec<(ApiKey, i16, Bytes, Bytes)> {
     let mut samples = Vec::new();
     macro_rules! sample {
         ($($api:ident, $module:ident, $request:ident, $response:ident;)*) => { $(
-            for version in ApiKey::$api.served() {
+            for version in ApiKey::$api.described() {
                 let mut source = Source::new(seed);
                 let request = Request::$api(messages::$module::$request::generate(&mut source));
                 let response = Response::$api(messages::$module::$response::generate(&mut source));
@@ -100,7 +100,7 @@ fn mutate(bytes: &mut Vec<u8>, source: &mut Source) {
 fn random_bytes_neither_panic_nor_allocate_beyond_their_allowance() {
     let mut source = Source::new(13);
     for api_key in ApiKey::ALL {
-        for version in api_key.served() {
+        for version in api_key.described() {
             for _ in 0..200 {
                 let length = source.below(120);
                 // Small values are counts that fit, so that decoding gets deeper.

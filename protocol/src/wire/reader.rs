@@ -31,7 +31,7 @@ pub enum DecodeError {
     UnknownApiKey {
         code: i16,
     },
-    /// A version outside the API's served range.
+    /// A version outside the API's described range.
     UnsupportedVersion {
         version: i16,
     },
@@ -61,7 +61,7 @@ impl fmt::Display for DecodeError {
             Self::Truncated => formatter.write_str("the frame ends inside a field"),
             Self::UnknownApiKey { code } => write!(formatter, "api key {code} is unknown"),
             Self::UnsupportedVersion { version } => {
-                write!(formatter, "version {version} is not served")
+                write!(formatter, "version {version} is not spoken")
             }
             Self::UnexpectedNull => formatter.write_str("null in a field that cannot be null"),
             Self::StringTooLong { bytes } => write!(formatter, "string of {bytes} bytes"),

@@ -10,6 +10,7 @@ use super::reader::{DecodeError, Reader};
 use super::records::Records;
 use super::writer::Writer;
 use crate::ids::TopicId;
+use crate::limits::SPLICED_BYTES_MIN;
 use crate::string::Str;
 
 /// What a field must know about the message around it.
@@ -170,9 +171,14 @@ impl Nullable for Bytes {
         length.map(|length| reader.bytes(length)).transpose()
     }
 
-    /// Bytes are record batches here, which no encoder copies: see [`Writer::records`].
+    /// Long ones (the batches of a produce request) are not copied: see [`Writer::records`]. Short ones (the
+    /// metadata of a member, of which there may be thousands in one answer) are.
     fn encode_nullable(value: Option<&Self>, writer: &mut Writer, context: Context) {
         match value {
+            Some(value) if value.len() < SPLICED_BYTES_MIN => {
+                writer.length_32(Some(value.len()), context.flexible);
+                writer.slice(value);
+            }
             Some(value) => writer.records(&Records::from(value.clone()), context.flexible),
             None => writer.length_32(None, context.flexible),
         }

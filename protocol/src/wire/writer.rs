@@ -127,14 +127,18 @@ impl Writer {
     pub(crate) fn tagged_field(&mut self, tag: u32, content: impl FnOnce(&mut Self)) {
         self.unsigned_varint(tag);
         let start = self.head.len();
+        let length = self.length();
         let spliced = self.spliced.len();
         content(self);
-        assert_eq!(self.spliced.len(), spliced, "no tagged field holds records");
+        let content_bytes = self.length() - length;
         // The size is known only now: append it, then turn it to the front.
         let content_end = self.head.len();
-        self.unsigned_varint(u32::try_from(content_end - start).expect("fits a frame"));
+        self.unsigned_varint(u32::try_from(content_bytes).expect("fits a frame"));
         let size_bytes = self.head.len() - content_end;
         self.head[start..].rotate_right(size_bytes);
+        for (position, _) in &mut self.spliced[spliced..] {
+            *position += size_bytes;
+        }
     }
 
     /// Overwrites four bytes that were written before anything was spliced: the frame's size.
@@ -166,6 +170,8 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::{Bytes, Records, Writer};
+    use crate::limits::SPLICED_BYTES_MIN;
+    use crate::wire::{Context, Wire};
 
     #[test]
     fn records_become_parts_of_their_own_uncopied() {
@@ -184,6 +190,17 @@ mod tests {
     }
 
     #[test]
+    fn bytes_of_a_field_are_copied_when_they_are_few() {
+        let context = Context::new(0, false);
+        for (bytes, parts) in [(SPLICED_BYTES_MIN - 1, 1), (SPLICED_BYTES_MIN, 2)] {
+            let mut writer = Writer::default();
+            Bytes::from(vec![7; bytes]).encode(&mut writer, context);
+            assert_eq!(writer.length(), 4 + bytes);
+            assert_eq!(writer.finish().len(), parts);
+        }
+    }
+
+    #[test]
     fn a_tagged_field_of_any_size_follows_its_size() {
         for size in [0usize, 1, 127, 128, 20_000] {
             let mut writer = Writer::default();
@@ -195,6 +212,23 @@ mod tests {
             assert_eq!(read as usize, size);
             assert_eq!(rest, vec![9; size]);
         }
+    }
+
+    #[test]
+    fn a_tagged_field_counts_and_keeps_the_bytes_spliced_into_it() {
+        let batch = Bytes::from(vec![8; 200]);
+        let mut writer = Writer::default();
+        writer.records(&Records::from(batch.clone()), false);
+        writer.tagged_field(3, |writer| {
+            writer.records(&Records::from(batch.clone()), false);
+            writer.i8(6);
+        });
+        let parts = writer.finish();
+        assert_eq!(parts[3].as_ptr(), batch.as_ptr());
+        // Tag 3, then 4 + 200 + 1 bytes: 205 is 0xcd 0x01.
+        let expected: [&[u8]; 5] =
+            [&[0, 0, 0, 200], &batch, &[3, 0xcd, 1, 0, 0, 0, 200], &batch, &[6]];
+        assert_eq!(parts, expected);
     }
 
     #[test]

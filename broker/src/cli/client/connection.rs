@@ -51,7 +51,7 @@ impl Connection {
             client_software_name: Str::from("corelane"),
             client_software_version: Str::from(env!("CARGO_PKG_VERSION")),
         };
-        let highest = *ApiKey::ApiVersions.served().end();
+        let highest = *ApiKey::ApiVersions.described().end();
         let frame = self.exchange(request(), highest)?;
         // Error code and correlation id stand at the same place in every version.
         let refused = frame.get(4..6) == Some(&ErrorCode::UnsupportedVersion.code().to_be_bytes());
@@ -68,10 +68,10 @@ impl Connection {
 
     /// The highest version that both sides know.
     pub(super) fn version(&self, api: ApiKey) -> Result<i16, Failure> {
-        let served = api.served();
+        let spoken = api.described();
         let common = self.versions.get(&api.code()).and_then(|(min, max)| {
-            let version = *served.end().min(max);
-            (version >= *served.start().max(min)).then_some(version)
+            let version = *spoken.end().min(max);
+            (version >= *spoken.start().max(min)).then_some(version)
         });
         common.ok_or_else(|| {
             Failure::failed(format!("the broker at {} does not offer {api}", self.address))

@@ -59,7 +59,7 @@ fn repair(group: &mut [u8]) -> Option<()> {
 }
 
 fn recover(segment: &[u8], journal: Bytes) {
-    for found in scan(&[journal], SALT, 0).complete {
+    for found in scan(&[journal.into()], SALT, 0).complete {
         assert!(found.steps.len() <= segment.len(), "steps come from bytes");
         for (id, replayed) in replay(found, 0) {
             for length in [None, Some(segment.len())] {

@@ -117,6 +117,7 @@ fn journal(groups: &[&[Row]]) -> Vec<u8> {
             live_start: 0,
             opening_end: 1,
             previous_crc,
+            file_bytes: 0,
         };
         let mut entries: Vec<Entry> = rows.iter().map(|row| row.0).collect();
         for (entry, (_, body)) in entries.iter_mut().zip(*rows) {

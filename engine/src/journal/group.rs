@@ -4,7 +4,7 @@
 //!  0 magic u32 | 4 version u16 | 6 zero u16 | 8 shard u32 | 12 entries u32 | 16 incarnation u64
 //! 24 sequence u64 | 32 acknowledged end u64 | 40 live start u64 | 48 opening end u64
 //! 56 total bytes u32 | 60 table bytes u32 | 64 body bytes u32 | 68 previous header crc u32
-//! 72 table crc u32 | 76 body crc u32 | 80 zeros | 124 header crc u32                         (little endian)
+//! 72 table crc u32 | 76 body crc u32 | 80 file bytes u64 | 88 zeros | 124 header crc u32     (little endian)
 //! ```
 //!
 //! The header's CRC is seeded with the node's secret salt, so that record data which a client crafted
@@ -44,6 +44,8 @@ pub struct GroupHeader {
     pub opening_end: u64,
     /// CRC of the header before this one in the incarnation, 0 for the first.
     pub previous_crc: u32,
+    /// Length of the file that the group is written to: it was durable before, so a shorter file was cut.
+    pub file_bytes: u64,
 }
 
 /// A group read back.
@@ -141,6 +143,7 @@ fn encode_header(
     bytes[68..72].copy_from_slice(&header.previous_crc.to_le_bytes());
     bytes[72..76].copy_from_slice(&lengths.table_crc.to_le_bytes());
     bytes[76..80].copy_from_slice(&lengths.body_crc.to_le_bytes());
+    bytes[80..88].copy_from_slice(&header.file_bytes.to_le_bytes());
     let crc = header_crc(salt, &bytes[..CRC_AT]);
     bytes[CRC_AT..HEADER_BYTES].copy_from_slice(&crc.to_le_bytes());
     crc
@@ -171,6 +174,7 @@ pub fn peek(data: &[u8], salt: JournalSalt, shard: u32) -> Option<(GroupHeader, 
         live_start: u64::from_le_bytes(field(head, 40)?),
         opening_end: u64::from_le_bytes(field(head, 48)?),
         previous_crc: u32::from_le_bytes(field(head, 68)?),
+        file_bytes: u64::from_le_bytes(field(head, 80)?),
     };
     let bytes = u32::from_le_bytes(field(head, 56)?) as usize;
     let is_sound = bytes <= JOURNAL_GROUP_BYTES_MAX

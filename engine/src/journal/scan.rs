@@ -8,7 +8,8 @@
 //! | damaged body | corruption of the partitions with a body in it | the journal ends here |
 //!
 //! With several groups in flight a power cut can leave valid groups behind a missing one; they were
-//! never acknowledged and are cut off with it. An incarnation counts only once its opening (a
+//! never acknowledged and are cut off with it. A file that is shorter than its groups say was cut: if nothing
+//! is known of what followed its last one, anything acknowledged may have. An incarnation counts only once its opening (a
 //! description of every partition) is complete; until then the one before it does.
 
 use std::collections::BTreeMap;
@@ -60,11 +61,32 @@ pub struct Damage {
     pub sequence: u64,
 }
 
-/// Evaluates the journal files of one shard, given with their bytes in any order.
-pub fn scan(files: &[Bytes], salt: JournalSalt, shard: u32) -> Scans {
-    let mut groups: BTreeMap<(u64, u64), Group> = BTreeMap::new();
-    for data in files {
-        collect(data, salt, shard, &mut groups);
+/// A journal file to be scanned.
+#[derive(Clone, Debug)]
+pub struct JournalBytes {
+    /// The file from its beginning, at least up to its last group.
+    pub bytes: Bytes,
+    /// How long the file is.
+    pub length: u64,
+}
+
+impl From<Bytes> for JournalBytes {
+    fn from(bytes: Bytes) -> Self {
+        Self { length: bytes.len() as u64, bytes }
+    }
+}
+
+/// Groups by incarnation and sequence.
+type Groups = BTreeMap<(u64, u64), Group>;
+
+/// Sequence behind the last group of a file that is shorter than it was, by incarnation.
+type Cuts = BTreeMap<u64, u64>;
+
+/// Evaluates the journal files of one shard, in any order.
+pub fn scan(files: &[JournalBytes], salt: JournalSalt, shard: u32) -> Scans {
+    let (mut groups, mut cuts) = (Groups::new(), Cuts::new());
+    for file in files {
+        collect(file, salt, shard, &mut groups, &mut cuts);
     }
     let mut incarnations: Vec<u64> = groups.keys().map(|key| key.0).collect();
     incarnations.dedup();
@@ -72,25 +94,43 @@ pub fn scan(files: &[Bytes], salt: JournalSalt, shard: u32) -> Scans {
     let complete = incarnations.into_iter().rev().filter_map(|incarnation| {
         let of_it: Vec<&Group> =
             groups.range((incarnation, 0)..=(incarnation, u64::MAX)).map(|entry| entry.1).collect();
-        evaluate(&of_it, shard, incarnation)
+        evaluate(&of_it, cuts.get(&incarnation).copied(), shard, incarnation)
     });
     Scans { complete: complete.collect(), incarnation_max }
 }
 
 /// Finds every sound header, block by block: a stale group may reach over the beginning of a new one
 /// when the one between them never got to the disk.
-fn collect(data: &Bytes, salt: JournalSalt, shard: u32, groups: &mut BTreeMap<(u64, u64), Group>) {
+fn collect(
+    file: &JournalBytes,
+    salt: JournalSalt,
+    shard: u32,
+    groups: &mut Groups,
+    cuts: &mut Cuts,
+) {
+    let data = &file.bytes;
     let mut at = 0;
     while at < data.len() {
         if let Some(group) = group::decode(&data.slice(at..), salt, shard) {
+            let header = &group.header;
+            if header.file_bytes > file.length {
+                let cut = cuts.entry(header.incarnation).or_default();
+                *cut = (header.sequence + 1).max(*cut);
+            }
             groups.insert((group.header.incarnation, group.header.sequence), group);
         }
         at += BLOCK_BYTES;
     }
 }
 
-/// `None` if the incarnation's opening never became complete.
-fn evaluate(groups: &[&Group], shard: u32, incarnation: u64) -> Option<Scan> {
+/// `None` if the incarnation's opening never became complete. `file_cut`: what came from this sequence on may
+/// have stood in the part of a file that is gone.
+fn evaluate(
+    groups: &[&Group],
+    file_cut: Option<u64>,
+    shard: u32,
+    incarnation: u64,
+) -> Option<Scan> {
     let acknowledged_end = groups.iter().map(|group| group.header.acknowledged_end).max()?;
     let live_start = groups.iter().map(|group| group.header.live_start).max()?;
     let opening_end = groups.iter().map(|group| group.header.opening_end).max()?;
@@ -123,6 +163,10 @@ fn evaluate(groups: &[&Group], shard: u32, incarnation: u64) -> Option<Scan> {
         }
     }
     scan.cut = sequence;
+    if file_cut.is_some_and(|file_cut| file_cut >= sequence) {
+        // The last groups went, and with them their word of what was acknowledged.
+        scan.steps.push(ScanStep::AllDamaged(Damage { shard, incarnation, sequence }));
+    }
     (sequence >= opening_end || acknowledged_end >= opening_end).then_some(scan)
 }
 

@@ -242,6 +242,7 @@ impl<N> Journal<N> {
             live_start: self.live_start,
             opening_end: self.opening_end,
             previous_crc: self.previous_crc,
+            file_bytes: self.active().bytes,
         };
         let bodies = bodies.iter().map(|body| &body[..]);
         let (length, crc) = group::encode(&mut block, self.identity.salt, &header, entries, bodies);

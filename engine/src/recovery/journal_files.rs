@@ -10,7 +10,7 @@ use runtime::memory::Arena;
 
 use crate::disk::{FileSystem, FileSystemError};
 use crate::journal::group::{self, GroupHeader, JournalSalt};
-use crate::journal::scan::{Scans, scan};
+use crate::journal::scan::{JournalBytes, Scans, scan};
 use crate::journal::writer::JournalFileName;
 use crate::limits::{BLOCK_BYTES, JOURNAL_GROUP_BYTES_MAX, JOURNAL_GROUPS_IN_FLIGHT_MAX};
 
@@ -100,7 +100,7 @@ struct Reading<'a> {
     shard: u32,
     /// (incarnation, first needed sequence, first sequence of the file read last).
     newest: Option<(u64, u64, u64)>,
-    files: Vec<Bytes>,
+    files: Vec<JournalBytes>,
     bytes: u64,
 }
 
@@ -125,7 +125,7 @@ impl<'a> Reading<'a> {
             let live_start = known.map_or(live_start, |known| known.1.max(live_start));
             self.newest = Some((first.incarnation, live_start, first.sequence));
         }
-        self.files.push(data);
+        self.files.push(JournalBytes { bytes: data, length: file.length });
         Ok(())
     }
 

@@ -56,7 +56,7 @@ pub fn open_shard_with(
     prewrite(fs, &path, file_bytes)?;
     fs.sync(&path)?;
     fs.sync_dir(&directory)?;
-    let opening = write_groups(fs, identity, &groups, &path)?;
+    let opening = write_groups(fs, identity, &groups, (&path, file_bytes))?;
     fs.sync(&path)?;
     Ok(OpenedJournal {
         identity,
@@ -172,7 +172,7 @@ fn write_groups(
     fs: &dyn FileSystem,
     identity: JournalIdentity,
     groups: &[Entries],
-    path: &Path,
+    (path, file_bytes): (&Path, u64),
 ) -> Result<JournalOpening, FileSystemError> {
     let opening_end = groups.len() as u64;
     let mut opening = JournalOpening { next_sequence: 0, previous_crc: 0, write_position: 0 };
@@ -190,6 +190,7 @@ fn write_groups(
             live_start: 0,
             opening_end,
             previous_crc: opening.previous_crc,
+            file_bytes,
         };
         let rows: Vec<Entry> = entries.iter().map(|entry| entry.0).collect();
         let bodies = entries.iter().map(|entry| &entry.1[..]);

@@ -6,11 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use engine::PartitionId;
 use engine::disk::{DirId, FileSystem};
 use engine::journal::group::{GroupContent, HEADER_BYTES, JournalSalt};
-use engine::journal::scan::{Damage, Scan, ScanStep, scan};
+use engine::journal::scan::{Damage, JournalBytes, Scan, ScanStep, scan};
 use engine::journal::writer::JournalFileName;
 use protocol::Offset;
 
@@ -46,6 +45,8 @@ impl JournalFacts {
 /// A group with the file it stands in.
 struct Placed {
     file: PathBuf,
+    /// Of the file.
+    length: u64,
     stored: StoredGroup,
 }
 
@@ -143,13 +144,14 @@ fn check_shard(
             facts.note(&stored);
             let header = stored.group.header;
             let at = (header.incarnation, header.sequence);
-            groups.insert(at, Placed { file: root.join(&name), stored });
+            let length = data.len() as u64;
+            groups.insert(at, Placed { file: root.join(&name), length, stored });
         }
-        files.push(data);
+        files.push(JournalBytes::from(data));
     }
     let whole = root.join(&directory);
     let scans = scan(&files, salt, shard);
-    let is_empty = files.iter().all(|data| data.iter().all(|byte| *byte == 0));
+    let is_empty = files.iter().all(|file| file.bytes.iter().all(|byte| *byte == 0));
     if scans.incarnation_max == 0 && !is_empty {
         report.damage(
             &whole,
@@ -203,6 +205,11 @@ fn locate(groups: &Groups, damage: Damage, directory: &Path) -> (PathBuf, Option
     let what = format!("{name} is missing or has a damaged header");
     let before = sequence.checked_sub(1).and_then(|before| groups.get(&(incarnation, before)));
     match before {
+        Some(before) if before.stored.group.header.file_bytes > before.length => {
+            let (length, was) = (before.length, before.stored.group.header.file_bytes);
+            let what = format!("the file was {was} bytes long and is cut to {length}");
+            (before.file.clone(), Some(before.stored.end()), what)
+        }
         Some(before) => (before.file.clone(), Some(before.stored.end()), what),
         None => (directory.to_owned(), None, what),
     }
@@ -210,14 +217,14 @@ fn locate(groups: &Groups, damage: Damage, directory: &Path) -> (PathBuf, Option
 
 /// Behind the last group that counts stands an older one or nothing; a header that nearly matches is
 /// worth a word: it is a torn write of a power cut, or a damaged group of which nothing was acknowledged.
-fn check_end(groups: &Groups, scan: &Scan, files: &[Bytes], report: &mut Report) {
+fn check_end(groups: &Groups, scan: &Scan, files: &[JournalBytes], report: &mut Report) {
     let (incarnation, cut) = (scan.incarnation, scan.cut);
     let Some(last) = cut.checked_sub(1).and_then(|last| groups.get(&(incarnation, last))) else {
         return;
     };
     let at = usize::try_from(last.stored.end()).unwrap_or(usize::MAX);
-    let torn = files.iter().any(|data| {
-        let head = data.get(at..at.saturating_add(HEADER_BYTES));
+    let torn = files.iter().any(|file| {
+        let head = file.bytes.get(at..at.saturating_add(HEADER_BYTES));
         head.is_some_and(|head| {
             head.starts_with(b"CLJG")
                 && head.get(16..24) == Some(&incarnation.to_le_bytes())

@@ -156,6 +156,7 @@ impl World {
                 live_start: 0,
                 opening_end: opened.opening.next_sequence,
                 previous_crc,
+                file_bytes: 0,
             };
             let mut block = arena.allocate(8192).unwrap();
             let bodies = [&body[..]];

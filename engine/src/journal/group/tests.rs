@@ -17,6 +17,7 @@ const HEADER: GroupHeader = GroupHeader {
     live_start: 4,
     opening_end: 1,
     previous_crc: 0x5555_aaaa,
+    file_bytes: 0,
 };
 
 fn entry(body: &[u8]) -> Entry {

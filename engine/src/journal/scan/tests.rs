@@ -5,10 +5,11 @@ use proptest::prelude::*;
 use protocol::{Offset, PartitionIndex, TopicId};
 use runtime::memory::Arena;
 
-use super::{Scan, ScanStep, scan};
+use super::{JournalBytes, Scan, ScanStep, scan};
 use crate::PartitionId;
 use crate::journal::entry::{ENTRY_BYTES, Entry, EntryKind};
 use crate::journal::group::{GroupHeader, HEADER_BYTES, JournalSalt, encode};
+use crate::limits::BLOCK_BYTES;
 
 const SALT: JournalSalt = JournalSalt(77);
 
@@ -38,6 +39,7 @@ fn journal(groups: &[(u64, Fault)]) -> Bytes {
             live_start: 0,
             opening_end: 1,
             previous_crc,
+            file_bytes: (groups.len() * BLOCK_BYTES) as u64,
         };
         let entry = Entry {
             base: Offset(at as i64),
@@ -70,7 +72,7 @@ fn partition(at: usize) -> PartitionId {
 }
 
 fn scan_one(file: Bytes) -> Option<Scan> {
-    scan(&[file], SALT, 0).complete.into_iter().next()
+    scan(&[file.into()], SALT, 0).complete.into_iter().next()
 }
 
 /// Entries that count as `a<base>`, their rows without a body as `r<base>`, damage as `d<sequence>` of a
@@ -138,6 +140,7 @@ fn a_stale_group_that_reaches_over_a_new_one_hides_nothing() {
         live_start: 0,
         opening_end: 1,
         previous_crc: 0,
+        file_bytes: 0,
     };
     encode(&mut block, SALT, &header, &[entry], std::iter::once(&body[..]));
     file[4096..8192].copy_from_slice(&block[..4096]);
@@ -157,6 +160,7 @@ fn an_absurd_acknowledged_end_costs_nothing() {
         live_start: 0,
         opening_end: 0,
         previous_crc: 0,
+        file_bytes: 0,
     };
     let (length, _) = encode(&mut block, SALT, &header, &[], std::iter::empty());
     let scan = scan_one(Bytes::copy_from_slice(&block[..length])).unwrap();
@@ -181,4 +185,21 @@ proptest! {
             }
         }
     }
+}
+
+/// The prewritten file is at its length before a group stands in it.
+#[test]
+fn a_file_that_was_cut_may_have_lost_what_was_acknowledged() {
+    let whole = journal(&[(0, Fault::None), (1, Fault::None), (2, Fault::None)]);
+    let cut = whole.slice(..2 * BLOCK_BYTES);
+    let told = |files: &[JournalBytes]| {
+        let scan = scan(files, SALT, 0).complete.remove(0);
+        let lost = scan.steps.iter().filter(|step| matches!(step, ScanStep::AllDamaged(_)));
+        (scan.cut, lost.count())
+    };
+    assert_eq!(told(&[whole.clone().into()]), (3, 0));
+    assert_eq!(told(&[cut.clone().into()]), (2, 1), "its last group may have been another one");
+    let next = JournalBytes::from(whole.slice(2 * BLOCK_BYTES..));
+    let next = JournalBytes { length: whole.len() as u64, ..next };
+    assert_eq!(told(&[cut.into(), next]), (3, 0), "what followed it is known");
 }

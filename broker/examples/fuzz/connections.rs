@@ -40,8 +40,9 @@ const CONNECTION: ConnectionId = ConnectionId::new(0, 1);
 
 /// The bytes are content; how they are framed and cut follows from the first of them.
 pub(crate) fn streams(bytes: &[u8]) {
-    let seed =
-        bytes.iter().take(16).fold(7, |seed, byte| (seed ^ u64::from(*byte)) * 0x100_0193 + 1);
+    let seed = bytes.iter().take(16).fold(7u64, |seed, byte| {
+        (seed ^ u64::from(*byte)).wrapping_mul(0x100_0193).wrapping_add(1)
+    });
     let mut random = Random::new(seed, 0);
     let stream = framed(&mut random, bytes);
     let expected = parsed(&stream);

@@ -23,8 +23,8 @@
 //! * [`limits`]: named maxima
 //!
 //! Still to come, each a module of its own beside `metadata`: `group` (consumer groups, in
-//! `__consumer_offsets`) and `transaction` (in `__transaction_state`), with Kafka's record formats
-//! and the same two halves.
+//! `__consumer_offsets`, whose records are [`protocol::group_record`]) and `transaction` (in
+//! `__transaction_state`), with Kafka's record formats and the same two halves.
 //!
 //! # Invariants
 //! * A replayed log, or a snapshot of it, gives the state that was live when it was written.

@@ -4,7 +4,9 @@
 use bytes::Bytes;
 
 use crate::api_key::ApiKey;
+use crate::consumer_protocol::{ConsumerProtocolAssignment, ConsumerProtocolSubscription};
 use crate::frame;
+use crate::group_record::{GroupRecord, GroupRecordError};
 use crate::ids::CorrelationId;
 use crate::limits::RECORDS_REFUSED_MAX;
 use crate::record_batch::{
@@ -53,6 +55,37 @@ pub fn response_frame(bytes: &[u8]) {
 fn encoded(correlation_id: CorrelationId, version: i16, response: &Response) -> Bytes {
     let parts = frame::encode_response(correlation_id, version, response);
     Records::from(parts).joined().slice(frame::SIZE_BYTES..)
+}
+
+/// A record of `__consumer_offsets`: the first byte is the length of the key, what follows the key is the value.
+pub fn group_record(bytes: &[u8]) {
+    let Some((key_bytes, record)) = bytes.split_first() else { return };
+    let key_bytes = usize::from(*key_bytes).min(record.len());
+    let mut key = Bytes::copy_from_slice(record);
+    let value = key.split_off(key_bytes);
+    let Ok(record) = GroupRecord::decode(&key, Some(&value)) else { return };
+    let again = record.encode().expect("what came in can go out");
+    match GroupRecord::decode(&again.key, again.value.as_ref()) {
+        Ok(again) => assert_eq!(again, record),
+        Err(error) => {
+            assert_eq!(error, GroupRecordError::Malformed(DecodeError::DecodedTooLarge));
+        }
+    }
+}
+
+/// The metadata and the assignment of a consumer of the classic protocol.
+pub fn consumer_protocol(bytes: &[u8]) {
+    let bytes = Bytes::copy_from_slice(bytes);
+    if let Ok((version, subscription)) = ConsumerProtocolSubscription::parse(&bytes) {
+        let topics = ConsumerProtocolSubscription::parse_topics(&bytes);
+        assert_eq!(topics.as_ref(), Ok(&subscription.topics));
+        let again = subscription.to_bytes(version).expect("what came in can go out");
+        assert_eq!(ConsumerProtocolSubscription::parse(&again), Ok((version, subscription)));
+    }
+    if let Ok((version, assignment)) = ConsumerProtocolAssignment::parse(&bytes) {
+        let again = assignment.to_bytes(version).expect("what came in can go out");
+        assert_eq!(ConsumerProtocolAssignment::parse(&again), Ok((version, assignment)));
+    }
 }
 
 /// Bytes of a log or of a fetch response: walked, checked, decompressed, read.
@@ -111,7 +144,10 @@ fn produced(bytes: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{produced_records, record_batches, request_frame, response_frame};
+    use super::{
+        consumer_protocol, group_record, produced_records, record_batches, request_frame,
+        response_frame,
+    };
     use crate::record_batch::{BatchBuilder, BatchOptions, Compression};
     use crate::wire::generate::Source;
 
@@ -126,6 +162,12 @@ mod tests {
             response_frame(&bytes);
             record_batches(&bytes);
             produced_records(&bytes);
+            consumer_protocol(&bytes);
+            group_record(&bytes);
+            // Aim at a key whose texts are empty and whose partition is 0.
+            let code = source.below(17).to_le_bytes()[0];
+            let record = [&[10, 0, code][..], &[0; 8], &bytes].concat();
+            group_record(&record);
             // Aim at an API and a low version.
             if let Some(head) = bytes.first_chunk_mut::<4>() {
                 *head =

@@ -13,6 +13,8 @@
 //! | [`wire`] | reading and writing Kafka's primitive types, and the macro that describes a message |
 //! | [`header`] | request and response headers |
 //! | [`messages`] | one description per message, one module per API |
+//! | [`group_record`] | the records of `__consumer_offsets` |
+//! | [`consumer_protocol`] | what consumers of the classic protocol put into a group's opaque bytes |
 //! | [`request`], [`response`] | the closed enums over all APIs |
 //! | [`frame`] | whole frames with their size, both ways |
 //! | [`record_batch`] | the batch: view, walk, validation, patching, records, builder, compression |
@@ -21,9 +23,11 @@
 //! | [`limits`] | every bound of this crate with its arithmetic |
 
 pub mod api_key;
+pub mod consumer_protocol;
 pub mod error_code;
 pub mod frame;
 pub mod fuzz;
+pub mod group_record;
 pub mod header;
 pub mod ids;
 pub mod limits;

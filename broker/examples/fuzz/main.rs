@@ -3,7 +3,7 @@
 //!
 //! `cargo run --release -p broker --example fuzz -- --seconds 60 [--seed N]`
 //!
-//! Mutates sound samples (frames of every API and version, batches of every codec, journals, state files,
+//! Mutates sound samples (frames of every API and version, group records, batches of every codec, journals, state files,
 //! segments, indexes) and pure noise; deterministic for a seed. The inputs are made and tried in a second
 //! process, so that an abort, an endless loop or memory without a bound are findings like a panic: each is
 //! printed with the command that repeats it, and ends the program with 1.
@@ -54,9 +54,11 @@ struct Arguments {
 /// One entry point and what it is called.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 9] = [
+const TARGETS: [Target; 11] = [
     ("request frame", fuzz::request_frame),
     ("response frame", fuzz::response_frame),
+    ("group record", fuzz::group_record),
+    ("consumer protocol", fuzz::consumer_protocol),
     ("record batches", fuzz::record_batches),
     ("produced records", fuzz::produced_records),
     ("journal", engine::fuzz::journal_scan),

@@ -1,8 +1,14 @@
 //! Sound bytes of every kind that a node reads.
 
 use bytes::Bytes;
+use protocol::consumer_protocol::{ConsumerProtocolSubscription, TopicPartition, VERSION_MAX};
+use protocol::group_record::{
+    ClassicMemberMetadata, ClassicProtocol, ConsumerGroupMemberMetadataKey,
+    ConsumerGroupMemberMetadataValue, EncodedGroupRecord, GroupMetadataKey, GroupMetadataValue,
+    GroupRecord, MemberMetadata, OffsetCommitKey, OffsetCommitValue,
+};
 use protocol::record_batch::{BatchBuilder, BatchOptions, Compression, HeaderField};
-use protocol::{ApiKey, CorrelationId, Request, RequestHeader, Response, Str, frame};
+use protocol::{ApiKey, CorrelationId, Request, RequestHeader, Response, Str, TopicId, frame};
 
 use crate::mutation::Random;
 
@@ -26,6 +32,7 @@ pub(crate) fn samples() -> Vec<Vec<u8>> {
     for _ in 0..16 {
         samples.extend(engine::fuzz::samples());
     }
+    samples.extend(group_records());
     let mut random = Random::new(0, 0);
     for (at, api_key) in (0u8..).zip(ApiKey::ALL.iter().copied()) {
         for (version_at, version) in (0u8..).zip(api_key.described()) {
@@ -36,6 +43,62 @@ pub(crate) fn samples() -> Vec<Vec<u8>> {
         }
     }
     samples
+}
+
+/// As the entry point takes them: the key's length, the key, the value. The metadata inside comes alone too.
+fn group_records() -> Vec<Vec<u8>> {
+    let group_id = Str::from("group");
+    let partitions = TopicPartition { topic: Str::from("topic"), partitions: vec![0, 1, 2] };
+    let subscription = ConsumerProtocolSubscription {
+        topics: vec![Str::from("topic"), Str::from("other")],
+        owned_partitions: vec![partitions],
+        generation_id: 3,
+        ..ConsumerProtocolSubscription::default()
+    };
+    let metadata = subscription.to_bytes(VERSION_MAX).expect("short strings");
+    let member = MemberMetadata {
+        member_id: Str::from("member"),
+        subscription: metadata.clone(),
+        ..MemberMetadata::default()
+    };
+    let protocol = ClassicProtocol { name: Str::from("range"), metadata: metadata.clone() };
+    let classic =
+        ClassicMemberMetadata { session_timeout_ms: 45_000, supported_protocols: vec![protocol] };
+    let records = [
+        GroupRecord::OffsetCommit {
+            key: OffsetCommitKey {
+                group_id: group_id.clone(),
+                topic: Str::from("topic"),
+                partition: 1,
+            },
+            value: Some(OffsetCommitValue {
+                metadata: Str::from("metadata"),
+                topic_id: TopicId([7; 16]),
+                ..OffsetCommitValue::default()
+            }),
+        },
+        GroupRecord::GroupMetadata {
+            key: GroupMetadataKey { group_id: group_id.clone() },
+            value: Some(GroupMetadataValue {
+                members: vec![member.clone(), member],
+                ..GroupMetadataValue::default()
+            }),
+        },
+        GroupRecord::ConsumerGroupMemberMetadata {
+            key: ConsumerGroupMemberMetadataKey { group_id, member_id: Str::from("member") },
+            value: Some(ConsumerGroupMemberMetadataValue {
+                subscribed_topic_names: vec![Str::from("topic"), Str::from("other")],
+                classic_member_metadata: Some(classic),
+                ..ConsumerGroupMemberMetadataValue::default()
+            }),
+        },
+    ];
+    let sound = records.iter().map(|record| {
+        let EncodedGroupRecord { key, value } = record.encode().expect("short strings");
+        let key_bytes = u8::try_from(key.len()).expect("a short key");
+        [&[key_bytes][..], &key, &value.unwrap_or_default()].concat()
+    });
+    sound.chain([metadata.to_vec()]).collect()
 }
 
 fn batch(compression: Compression) -> Vec<u8> {

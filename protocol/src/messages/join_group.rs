@@ -21,7 +21,8 @@ messages! {
 
     JoinGroupRequestProtocol {
         name: Str, 0..;
-        /// For consumers a ConsumerProtocolSubscription.
+        /// For consumers a
+        /// [`ConsumerProtocolSubscription`](crate::consumer_protocol::ConsumerProtocolSubscription).
         metadata: Bytes, 0..;
     }
 

@@ -19,7 +19,8 @@ messages! {
 
     SyncGroupRequestAssignment {
         member_id: Str, 0..;
-        /// For consumers a ConsumerProtocolAssignment.
+        /// For consumers a
+        /// [`ConsumerProtocolAssignment`](crate::consumer_protocol::ConsumerProtocolAssignment).
         assignment: Bytes, 0..;
     }
 

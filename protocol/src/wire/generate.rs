@@ -32,6 +32,13 @@ impl Source {
     }
 }
 
+/// Bytes that are written down in hexadecimal digits, with blanks between them.
+pub(crate) fn hex(digits: &str) -> Bytes {
+    let digits: Vec<u8> = digits.bytes().filter(|digit| !digit.is_ascii_whitespace()).collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+    digits.chunks(2).map(byte).collect()
+}
+
 pub(crate) trait Generate {
     fn generate(source: &mut Source) -> Self;
 }

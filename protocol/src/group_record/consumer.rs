@@ -56,8 +56,9 @@ messages! {
         subscribed_topic_regex: Option<Str>, 0.., null 0..;
         rebalance_timeout_ms: i32, 0.., default -1;
         server_assignor: Option<Str>, 0.., null 0..;
-        /// For a member that still speaks the classic protocol.
-        classic_member_metadata: Option<ClassicMemberMetadata>, 0.., null 0.., tag 0;
+        /// For a member that still speaks the classic protocol. Kafka takes a record without this field for a
+        /// member of the classic protocol, so null is written too.
+        classic_member_metadata: Option<ClassicMemberMetadata>, 0.., null 0.., tag 0 always;
     }
 
     ClassicMemberMetadata {
@@ -113,7 +114,7 @@ messages! {
     CurrentPartitions {
         topic_id: TopicId, 0..;
         partitions: Vec<i32>, 0..;
-        /// The epoch in which the member got each of the partitions (KIP-1251).
+        /// The epoch in which the member got each of the partitions (KIP-1251); null or empty is not known.
         assignment_epochs: Option<Vec<i32>>, 0.., null 0.., tag 0;
     }
 

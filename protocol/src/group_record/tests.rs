@@ -217,15 +217,15 @@ fn members_of_the_consumer_protocol_are_those_of_kafka() {
         rack_id: Some(text("r1")),
         client_id: text("c"),
         client_host: text("/127.0.0.1"),
-        subscribed_topic_names: vec![text("orders"), text("clicks")],
+        subscribed_topic_names: vec![text("clicks"), text("orders")],
         subscribed_topic_regex: Some(text("o.*")),
         rebalance_timeout_ms: 300_000,
         server_assignor: Some(text("uniform")),
         classic_member_metadata: None,
     };
     let key = "0005 0009616e616c7974696373 00036d2d31";
-    let written = "0000 00 037231 0263 0b2f3132372e302e302e31 03 076f7264657273 07636c69636b73
-        046f2e2a 000493e0 08756e69666f726d 00";
+    let written = "0000 00 037231 0263 0b2f3132372e302e302e31 03 07636c69636b73 076f7264657273
+        046f2e2a 000493e0 08756e69666f726d 01 00 01 00";
     assert_is(&member_record(value.clone()), key, written);
 
     let protocol =
@@ -241,9 +241,23 @@ fn members_of_the_consumer_protocol_are_those_of_kafka() {
         }),
         ..value
     };
-    let written = "0000 04692d31 00 0263 0b2f3132372e302e302e31 03 076f7264657273 07636c69636b73
+    let written = "0000 04692d31 00 0263 0b2f3132372e302e302e31 03 07636c69636b73 076f7264657273
         00 000493e0 00 01 00 12 01 0000afc8 02 0672616e6765 04 000102 00 00";
     assert_is(&member_record(value), key, written);
+}
+
+#[test]
+fn a_member_says_that_it_is_not_of_the_classic_protocol() {
+    // The generated code of Kafka gives a record without the field an empty one.
+    let EncodedGroupRecord { key, value } =
+        member_record(ConsumerGroupMemberMetadataValue::default()).encode().unwrap();
+    let value = value.unwrap();
+    assert_eq!(value[value.len() - 4..], [1, 0, 1, 0]);
+    let without = Bytes::from([&value[..value.len() - 4], &[0]].concat());
+    let expected = Ok(member_record(ConsumerGroupMemberMetadataValue::default()));
+    for value in [value, without] {
+        assert_eq!(GroupRecord::decode(&key, Some(&value)), expected);
+    }
 }
 
 #[test]
@@ -261,6 +275,9 @@ fn a_classic_member_with_long_metadata_comes_back() {
     assert_eq!(GroupRecord::decode(&key, value.as_ref()), Ok(record));
 }
 
+/// One tagged field: the epochs 10 and 12.
+const EPOCHS: &str = "01 00 09 03 0000000a 0000000c";
+
 #[test]
 fn assignments_of_the_consumer_protocol_are_those_of_kafka() {
     let [group_id, member_id] = [text("analytics"), text("m-1")];
@@ -274,31 +291,33 @@ fn assignments_of_the_consumer_protocol_are_those_of_kafka() {
     let written = format!("0000 02 {TOPIC} 03 00000000 00000002 00 00");
     assert_is(&record, "0007 0009616e616c7974696373 00036d2d31", &written);
 
-    let assigned = CurrentPartitions {
-        topic_id: topic_id(),
-        partitions: vec![0, 2],
-        assignment_epochs: Some(vec![10, 12]),
-    };
-    let pending = CurrentPartitions {
-        topic_id: TopicId(std::array::from_fn(|at| u8::try_from(at).unwrap() + 0x11)),
-        partitions: vec![5],
-        assignment_epochs: None,
-    };
-    let key = ConsumerGroupCurrentMemberAssignmentKey { group_id, member_id };
-    let value = ConsumerGroupCurrentMemberAssignmentValue {
-        member_epoch: 12,
-        previous_member_epoch: 11,
-        state: 1,
-        assigned_partitions: vec![assigned],
-        partitions_pending_revocation: vec![pending],
-    };
-    let record = GroupRecord::ConsumerGroupCurrentMemberAssignment { key, value: Some(value) };
-    let written = format!(
-        "0000 0000000c 0000000b 01
-         02 {TOPIC} 03 00000000 00000002 01 00 09 03 0000000a 0000000c
-         02 1112131415161718191a1b1c1d1e1f20 02 00000005 00 00"
-    );
-    assert_is(&record, "0008 0009616e616c7974696373 00036d2d31", &written);
+    // Kafka writes the epochs since 4.3.
+    for (assignment_epochs, tags) in [(None, "00"), (Some(vec![10, 12]), EPOCHS)] {
+        let assigned =
+            CurrentPartitions { topic_id: topic_id(), partitions: vec![0, 2], assignment_epochs };
+        let pending = CurrentPartitions {
+            topic_id: TopicId(std::array::from_fn(|at| u8::try_from(at).unwrap() + 0x11)),
+            partitions: vec![5],
+            assignment_epochs: None,
+        };
+        let key = ConsumerGroupCurrentMemberAssignmentKey {
+            group_id: group_id.clone(),
+            member_id: member_id.clone(),
+        };
+        let value = ConsumerGroupCurrentMemberAssignmentValue {
+            member_epoch: 12,
+            previous_member_epoch: 11,
+            state: 1,
+            assigned_partitions: vec![assigned],
+            partitions_pending_revocation: vec![pending],
+        };
+        let record = GroupRecord::ConsumerGroupCurrentMemberAssignment { key, value: Some(value) };
+        let written = format!(
+            "0000 0000000c 0000000b 01 02 {TOPIC} 03 00000000 00000002 {tags}
+             02 1112131415161718191a1b1c1d1e1f20 02 00000005 00 00"
+        );
+        assert_is(&record, "0008 0009616e616c7974696373 00036d2d31", &written);
+    }
 }
 
 #[test]

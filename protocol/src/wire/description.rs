@@ -15,7 +15,7 @@
 //!
 //! The attributes come in that order: versions, `null`, `tag`, `default`. The version from which a message
 //! is flexible stands in the API's row of `api_key.rs` and arrives with the [`Context`](super::Context).
-//! Tagged fields stand in the order of their tags; one that has its default is not sent.
+//! Tagged fields stand in the order of their tags; one that has its default is not sent, but for `tag 0 always`.
 
 macro_rules! messages {
     ($(
@@ -23,7 +23,7 @@ macro_rules! messages {
         $name:ident { $(
             $(#[$field_meta:meta])*
             $field:ident : $type:ty, $versions:expr
-                $(, null $null:expr)? $(, tag $tag:literal)? $(, default $default:expr)?;
+                $(, null $null:expr)? $(, tag $tag:literal $($always:ident)?)? $(, default $default:expr)?;
         )* }
     )*) => { $(
         $(#[$meta])*
@@ -71,7 +71,8 @@ macro_rules! messages {
                                 && ($versions).contains(&context.version)
                             {
                                 let context = context
-                                    .nullable($crate::wire::messages!(@null context $($null)?));
+                                    .nullable($crate::wire::messages!(@null context $($null)?))
+                                    .tagged();
                                 $field = <$type as $crate::wire::Wire>::decode(reader, context)?;
                                 return Ok(true);
                             }
@@ -100,10 +101,11 @@ macro_rules! messages {
                     $(
                         let $field = !$crate::wire::messages!(@untagged $($tag)?)
                             && ($versions).contains(&context.version)
-                            && <$type as PartialEq>::ne(
-                                &self.$field,
-                                &$crate::wire::messages!(@default $($default)?),
-                            );
+                            && ($crate::wire::messages!(@always $($($always)?)?)
+                                || <$type as PartialEq>::ne(
+                                    &self.$field,
+                                    &$crate::wire::messages!(@default $($default)?),
+                                ));
                     )*
                     writer.unsigned_varint(0 $(+ u32::from($field))*);
                     $(
@@ -111,7 +113,8 @@ macro_rules! messages {
                             && $field
                         {
                             let context = context
-                                .nullable($crate::wire::messages!(@null context $($null)?));
+                                .nullable($crate::wire::messages!(@null context $($null)?))
+                                .tagged();
                             writer.tagged_field(tag, |writer| {
                                 $crate::wire::Wire::encode(&self.$field, writer, context);
                             });
@@ -121,13 +124,18 @@ macro_rules! messages {
             }
         }
 
-        /// A nullable struct has a byte before it: negative is null.
+        /// A nullable struct has a byte before it: negative is null, or 0 where it is a tagged field.
         impl $crate::wire::Nullable for $name {
             fn decode_nullable(
                 reader: &mut $crate::wire::Reader<'_>,
                 context: $crate::wire::Context,
             ) -> Result<Option<Self>, $crate::wire::DecodeError> {
-                if reader.i8()? < 0 {
+                let is_null = if context.tagged {
+                    reader.unsigned_varint()? == 0
+                } else {
+                    reader.i8()? < 0
+                };
+                if is_null {
                     return Ok(None);
                 }
                 <Self as $crate::wire::Wire>::decode(reader, context).map(Some)
@@ -138,7 +146,8 @@ macro_rules! messages {
                 writer: &mut $crate::wire::Writer,
                 context: $crate::wire::Context,
             ) {
-                writer.i8(if value.is_some() { 1 } else { -1 });
+                let null = if context.tagged { 0 } else { -1 };
+                writer.i8(if value.is_some() { 1 } else { null });
                 if let Some(value) = value {
                     $crate::wire::Wire::encode(value, writer, context);
                 }
@@ -156,6 +165,8 @@ macro_rules! messages {
     (@default $default:expr) => { $default };
     (@untagged) => { true };
     (@untagged $tag:literal) => { false };
+    (@always) => { false };
+    (@always always) => { true };
     (@tag) => { None::<u32> };
     (@tag $tag:literal) => { Some::<u32>($tag) };
     (@null $context:ident) => { false };

@@ -20,16 +20,22 @@ pub struct Context {
     pub flexible: bool,
     /// Whether the field at hand may be null in this version.
     nullable: bool,
+    /// Whether it is a tagged one.
+    pub(crate) tagged: bool,
 }
 
 impl Context {
     #[must_use]
     pub const fn new(version: i16, flexible: bool) -> Self {
-        Self { version, flexible, nullable: false }
+        Self { version, flexible, nullable: false, tagged: false }
     }
 
     pub(crate) const fn nullable(self, nullable: bool) -> Self {
-        Self { nullable, ..self }
+        Self { nullable, tagged: false, ..self }
+    }
+
+    pub(crate) const fn tagged(self) -> Self {
+        Self { tagged: true, ..self }
     }
 }
 

@@ -48,6 +48,14 @@ pub const PRODUCER_ID_BLOCK_MAX: u32 = 1_000;
 /// unfinished balance is no error.
 pub const REBALANCE_PASSES_MAX: usize = 8;
 
+/// Members of one group, whatever `group.max.size` says. A member with its metadata is about a kilobyte; ten
+/// thousand of one group are 10 MB, and one decision answers all of them.
+pub const GROUP_MEMBERS_MAX: usize = 10_000;
+
+/// How long a new member may wait for its first rebalance without a word: Kafka's five minutes. It has no
+/// member id to send heartbeats with.
+pub const NEW_MEMBER_JOIN_MS_MAX: u64 = 300_000;
+
 const _: () = assert!(
     LISTENERS_MAX * (249 + 255 + 8) + LOG_DIRECTORIES_MAX * (4_096 + 32) < RECORD_BYTES_MAX
 );

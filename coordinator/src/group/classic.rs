@@ -1,0 +1,321 @@
+//! A group of the classic protocol: its members agree on a protocol, one of them assigns the partitions.
+//!
+//! ```text
+//!            a member joins                 all have joined, or time is up
+//!   Empty ───────────────────▶ Preparing ─────────────────────────────────▶ Completing
+//!     ▲                         ▲   │ nobody is left                             │ the leader's
+//!     │                         │   └───▶ Empty                                  ▼ assignment
+//!     └─────────────────────────┴──────────────────────────────────────────── Stable
+//!        who leaves, changes or falls silent begins the next rebalance
+//! ```
+//!
+//! * `change`: a group while a command on it is decided; `rebalance`: its phases
+//! * `join`, `sync`, `heartbeat`, `leave`: one file per request
+
+pub(super) mod change;
+pub mod heartbeat;
+pub mod join;
+pub mod leave;
+mod rebalance;
+pub mod sync;
+
+use alloc::{collections::BTreeMap, rc::Rc, vec::Vec};
+
+use bytes::Bytes;
+use protocol::Str;
+
+use super::{
+    Token,
+    record::{StoredClassicGroup, StoredMember},
+};
+use crate::metadata::WallMillis;
+
+/// Where the group stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClassicState {
+    /// No members; its offsets may live on.
+    #[default]
+    Empty,
+    /// Members join; the first rebalance of a group waits for more to come.
+    PreparingRebalance {
+        first: Option<FirstRebalance>,
+    },
+    /// Everybody who joined knows the generation; the leader is assigning.
+    CompletingRebalance,
+    Stable,
+}
+
+/// The first rebalance is put off a little each time somebody came, up to a bound: members that start
+/// together would otherwise cause one each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FirstRebalance {
+    /// It is put off no more after this.
+    pub until_ms: u64,
+    /// Somebody came since it was put off last.
+    pub has_grown: bool,
+}
+
+/// One member of a group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Member {
+    pub instance: Option<Str>,
+    pub client_id: Str,
+    pub client_host: Str,
+    pub rebalance_timeout_ms: i32,
+    pub session_timeout_ms: i32,
+    /// What it can do, its favourite first, each with metadata for the leader.
+    pub protocols: Vec<(Str, Bytes)>,
+    pub assignment: Bytes,
+    /// Its JoinGroup that waits for the rebalance.
+    pub joining: Option<Joining>,
+    /// Its SyncGroup that waits for the leader.
+    pub syncing: Option<Token>,
+    /// It joined this generation and has not asked for its assignment.
+    pub owes_sync: bool,
+    /// It has not been told its member id: it cannot send heartbeats.
+    pub is_new: bool,
+}
+
+/// A JoinGroup that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Joining {
+    pub token: Token,
+    pub since_ms: u64,
+}
+
+impl Member {
+    pub fn session_ms(&self) -> u64 {
+        u64::try_from(self.session_timeout_ms).unwrap_or(0)
+    }
+
+    pub fn metadata_for(&self, protocol: &str) -> Option<&Bytes> {
+        self.protocols.iter().find(|(name, _)| name == protocol).map(|(_, metadata)| metadata)
+    }
+}
+
+/// A group of the classic protocol.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClassicGroup {
+    pub(super) state: ClassicState,
+    pub(super) state_since: WallMillis,
+    pub(super) generation: i32,
+    /// Of its members: "consumer", mostly.
+    pub(super) protocol_type: Option<Str>,
+    /// Chosen by the last completed rebalance.
+    pub(super) protocol: Option<Str>,
+    pub(super) leader: Option<Str>,
+    /// By member id.
+    members: BTreeMap<Str, Rc<Member>>,
+    /// Member ids by instance id.
+    instances: BTreeMap<Str, Str>,
+    /// Ids that were given and not used yet, with what was asked for the session.
+    given_ids: BTreeMap<Str, i32>,
+}
+
+impl ClassicGroup {
+    /// As its record says.
+    pub fn restored(stored: &StoredClassicGroup) -> Self {
+        let state =
+            if stored.members.is_empty() { ClassicState::Empty } else { ClassicState::Stable };
+        let protocol_type =
+            (!stored.protocol_type.is_empty()).then(|| stored.protocol_type.clone());
+        let mut group = Self {
+            state,
+            state_since: stored.state_since,
+            generation: stored.generation,
+            protocol_type,
+            protocol: stored.protocol.clone(),
+            leader: stored.leader.clone(),
+            ..Self::default()
+        };
+        for member in &stored.members {
+            let protocol = stored.protocol.clone().unwrap_or_default();
+            let restored = Member {
+                instance: member.instance.clone(),
+                client_id: member.client_id.clone(),
+                client_host: member.client_host.clone(),
+                rebalance_timeout_ms: member.rebalance_timeout_ms,
+                session_timeout_ms: member.session_timeout_ms,
+                protocols: Vec::from([(protocol, member.subscription.clone())]),
+                assignment: member.assignment.clone(),
+                ..Member::default()
+            };
+            group.put(member.member.clone(), restored);
+        }
+        group
+    }
+
+    /// What its record says.
+    pub fn stored(&self) -> StoredClassicGroup {
+        let protocol = self.protocol.as_deref().unwrap_or_default();
+        let members = self.members.iter().map(|(id, member)| StoredMember {
+            member: id.clone(),
+            instance: member.instance.clone(),
+            client_id: member.client_id.clone(),
+            client_host: member.client_host.clone(),
+            rebalance_timeout_ms: member.rebalance_timeout_ms,
+            session_timeout_ms: member.session_timeout_ms,
+            subscription: member.metadata_for(protocol).cloned().unwrap_or_default(),
+            assignment: member.assignment.clone(),
+        });
+        StoredClassicGroup {
+            protocol_type: self.protocol_type.clone().unwrap_or_default(),
+            generation: self.generation,
+            protocol: self.protocol.clone(),
+            leader: self.leader.clone(),
+            state_since: self.state_since,
+            members: members.collect(),
+        }
+    }
+
+    /// Whether its record would say just that.
+    pub(super) fn is_stored_as(&self, stored: &StoredClassicGroup) -> bool {
+        matches!(self.state, ClassicState::Empty | ClassicState::Stable) && self.stored() == *stored
+    }
+
+    /// Nobody is in it, and nobody ever completed a rebalance: it leaves no trace.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.state == ClassicState::Empty && self.generation == 0 && self.given_ids.is_empty()
+    }
+
+    pub fn state(&self) -> ClassicState {
+        self.state
+    }
+
+    pub fn generation(&self) -> i32 {
+        self.generation
+    }
+
+    pub fn protocol_type(&self) -> Option<&Str> {
+        self.protocol_type.as_ref()
+    }
+
+    pub fn protocol(&self) -> Option<&Str> {
+        self.protocol.as_ref()
+    }
+
+    pub fn leader(&self) -> Option<&Str> {
+        self.leader.as_ref()
+    }
+
+    pub fn members(&self) -> impl Iterator<Item = (&Str, &Member)> {
+        self.members.iter().map(|(id, member)| (id, member.as_ref()))
+    }
+
+    pub fn member(&self, id: &str) -> Option<&Member> {
+        self.members.get(id).map(Rc::as_ref)
+    }
+
+    pub fn member_count(&self) -> usize {
+        self.members.len()
+    }
+
+    /// The member that has this instance id now.
+    pub(super) fn of_instance(&self, instance: &str) -> Option<&Str> {
+        self.instances.get(instance)
+    }
+
+    pub(super) fn given_ids(&self) -> &BTreeMap<Str, i32> {
+        &self.given_ids
+    }
+
+    pub(super) fn give_id(&mut self, id: Str, session_timeout_ms: i32) {
+        self.given_ids.insert(id, session_timeout_ms);
+    }
+
+    pub(super) fn take_given_id(&mut self, id: &str) -> bool {
+        self.given_ids.remove(id).is_some()
+    }
+
+    pub(super) fn member_mut(&mut self, id: &str) -> Option<&mut Member> {
+        self.members.get_mut(id).map(Rc::make_mut)
+    }
+
+    /// A new member, or one with the place of another of the same id. The first is the leader.
+    pub(super) fn put(&mut self, id: Str, member: Member) {
+        if let Some(instance) = &member.instance {
+            self.instances.insert(instance.clone(), id.clone());
+        }
+        self.leader.get_or_insert_with(|| id.clone());
+        self.members.insert(id, Rc::new(member));
+    }
+
+    pub(super) fn take(&mut self, id: &str) -> Option<Member> {
+        let member = self.members.remove(id)?;
+        if let Some(instance) = &member.instance
+            && self.instances.get(instance).is_some_and(|known| known == id)
+        {
+            self.instances.remove(instance);
+        }
+        if self.leader.as_deref() == Some(id) {
+            self.leader = self.members.keys().next().cloned();
+        }
+        Some(Rc::unwrap_or_clone(member))
+    }
+
+    /// Whether everybody who is known of has joined.
+    pub(super) fn all_have_joined(&self) -> bool {
+        self.given_ids.is_empty() && self.members.values().all(|member| member.joining.is_some())
+    }
+
+    pub(super) fn joining_count(&self) -> usize {
+        self.members.values().filter(|member| member.joining.is_some()).count()
+    }
+
+    /// A protocol type that its members do not have, or no protocol that all of them know.
+    pub(super) fn supports(&self, protocol_type: &str, protocols: &[(Str, Bytes)]) -> bool {
+        if self.members.is_empty() {
+            return !protocol_type.is_empty() && !protocols.is_empty();
+        }
+        self.protocol_type.as_deref() == Some(protocol_type)
+            && protocols.iter().any(|(name, _)| self.is_known_to_all(name))
+    }
+
+    fn is_known_to_all(&self, protocol: &str) -> bool {
+        self.members.values().all(|member| member.metadata_for(protocol).is_some())
+    }
+
+    /// The protocol that most members name first, of those that all know; the first by name of several.
+    pub(super) fn choose_protocol(&self) -> Option<Str> {
+        let mut votes: BTreeMap<&Str, usize> = BTreeMap::new();
+        for member in self.members.values() {
+            let mut names = member.protocols.iter().map(|(name, _)| name);
+            if let Some(favourite) = names.find(|name| self.is_known_to_all(name)) {
+                *votes.entry(favourite).or_default() += 1;
+            }
+        }
+        let most = votes.values().copied().max()?;
+        votes.into_iter().find(|(_, count)| *count == most).map(|(name, _)| name.clone())
+    }
+
+    /// The longest that a member may take to join again.
+    pub(super) fn rebalance_timeout_ms(&self) -> u64 {
+        let timeouts = self.members.values().map(|member| member.rebalance_timeout_ms);
+        timeouts.max().and_then(|most| u64::try_from(most).ok()).unwrap_or(0)
+    }
+
+    /// Asserts what must hold after every record.
+    pub(super) fn invariants(&self) {
+        let has_members = !self.members.is_empty();
+        assert!(has_members || self.leader.is_none(), "a leader is a member");
+        if let Some(leader) = &self.leader {
+            assert!(self.members.contains_key(leader), "the leader is a member");
+        }
+        for (instance, member) in &self.instances {
+            let of = self.members.get(member).and_then(|member| member.instance.as_ref());
+            assert_eq!(of, Some(instance), "instances are those of members");
+        }
+        match self.state {
+            ClassicState::Empty => assert!(!has_members, "an empty group has no members"),
+            ClassicState::PreparingRebalance { .. } => {
+                let waits = |member: &Rc<Member>| member.syncing.is_some();
+                assert!(!self.members.values().any(waits), "nobody waits for an assignment");
+            }
+            ClassicState::CompletingRebalance | ClassicState::Stable => {
+                assert!(has_members && self.protocol.is_some(), "members agreed on a protocol");
+                let waits = |member: &Rc<Member>| member.joining.is_some();
+                assert!(!self.members.values().any(waits), "nobody waits to join");
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! A group while a command on it is decided: the next state grows beside the one that is, with what is
+//! to be recorded and answered.
+
+use alloc::{collections::BTreeMap, rc::Rc, vec::Vec};
+
+use protocol::Str;
+
+use super::{ClassicGroup, ClassicState};
+use crate::group::{
+    Answer, DurableRecord, GroupDecision, GroupRecord, GroupSettings, Groups, LiveRecord, Moment,
+    Timer, Token,
+};
+
+/// The group as it will be.
+pub(crate) struct Change<'a> {
+    pub(super) settings: &'a GroupSettings,
+    pub(super) now: Moment,
+    groups: &'a Groups,
+    id: Str,
+    before: Option<&'a Rc<ClassicGroup>>,
+    /// Shared with `before` until the first change.
+    pub(super) group: Rc<ClassicGroup>,
+    durable: Vec<DurableRecord>,
+    /// The last word for each.
+    timers: BTreeMap<Timer, Option<u64>>,
+    answers: Vec<(Token, Answer)>,
+}
+
+impl<'a> Change<'a> {
+    /// Of a group that is there or, if it is not, begins to be.
+    pub(crate) fn of(groups: &'a Groups, id: &Str, now: Moment) -> Self {
+        let before = groups.groups.get(id);
+        Self {
+            settings: &groups.settings,
+            now,
+            groups,
+            id: id.clone(),
+            before,
+            group: before.cloned().unwrap_or_default(),
+            durable: Vec::new(),
+            timers: BTreeMap::new(),
+            answers: Vec::new(),
+        }
+    }
+
+    pub(super) fn group_mut(&mut self) -> &mut ClassicGroup {
+        Rc::make_mut(&mut self.group)
+    }
+
+    pub(crate) fn set_timer(&mut self, timer: Timer, at_ms: Option<u64>) {
+        self.timers.insert(timer, at_ms);
+    }
+
+    /// The timer ends so many milliseconds from now.
+    pub(super) fn set_timer_in(&mut self, timer: Timer, in_ms: u64) {
+        let at_ms = self.now.monotonic_ms.saturating_add(in_ms);
+        self.set_timer(timer, Some(at_ms));
+    }
+
+    /// The member was heard of.
+    pub(super) fn extend_session(&mut self, member: &str) {
+        let Some(session_ms) = self.group.member(member).map(super::Member::session_ms) else {
+            return;
+        };
+        self.set_timer_in(Timer::Session { member: Str::from(member) }, session_ms);
+    }
+
+    pub(super) fn answer(&mut self, token: Token, answer: Answer) {
+        self.answers.push((token, answer));
+    }
+
+    pub(super) fn enter(&mut self, state: ClassicState) {
+        self.group_mut().state = state;
+        self.group_mut().state_since = self.now.wall;
+    }
+
+    /// Writes what a restart has to know of the group.
+    pub(super) fn store(&mut self) {
+        let (group, value) = (self.id.clone(), self.group.stored());
+        self.durable.push(DurableRecord::ClassicGroup { group, value });
+    }
+
+    /// What was decided: live first, so that a durable record finds the group as it says.
+    pub(crate) fn decided(self) -> GroupDecision {
+        let mut records = Vec::new();
+        let before = self.before.map(Rc::as_ref);
+        let after = (!self.group.is_nothing()).then_some(self.group);
+        if before != after.as_deref() {
+            let group = self.id.clone();
+            records.push(GroupRecord::Live(LiveRecord::ClassicGroup { group, value: after }));
+        }
+        records.extend(self.durable.into_iter().map(GroupRecord::Durable));
+        for (timer, at_ms) in self.timers {
+            if self.groups.timers.at(&self.id, &timer) != at_ms {
+                let group = self.id.clone();
+                records.push(GroupRecord::Live(LiveRecord::Timer { group, timer, at_ms }));
+            }
+        }
+        GroupDecision { records, answers: self.answers }
+    }
+}

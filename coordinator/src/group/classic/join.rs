@@ -1,0 +1,235 @@
+//! JoinGroup: a member enters the group, or comes back to take part in a rebalance.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use protocol::Str;
+
+use super::{ClassicState, FirstRebalance, Joining, Member, change::Change};
+use crate::group::{
+    Answer, GroupCommand, GroupDecision, Groups, Moment, Timer, Token,
+    answer::{JoinError, SyncError},
+};
+
+/// A JoinGroup request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JoinGroup {
+    pub token: Token,
+    pub group: Str,
+    /// Empty: it has none yet.
+    pub member: Str,
+    /// The id that it gets if it needs one; nobody else has it.
+    pub new_member: Str,
+    pub instance: Option<Str>,
+    pub client_id: Str,
+    pub client_host: Str,
+    pub session_timeout_ms: i32,
+    pub rebalance_timeout_ms: i32,
+    pub protocol_type: Str,
+    /// Its favourite first.
+    pub protocols: Vec<(Str, Bytes)>,
+    /// Newer clients come twice: the first time for their id, so that who is not heard of again leaves no
+    /// member behind (version 4 and later).
+    pub knows_given_ids: bool,
+    /// The leader may be told to assign nothing (version 9 and later).
+    pub may_skip_assignment: bool,
+}
+
+impl GroupCommand for JoinGroup {
+    fn decide(&self, groups: &Groups, now: Moment) -> GroupDecision {
+        let mut change = Change::of(groups, &self.group, now);
+        if let Err(error) = self.join(groups, &mut change) {
+            change.answer(self.token, Answer::Join(Err(error)));
+        }
+        change.decided()
+    }
+}
+
+impl JoinGroup {
+    fn join(&self, groups: &Groups, change: &mut Change<'_>) -> Result<(), JoinError> {
+        if self.group.is_empty() {
+            return Err(JoinError::InvalidGroupId);
+        }
+        let settings = &groups.settings;
+        let sessions = settings.session_timeout_min_ms..=settings.session_timeout_max_ms;
+        if !sessions.contains(&self.session_timeout_ms) {
+            return Err(JoinError::InvalidSessionTimeout);
+        }
+        if groups.get(&self.group).is_none() && !self.member.is_empty() {
+            return Err(JoinError::UnknownMember);
+        }
+        if !self.has_room(change) {
+            return Err(JoinError::GroupIsFull);
+        }
+        if !change.group.supports(&self.protocol_type, &self.protocols) {
+            return Err(JoinError::InconsistentProtocol);
+        }
+        if self.member.is_empty() {
+            self.join_as_new(change);
+            Ok(())
+        } else if change.group_mut().take_given_id(&self.member) {
+            change.set_timer(Timer::GivenId { member: self.member.clone() }, None);
+            self.add(change, self.member.clone());
+            Ok(())
+        } else {
+            self.join_again(change)
+        }
+    }
+
+    /// Members that are there may always join again.
+    fn has_room(&self, change: &Change<'_>) -> bool {
+        let group = &change.group;
+        let is_member = group.member(&self.member).is_some();
+        let taken = match group.state {
+            ClassicState::Empty => 0,
+            ClassicState::PreparingRebalance { .. } => {
+                if group.member(&self.member).is_some_and(|member| member.joining.is_some()) {
+                    return true;
+                }
+                group.joining_count()
+            }
+            ClassicState::CompletingRebalance | ClassicState::Stable if is_member => return true,
+            ClassicState::CompletingRebalance | ClassicState::Stable => group.member_count(),
+        };
+        let given = group.given_ids().keys().filter(|id| **id != self.member).count();
+        taken + given < change.settings.members_max
+    }
+
+    fn join_as_new(&self, change: &mut Change<'_>) {
+        let id = self.new_member.clone();
+        match &self.instance {
+            Some(instance) => match change.group.of_instance(instance).cloned() {
+                Some(before) => self.replace(change, &before, id),
+                None => self.add(change, id),
+            },
+            None if self.knows_given_ids => {
+                change.group_mut().give_id(id.clone(), self.session_timeout_ms);
+                let session_ms = u64::try_from(self.session_timeout_ms).unwrap_or(0);
+                change.set_timer_in(Timer::GivenId { member: id.clone() }, session_ms);
+                let error = JoinError::MemberIdRequired { member: id };
+                change.answer(self.token, Answer::Join(Err(error)));
+            }
+            None => self.add(change, id),
+        }
+    }
+
+    fn new_member(&self, now: Moment) -> Member {
+        Member {
+            instance: self.instance.clone(),
+            client_id: self.client_id.clone(),
+            client_host: self.client_host.clone(),
+            rebalance_timeout_ms: self.rebalance_timeout_ms,
+            session_timeout_ms: self.session_timeout_ms,
+            protocols: self.protocols.clone(),
+            joining: Some(Joining { token: self.token, since_ms: now.monotonic_ms }),
+            is_new: true,
+            ..Member::default()
+        }
+    }
+
+    fn add(&self, change: &mut Change<'_>, id: Str) {
+        if change.group.member_count() == 0 {
+            change.group_mut().protocol_type = Some(self.protocol_type.clone());
+        }
+        if let ClassicState::PreparingRebalance { first: Some(first) } = change.group.state {
+            let first = FirstRebalance { has_grown: true, ..first };
+            change.group_mut().state = ClassicState::PreparingRebalance { first: Some(first) };
+        }
+        let member = self.new_member(change.now);
+        change.group_mut().put(id.clone(), member);
+        change.extend_session(&id);
+        change.rebalance();
+    }
+
+    fn join_again(&self, change: &mut Change<'_>) -> Result<(), JoinError> {
+        if let Some(instance) = &self.instance {
+            match change.group.of_instance(instance) {
+                None => return Err(JoinError::UnknownMember),
+                Some(member) if *member != self.member => return Err(JoinError::FencedInstance),
+                Some(_) => {}
+            }
+        }
+        let Some(member) = change.group.member(&self.member) else {
+            return Err(JoinError::UnknownMember);
+        };
+        let is_same = member.protocols == self.protocols;
+        let is_leader = change.group.leader.as_ref() == Some(&self.member);
+        match change.group.state {
+            ClassicState::Empty => return Err(JoinError::UnknownMember),
+            // Its answer was lost: it is told again.
+            ClassicState::CompletingRebalance if is_same => self.tell_again(change),
+            // A follower that only asks; a leader that joins again wants a rebalance.
+            ClassicState::Stable if is_same && !is_leader => self.tell_again(change),
+            ClassicState::PreparingRebalance { .. }
+            | ClassicState::CompletingRebalance
+            | ClassicState::Stable => {
+                self.update(change, &self.member);
+                change.rebalance();
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_again(&self, change: &mut Change<'_>) {
+        change.extend_session(&self.member);
+        let joined = change.joined(&self.member, false);
+        change.answer(self.token, Answer::Join(Ok(joined)));
+    }
+
+    /// Takes what the request says of a member. An older request of it that waits is answered.
+    fn update(&self, change: &mut Change<'_>, id: &str) {
+        let since_ms = change.now.monotonic_ms;
+        let Some(member) = change.group_mut().member_mut(id) else { return };
+        let before = member.joining.replace(Joining { token: self.token, since_ms });
+        member.protocols.clone_from(&self.protocols);
+        member.client_id = self.client_id.clone();
+        member.client_host = self.client_host.clone();
+        member.rebalance_timeout_ms = self.rebalance_timeout_ms;
+        member.session_timeout_ms = self.session_timeout_ms;
+        if let Some(before) = before {
+            let answer = Answer::Join(Err(JoinError::RebalanceInProgress));
+            change.answer(before.token, answer);
+        }
+        change.extend_session(id);
+    }
+
+    /// A static member came back under a new id: it takes the place of the one before, which is fenced;
+    /// in a stable group that it does not change nobody else hears of it.
+    fn replace(&self, change: &mut Change<'_>, before: &Str, id: Str) {
+        let was_leader = change.group.leader.as_ref() == Some(before);
+        let protocol = change.group.protocol.clone();
+        let Some(mut member) = change.group_mut().take(before) else { return };
+        change.set_timer(Timer::Session { member: before.clone() }, None);
+        if let Some(joining) = member.joining.take() {
+            change.answer(joining.token, Answer::Join(Err(JoinError::FencedInstance)));
+        }
+        if let Some(token) = member.syncing.take() {
+            change.answer(token, Answer::Sync(Err(SyncError::FencedInstance)));
+        }
+        let of_protocol = |member: &Member| {
+            protocol.as_ref().and_then(|protocol| member.metadata_for(protocol).cloned())
+        };
+        let metadata = of_protocol(&member);
+        change.group_mut().put(id.clone(), member);
+        if was_leader {
+            change.group_mut().leader = Some(id.clone());
+        }
+        self.update(change, &id);
+        let is_unchanged = change.group.choose_protocol() == protocol
+            && change.group.member(&id).and_then(of_protocol) == metadata;
+        if change.group.state != ClassicState::Stable || !is_unchanged {
+            return change.rebalance();
+        }
+        if let Some(member) = change.group_mut().member_mut(&id) {
+            member.joining = None;
+        }
+        change.store();
+        let mut joined = change.joined(&id, was_leader && self.may_skip_assignment);
+        if was_leader && !self.may_skip_assignment {
+            // It would assign anew: older clients are kept from it by another's name.
+            joined.leader = before.clone();
+            joined.members = Vec::new();
+        }
+        change.answer(self.token, Answer::Join(Ok(joined)));
+    }
+}

@@ -1,0 +1,137 @@
+//! SyncGroup: members ask for their assignment, the leader brings it.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use protocol::Str;
+
+use super::{ClassicState, change::Change};
+use crate::group::{
+    Answer, GroupCommand, GroupDecision, Groups, Moment, Timer, Token,
+    answer::{SyncError, Synced},
+};
+
+/// A SyncGroup request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncGroup {
+    pub token: Token,
+    pub group: Str,
+    pub member: Str,
+    pub instance: Option<Str>,
+    pub generation: i32,
+    /// What the member thinks was agreed on, where its version says so.
+    pub protocol_type: Option<Str>,
+    pub protocol: Option<Str>,
+    /// From the leader: (member, assignment).
+    pub assignments: Vec<(Str, Bytes)>,
+}
+
+impl GroupCommand for SyncGroup {
+    fn decide(&self, groups: &Groups, now: Moment) -> GroupDecision {
+        let mut change = Change::of(groups, &self.group, now);
+        if let Err(error) = self.sync(&mut change) {
+            change.answer(self.token, Answer::Sync(Err(error)));
+        }
+        change.decided()
+    }
+}
+
+impl SyncGroup {
+    fn sync(&self, change: &mut Change<'_>) -> Result<(), SyncError> {
+        if self.group.is_empty() {
+            return Err(SyncError::InvalidGroupId);
+        }
+        let group = &change.group;
+        if let Some(instance) = &self.instance {
+            match group.of_instance(instance) {
+                None => return Err(SyncError::UnknownMember),
+                Some(member) if *member != self.member => return Err(SyncError::FencedInstance),
+                Some(_) => {}
+            }
+        }
+        if group.member(&self.member).is_none() {
+            return Err(SyncError::UnknownMember);
+        }
+        if group.generation != self.generation {
+            return Err(SyncError::IllegalGeneration);
+        }
+        let differs = |said: &Option<Str>, agreed: &Option<Str>| said.is_some() && said != agreed;
+        if differs(&self.protocol_type, &group.protocol_type)
+            || differs(&self.protocol, &group.protocol)
+        {
+            return Err(SyncError::InconsistentProtocol);
+        }
+        match group.state {
+            ClassicState::Empty => Err(SyncError::UnknownMember),
+            ClassicState::PreparingRebalance { .. } => Err(SyncError::RebalanceInProgress),
+            ClassicState::CompletingRebalance => {
+                self.wait(change);
+                Ok(())
+            }
+            ClassicState::Stable => {
+                if let Some(member) = change.group_mut().member_mut(&self.member) {
+                    member.owes_sync = false;
+                }
+                change.extend_session(&self.member);
+                let synced = change.synced(&self.member);
+                change.answer(self.token, Answer::Sync(Ok(synced)));
+                Ok(())
+            }
+        }
+    }
+
+    fn wait(&self, change: &mut Change<'_>) {
+        let is_leader = change.group.leader.as_ref() == Some(&self.member);
+        if let Some(member) = change.group_mut().member_mut(&self.member) {
+            member.owes_sync = false;
+            if let Some(before) = member.syncing.replace(self.token) {
+                let answer = Answer::Sync(Err(SyncError::RebalanceInProgress));
+                change.answer(before, answer);
+            }
+        }
+        change.extend_session(&self.member);
+        if is_leader {
+            change.assign(&self.assignments);
+        }
+    }
+}
+
+impl Change<'_> {
+    /// The leader's word: the group is stable, and everybody who waits is told. The time for those who
+    /// have not asked yet goes on.
+    fn assign(&mut self, assignments: &[(Str, Bytes)]) {
+        let ids: Vec<Str> = self.group.members().map(|(id, _)| id.clone()).collect();
+        for id in &ids {
+            let given = assignments.iter().find(|(member, _)| member == id);
+            if let Some(member) = self.group_mut().member_mut(id) {
+                member.assignment =
+                    given.map(|(_, assignment)| assignment.clone()).unwrap_or_default();
+            }
+        }
+        self.enter(ClassicState::Stable);
+        self.store();
+        for id in &ids {
+            let waiting = self.group_mut().member_mut(id).and_then(|member| member.syncing.take());
+            if let Some(token) = waiting {
+                let synced = self.synced(id);
+                self.answer(token, Answer::Sync(Ok(synced)));
+                self.extend_session(id);
+            }
+        }
+        if !self.group.members().any(|(_, member)| member.owes_sync) {
+            self.set_timer(Timer::Rebalance, None);
+        }
+    }
+
+    fn synced(&self, id: &str) -> Synced {
+        let group = &self.group;
+        Synced {
+            protocol_type: group.protocol_type.clone().unwrap_or_default(),
+            protocol: group.protocol.clone().unwrap_or_default(),
+            assignment: group
+                .member(id)
+                .map(|member| member.assignment.clone())
+                .unwrap_or_default(),
+        }
+    }
+}

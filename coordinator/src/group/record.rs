@@ -1,0 +1,63 @@
+//! What the coordinator decides and replays: the durable records of `__consumer_offsets`, and what only
+//! the living know.
+
+use alloc::{rc::Rc, vec::Vec};
+
+use bytes::Bytes;
+use protocol::Str;
+
+use super::{classic::ClassicGroup, timers::Timer};
+use crate::metadata::WallMillis;
+
+/// One change of the machine's state.
+#[derive(Clone, Debug, PartialEq)]
+pub enum GroupRecord {
+    Durable(DurableRecord),
+    Live(LiveRecord),
+}
+
+/// A change that is written to the log and survives a restart. Kafka's `GroupMetadataKey` and
+/// `GroupMetadataValue` say the same.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DurableRecord {
+    /// A group of the classic protocol as its last completed rebalance left it.
+    ClassicGroup { group: Str, value: StoredClassicGroup },
+    /// A tombstone: the group is gone.
+    GroupGone { group: Str },
+}
+
+/// What is kept of a group of the classic protocol.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoredClassicGroup {
+    pub protocol_type: Str,
+    pub generation: i32,
+    /// `None`: it has no members.
+    pub protocol: Option<Str>,
+    pub leader: Option<Str>,
+    pub state_since: WallMillis,
+    /// By member id.
+    pub members: Vec<StoredMember>,
+}
+
+/// What is kept of a member.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoredMember {
+    pub member: Str,
+    pub instance: Option<Str>,
+    pub client_id: Str,
+    pub client_host: Str,
+    pub rebalance_timeout_ms: i32,
+    pub session_timeout_ms: i32,
+    /// Its metadata for the protocol that was chosen.
+    pub subscription: Bytes,
+    pub assignment: Bytes,
+}
+
+/// A change that a restart forgets.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LiveRecord {
+    /// The group is as it says from now on; `None`: it came to nothing.
+    ClassicGroup { group: Str, value: Option<Rc<ClassicGroup>> },
+    /// The timer ends then; `None`: it ends no more.
+    Timer { group: Str, timer: Timer, at_ms: Option<u64> },
+}

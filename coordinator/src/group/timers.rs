@@ -1,0 +1,84 @@
+//! Until when things last. No timer changes anything by itself: the first that is due is decided as a
+//! command, [`Due`].
+
+use alloc::collections::{BTreeMap, BTreeSet};
+
+use protocol::Str;
+
+use super::{GroupCommand, GroupDecision, Groups, Moment, classic::change::Change};
+
+/// Something of a group that ends.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// A member that is not heard of until then has left.
+    Session { member: Str },
+    /// A member id was given and has to be used until then.
+    GivenId { member: Str },
+    /// Members that have not joined, or not asked for their assignment, until then are left behind.
+    Rebalance,
+}
+
+/// All timers, by what they are for and by time.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Timers {
+    /// Same entries as `by_time`.
+    of_group: BTreeMap<Str, BTreeMap<Timer, u64>>,
+    by_time: BTreeSet<(u64, Str, Timer)>,
+}
+
+impl Timers {
+    pub(super) fn first(&self) -> Option<(u64, (&Str, &Timer))> {
+        self.by_time.first().map(|(at, group, timer)| (*at, (group, timer)))
+    }
+
+    pub(super) fn set(&mut self, group: &Str, timer: &Timer, at_ms: Option<u64>) {
+        let of_group = self.of_group.entry(group.clone()).or_default();
+        let before = match at_ms {
+            Some(at_ms) => of_group.insert(timer.clone(), at_ms),
+            None => of_group.remove(timer),
+        };
+        if of_group.is_empty() {
+            self.of_group.remove(group);
+        }
+        if let Some(before) = before {
+            self.by_time.remove(&(before, group.clone(), timer.clone()));
+        }
+        if let Some(at_ms) = at_ms {
+            self.by_time.insert((at_ms, group.clone(), timer.clone()));
+        }
+    }
+
+    pub(super) fn forget(&mut self, group: &Str) {
+        for (timer, at) in self.of_group.remove(group).unwrap_or_default() {
+            self.by_time.remove(&(at, group.clone(), timer));
+        }
+    }
+
+    pub(super) fn at(&self, group: &str, timer: &Timer) -> Option<u64> {
+        self.of_group.get(group)?.get(timer).copied()
+    }
+}
+
+/// The first timer's time has come. Decides nothing while it has not; asked again until
+/// [`Groups::deadline_ms`] lies ahead.
+#[derive(Clone, Copy, Debug)]
+pub struct Due;
+
+impl GroupCommand for Due {
+    fn decide(&self, groups: &Groups, now: Moment) -> GroupDecision {
+        let Some((at_ms, (group, timer))) = groups.timers.first() else {
+            return GroupDecision::default();
+        };
+        if at_ms > now.monotonic_ms {
+            return GroupDecision::default();
+        }
+        let mut change = Change::of(groups, group, now);
+        change.set_timer(timer.clone(), None);
+        match timer {
+            Timer::Session { member } => change.session_ended(member),
+            Timer::GivenId { member } => change.given_id_expired(member),
+            Timer::Rebalance => change.rebalance_timed_out(),
+        }
+        change.decided()
+    }
+}

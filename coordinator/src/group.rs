@@ -14,28 +14,44 @@
 //! crash could still take back, and one state is enough. When the log refuses records, the machine is
 //! dropped and loaded anew.
 //!
+//! A group is there while it has members or a record of its own, or offsets: those of consumers that work
+//! without a group's members make a group by themselves.
+//!
 //! * `classic`: groups of the classic protocol, whose members agree among themselves
 //! * `record`: what is decided and replayed; `answer`: what members are told, and their errors
+//! * `offsets`: what a group committed; `commit`, `offset_fetch`, `offset_delete`: one file per request
+//! * `delete`: groups that an operator takes away; `expiry`: what goes by itself
+//! * `subscribed`: the topics that a group of consumers reads
 //! * `timers`: until when sessions, rebalances and given member ids last
 
 pub mod answer;
 pub mod classic;
+pub mod commit;
+pub mod delete;
+pub mod expiry;
+pub mod offset_delete;
+pub mod offset_fetch;
+pub mod offsets;
 pub mod record;
+pub mod subscribed;
 pub mod timers;
 
 #[cfg(test)]
 mod tests;
 
 use alloc::{collections::BTreeMap, rc::Rc, vec::Vec};
+use core::ops::Bound;
 
 use protocol::Str;
 
 pub use answer::{Answer, Token};
 pub use classic::ClassicGroup;
+pub use offsets::{CommittedOffset, Offsets};
 pub use record::{DurableRecord, GroupRecord, LiveRecord};
 pub use timers::{Due, Timer};
 
-use crate::metadata::WallMillis;
+use crate::{limits::GROUPS_MAX, metadata::WallMillis};
+use expiry::Expiry;
 use timers::Timers;
 
 /// When something happens: sessions and rebalances are measured on the monotonic clock, records are
@@ -58,6 +74,13 @@ pub struct GroupSettings {
     /// `group.max.size`, and never more than
     /// [`GROUP_MEMBERS_MAX`](crate::limits::GROUP_MEMBERS_MAX).
     pub members_max: usize,
+    /// `offset.metadata.max.bytes`, and never more than
+    /// [`OFFSET_METADATA_BYTES_MAX`](crate::limits::OFFSET_METADATA_BYTES_MAX).
+    pub offset_metadata_max: usize,
+    /// `offsets.retention.minutes`
+    pub offsets_retention_ms: i64,
+    /// `offsets.retention.check.interval.ms`
+    pub offsets_retention_check_ms: u64,
 }
 
 impl Default for GroupSettings {
@@ -67,6 +90,9 @@ impl Default for GroupSettings {
             session_timeout_max_ms: 1_800_000,
             initial_rebalance_delay_ms: 3_000,
             members_max: crate::limits::GROUP_MEMBERS_MAX,
+            offset_metadata_max: 4_096,
+            offsets_retention_ms: 7 * 24 * 60 * 60 * 1_000,
+            offsets_retention_check_ms: 600_000,
         }
     }
 }
@@ -81,6 +107,13 @@ pub struct GroupDecision {
     pub answers: Vec<(Token, Answer)>,
 }
 
+impl GroupDecision {
+    /// Nothing changes; somebody is told.
+    fn answer(token: Token, answer: Answer) -> Self {
+        Self { records: Vec::new(), answers: Vec::from([(token, answer)]) }
+    }
+}
+
 /// A question to the coordinator of a group, or the passing of time.
 pub trait GroupCommand {
     fn decide(&self, groups: &Groups, now: Moment) -> GroupDecision;
@@ -91,7 +124,12 @@ pub trait GroupCommand {
 pub struct Groups {
     settings: GroupSettings,
     groups: BTreeMap<Str, Rc<ClassicGroup>>,
+    /// By group. Invariant: no group without offsets.
+    offsets: BTreeMap<Str, Offsets>,
     timers: Timers,
+    expiry: Expiry,
+    /// What a group is that has nothing but offsets.
+    offsets_alone: ClassicGroup,
 }
 
 impl Groups {
@@ -100,16 +138,53 @@ impl Groups {
     }
 
     pub fn get(&self, group: &str) -> Option<&ClassicGroup> {
-        self.groups.get(group).map(Rc::as_ref)
+        let alone = || self.offsets.contains_key(group).then_some(&self.offsets_alone);
+        self.groups.get(group).map(Rc::as_ref).or_else(alone)
     }
 
+    /// A group of which only offsets are known is one too.
+    pub fn contains(&self, group: &str) -> bool {
+        self.groups.contains_key(group) || self.offsets.contains_key(group)
+    }
+
+    pub fn offsets_of(&self, group: &str) -> Option<&Offsets> {
+        self.offsets.get(group)
+    }
+
+    fn has_room_for(&self, group: &str) -> bool {
+        self.groups.len() < GROUPS_MAX || self.groups.contains_key(group)
+    }
+
+    fn has_room_for_offsets_of(&self, group: &str) -> bool {
+        self.offsets.len() < GROUPS_MAX || self.offsets.contains_key(group)
+    }
+
+    /// The group's id in memory that is kept anyway; for a new one in memory of its own.
+    fn name_of(&self, group: &Str) -> Str {
+        let of_group = self.groups.get_key_value(group).map(|(known, _)| known);
+        let known = of_group.or_else(|| self.offsets.get_key_value(group).map(|(known, _)| known));
+        known.cloned().unwrap_or_else(|| group.detached())
+    }
+
+    /// By id.
     pub fn iter(&self) -> impl Iterator<Item = (&Str, &ClassicGroup)> {
-        self.groups.iter().map(|(id, group)| (id, group.as_ref()))
+        let after = |id: &Str| self.first_id_from(Bound::Excluded(id));
+        let first = self.first_id_from(Bound::Unbounded);
+        let ids = core::iter::successors(first, move |id| after(id));
+        ids.filter_map(|id| self.get(id).map(|group| (id, group)))
+    }
+
+    fn first_id_from(&self, from: Bound<&str>) -> Option<&Str> {
+        let of_group = self.groups.range::<str, _>((from, Bound::Unbounded)).next();
+        let of_offsets = self.offsets.range::<str, _>((from, Bound::Unbounded)).next();
+        let (of_group, of_offsets) = (of_group.map(|(id, _)| id), of_offsets.map(|(id, _)| id));
+        of_group.into_iter().chain(of_offsets).min()
     }
 
     /// When [`Due`] is to be decided next.
     pub fn deadline_ms(&self) -> Option<u64> {
-        self.timers.first().map(|(at, _)| at)
+        let first = self.timers.first().map(|(at, _)| at);
+        first.into_iter().chain(self.expiry.at_ms).min()
     }
 
     /// Decides a command against this state. Changes nothing: that is the records' part.
@@ -134,6 +209,21 @@ impl Groups {
                 self.groups.remove(group);
                 self.timers.forget(group);
             }
+            GroupRecord::Durable(DurableRecord::Offset { group, topic, partition, value }) => {
+                if !self.offsets.contains_key(group) {
+                    self.offsets.insert(group.clone(), Offsets::default());
+                }
+                if let Some(offsets) = self.offsets.get_mut(group) {
+                    offsets.set(topic, *partition, value.clone());
+                }
+            }
+            GroupRecord::Durable(DurableRecord::OffsetGone { group, topic, partition }) => {
+                let Some(offsets) = self.offsets.get_mut(group) else { return };
+                offsets.remove(topic, *partition);
+                if offsets.is_empty() {
+                    self.offsets.remove(group);
+                }
+            }
             GroupRecord::Live(LiveRecord::ClassicGroup { group, value }) => match value {
                 Some(value) => drop(self.groups.insert(group.clone(), Rc::clone(value))),
                 None => drop(self.groups.remove(group)),
@@ -141,6 +231,7 @@ impl Groups {
             GroupRecord::Live(LiveRecord::Timer { group, timer, at_ms }) => {
                 self.timers.set(group, timer, *at_ms);
             }
+            GroupRecord::Live(LiveRecord::Expiry(expiry)) => self.expiry = expiry.clone(),
         }
     }
 
@@ -159,6 +250,9 @@ impl Groups {
             let at_ms = now.monotonic_ms.saturating_add(session_ms);
             self.timers.set(&group, &Timer::Session { member }, Some(at_ms));
         }
+        let check_ms = self.settings.offsets_retention_check_ms;
+        let at_ms = Some(now.monotonic_ms.saturating_add(check_ms));
+        self.expiry = Expiry { at_ms, next: None };
     }
 
     /// Asserts what must hold after every record.
@@ -166,5 +260,6 @@ impl Groups {
         for group in self.groups.values() {
             group.invariants();
         }
+        self.offsets.values().for_each(Offsets::invariants);
     }
 }

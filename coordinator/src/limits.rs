@@ -56,6 +56,22 @@ pub const GROUP_MEMBERS_MAX: usize = 10_000;
 /// member id to send heartbeats with.
 pub const NEW_MEMBER_JOIN_MS_MAX: u64 = 300_000;
 
+/// Groups of one partition of `__consumer_offsets` that have members or a generation, and as many that have
+/// offsets. With ids and maps a small group is about a kilobyte: 100 MB in each of the two, when full.
+pub const GROUPS_MAX: usize = 100_000;
+
+/// Offsets that one OffsetCommit may bring: one record each, in one atomic batch.
+pub const COMMIT_OFFSETS_MAX: usize = RECORDS_PER_DECISION_MAX;
+
+/// Bytes of an offset's metadata, whatever `offset.metadata.max.bytes` says: what the records' strings can
+/// carry (i16 length).
+pub const OFFSET_METADATA_BYTES_MAX: usize = 32_767;
+
+/// Offsets and groups that one decision looks at when it searches what has expired; the next one goes on from
+/// there. At about 50 ns each, one step takes a millisecond.
+pub const EXPIRY_VISITS_MAX: usize = 20_000;
+
+const _: () = assert!(COMMIT_OFFSETS_MAX <= RECORDS_PER_DECISION_MAX);
 const _: () = assert!(
     LISTENERS_MAX * (249 + 255 + 8) + LOG_DIRECTORIES_MAX * (4_096 + 32) < RECORD_BYTES_MAX
 );

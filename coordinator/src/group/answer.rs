@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use protocol::Str;
 
+use super::offset_fetch::FetchedOffsets;
+
 /// Whoever asked and waits for an answer; given by the caller, never interpreted here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Token(pub u64);
@@ -17,6 +19,12 @@ pub enum Answer {
     Heartbeat(Result<(), HeartbeatError>),
     /// One for each member that was to leave, in the request's order.
     Leave(Vec<Result<(), LeaveError>>),
+    /// One for each offset, in the request's order.
+    Commit(Result<Vec<Result<(), OffsetRefused>>, CommitError>),
+    OffsetFetch(Vec<FetchedOffsets>),
+    /// One for each partition, in the request's order.
+    OffsetDelete(Result<Vec<Result<(), OffsetNotDeleted>>, OffsetDeleteError>),
+    DeleteGroup(Result<(), DeleteGroupError>),
 }
 
 /// A member is in a generation of the group.
@@ -50,14 +58,24 @@ pub struct Synced {
     pub assignment: Bytes,
 }
 
+/// Why a request is not a member's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotAMember {
+    Unknown,
+    /// Another member has its instance id now.
+    Fenced,
+}
+
 /// Why a member did not join, in the order in which it is checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JoinError {
     InvalidGroupId,
     InvalidSessionTimeout,
-    InconsistentProtocol,
+    /// The coordinator takes no more groups.
+    TooManyGroups,
     /// `group.max.size` members are there.
     GroupIsFull,
+    InconsistentProtocol,
     UnknownMember,
     FencedInstance,
     /// The id to come back with: who never hears of it leaves no member behind.
@@ -96,3 +114,65 @@ pub enum LeaveError {
     UnknownMember,
     FencedInstance,
 }
+
+/// Why nothing was committed, in the order in which it is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitError {
+    /// A generation of a group that is not there.
+    UnknownGroup,
+    UnknownMember,
+    FencedInstance,
+    IllegalGeneration,
+    RebalanceInProgress,
+    /// The coordinator takes no more groups.
+    TooManyGroups,
+    /// More than [`COMMIT_OFFSETS_MAX`](crate::limits::COMMIT_OFFSETS_MAX).
+    TooManyOffsets,
+}
+
+/// Why one offset was not committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OffsetRefused {
+    /// More than `offset.metadata.max.bytes`.
+    MetadataTooLarge,
+}
+
+/// Why no offset was deleted, in the order in which it is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OffsetDeleteError {
+    InvalidGroupId,
+    UnknownGroup,
+    /// Its members do not say what they read.
+    NonEmptyGroup,
+    /// More than [`RECORDS_PER_DECISION_MAX`](crate::limits::RECORDS_PER_DECISION_MAX).
+    TooManyOffsets,
+}
+
+/// Why one offset was not deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OffsetNotDeleted {
+    /// A member reads the topic.
+    GroupIsSubscribed,
+}
+
+/// Why a group was not deleted, in the order in which it is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeleteGroupError {
+    UnknownGroup,
+    NonEmptyGroup,
+}
+
+macro_rules! not_a_member {
+    ($($error:ident),*) => { $(
+        impl From<NotAMember> for $error {
+            fn from(why: NotAMember) -> Self {
+                match why {
+                    NotAMember::Unknown => Self::UnknownMember,
+                    NotAMember::Fenced => Self::FencedInstance,
+                }
+            }
+        }
+    )* };
+}
+
+not_a_member!(JoinError, SyncError, HeartbeatError, LeaveError, CommitError);

@@ -26,7 +26,9 @@ use protocol::Str;
 
 use super::{
     Token,
+    answer::NotAMember,
     record::{StoredClassicGroup, StoredMember},
+    subscribed::{CONSUMER, SubscribedTopics},
 };
 use crate::metadata::WallMillis;
 
@@ -97,7 +99,8 @@ impl Member {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClassicGroup {
     pub(super) state: ClassicState,
-    pub(super) state_since: WallMillis,
+    /// `None`: not known, of a group that was stored long ago.
+    pub(super) state_since: Option<WallMillis>,
     pub(super) generation: i32,
     /// Of its members: "consumer", mostly.
     pub(super) protocol_type: Option<Str>,
@@ -110,6 +113,9 @@ pub struct ClassicGroup {
     instances: BTreeMap<Str, Str>,
     /// Ids that were given and not used yet, with what was asked for the session.
     given_ids: BTreeMap<Str, i32>,
+    /// Its record is in the log, and ends with a tombstone.
+    pub(super) is_stored: bool,
+    subscribed_topics: SubscribedTopics,
 }
 
 impl ClassicGroup {
@@ -126,6 +132,7 @@ impl ClassicGroup {
             protocol_type,
             protocol: stored.protocol.clone(),
             leader: stored.leader.clone(),
+            is_stored: true,
             ..Self::default()
         };
         for member in &stored.members {
@@ -142,6 +149,13 @@ impl ClassicGroup {
             };
             group.put(member.member.clone(), restored);
         }
+        if !group.leader.as_ref().is_some_and(|leader| group.members.contains_key(leader)) {
+            group.leader = group.members.keys().next().cloned();
+        }
+        if !group.members.is_empty() {
+            group.protocol.get_or_insert_default();
+        }
+        group.note_subscribed_topics();
         group
     }
 
@@ -175,11 +189,41 @@ impl ClassicGroup {
 
     /// Nobody is in it, and nobody ever completed a rebalance: it leaves no trace.
     pub(super) fn is_nothing(&self) -> bool {
-        self.state == ClassicState::Empty && self.generation == 0 && self.given_ids.is_empty()
+        self.state == ClassicState::Empty && !self.is_stored && self.given_ids.is_empty()
+    }
+
+    /// Nobody is in it, and nobody is on the way: its record may go.
+    pub(super) fn is_over(&self) -> bool {
+        self.state == ClassicState::Empty && self.is_stored && self.given_ids.is_empty()
+    }
+
+    /// A generation begins: what its members read is what counts until the next one.
+    pub(super) fn note_subscribed_topics(&mut self) {
+        let protocol_type = self.protocol_type.as_deref().unwrap_or_default();
+        let protocol = self.protocol.as_deref().unwrap_or_default();
+        let metadata = self.members.values().filter_map(|member| member.metadata_for(protocol));
+        self.subscribed_topics = SubscribedTopics::of_members(protocol_type, metadata);
+    }
+
+    /// Who names an instance id has to be the member that has it.
+    pub(super) fn check_member(&self, id: &str, instance: Option<&Str>) -> Result<(), NotAMember> {
+        if let Some(instance) = instance {
+            match self.of_instance(instance) {
+                None => return Err(NotAMember::Unknown),
+                Some(member) if *member != *id => return Err(NotAMember::Fenced),
+                Some(_) => {}
+            }
+        }
+        self.member(id).map(|_| ()).ok_or(NotAMember::Unknown)
     }
 
     pub fn state(&self) -> ClassicState {
         self.state
+    }
+
+    /// When it came to this state.
+    pub fn state_since(&self) -> Option<WallMillis> {
+        self.state_since
     }
 
     pub fn generation(&self) -> i32 {
@@ -188,6 +232,22 @@ impl ClassicGroup {
 
     pub fn protocol_type(&self) -> Option<&Str> {
         self.protocol_type.as_ref()
+    }
+
+    pub fn is_of_consumers(&self) -> bool {
+        self.protocol_type.as_deref() == Some(CONSUMER)
+    }
+
+    pub fn subscribed_topics(&self) -> &SubscribedTopics {
+        &self.subscribed_topics
+    }
+
+    /// Consumers that do not say what they read may read everything.
+    pub fn is_subscribed_to(&self, topic: &str) -> bool {
+        match &self.subscribed_topics {
+            SubscribedTopics::Known(topics) => topics.contains(topic),
+            SubscribedTopics::Unknown => self.is_of_consumers(),
+        }
     }
 
     pub fn protocol(&self) -> Option<&Str> {

@@ -4,9 +4,9 @@
 use alloc::{rc::Rc, vec::Vec};
 
 use bytes::Bytes;
-use protocol::Str;
+use protocol::{PartitionIndex, Str};
 
-use super::{classic::ClassicGroup, timers::Timer};
+use super::{classic::ClassicGroup, expiry::Expiry, offsets::CommittedOffset, timers::Timer};
 use crate::metadata::WallMillis;
 
 /// One change of the machine's state.
@@ -16,14 +16,17 @@ pub enum GroupRecord {
     Live(LiveRecord),
 }
 
-/// A change that is written to the log and survives a restart. Kafka's `GroupMetadataKey` and
-/// `GroupMetadataValue` say the same.
+/// A change that is written to the log and survives a restart: one record of Kafka's format each.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DurableRecord {
     /// A group of the classic protocol as its last completed rebalance left it.
     ClassicGroup { group: Str, value: StoredClassicGroup },
-    /// A tombstone: the group is gone.
+    /// A tombstone: the group is gone. Its offsets have tombstones of their own.
     GroupGone { group: Str },
+    /// A committed offset of a group, which need not have members.
+    Offset { group: Str, topic: Str, partition: PartitionIndex, value: CommittedOffset },
+    /// A tombstone: the offset is gone.
+    OffsetGone { group: Str, topic: Str, partition: PartitionIndex },
 }
 
 /// What is kept of a group of the classic protocol.
@@ -34,7 +37,8 @@ pub struct StoredClassicGroup {
     /// `None`: it has no members.
     pub protocol: Option<Str>,
     pub leader: Option<Str>,
-    pub state_since: WallMillis,
+    /// `None`: written by a Kafka that did not say.
+    pub state_since: Option<WallMillis>,
     /// By member id.
     pub members: Vec<StoredMember>,
 }
@@ -60,4 +64,6 @@ pub enum LiveRecord {
     ClassicGroup { group: Str, value: Option<Rc<ClassicGroup>> },
     /// The timer ends then; `None`: it ends no more.
     Timer { group: Str, timer: Timer, at_ms: Option<u64> },
+    /// The search for what has expired goes on there.
+    Expiry(Expiry),
 }

@@ -1,5 +1,8 @@
 //! The classic protocol, request by request, and what a restart makes of it.
 
+mod expiry;
+mod offsets;
+
 use alloc::{format, string::String, vec, vec::Vec};
 
 use bytes::Bytes;

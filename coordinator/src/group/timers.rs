@@ -5,7 +5,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 
 use protocol::Str;
 
-use super::{GroupCommand, GroupDecision, Groups, Moment, classic::change::Change};
+use super::{GroupCommand, GroupDecision, Groups, Moment, classic::change::Change, expiry};
 
 /// Something of a group that ends.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,19 +59,21 @@ impl Timers {
     }
 }
 
-/// The first timer's time has come. Decides nothing while it has not; asked again until
+/// The first timer's time has come, or that of the search for what has expired. Decides nothing while it has not; asked again until
 /// [`Groups::deadline_ms`] lies ahead.
 #[derive(Clone, Copy, Debug)]
 pub struct Due;
 
 impl GroupCommand for Due {
     fn decide(&self, groups: &Groups, now: Moment) -> GroupDecision {
-        let Some((at_ms, (group, timer))) = groups.timers.first() else {
-            return GroupDecision::default();
+        let is_due = |at_ms: &u64| *at_ms <= now.monotonic_ms;
+        let first = groups.timers.first().filter(|(at_ms, _)| is_due(at_ms));
+        let Some((_, (group, timer))) = first else {
+            return match groups.expiry.at_ms.filter(is_due) {
+                Some(_) => expiry::search(groups, now),
+                None => GroupDecision::default(),
+            };
         };
-        if at_ms > now.monotonic_ms {
-            return GroupDecision::default();
-        }
         let mut change = Change::of(groups, group, now);
         change.set_timer(timer.clone(), None);
         match timer {

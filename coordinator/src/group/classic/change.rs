@@ -13,13 +13,13 @@ use crate::group::{
 
 /// The group as it will be.
 pub(crate) struct Change<'a> {
-    pub(super) settings: &'a GroupSettings,
-    pub(super) now: Moment,
+    pub(in crate::group) settings: &'a GroupSettings,
+    pub(in crate::group) now: Moment,
     groups: &'a Groups,
     id: Str,
     before: Option<&'a Rc<ClassicGroup>>,
     /// Shared with `before` until the first change.
-    pub(super) group: Rc<ClassicGroup>,
+    pub(in crate::group) group: Rc<ClassicGroup>,
     durable: Vec<DurableRecord>,
     /// The last word for each.
     timers: BTreeMap<Timer, Option<u64>>,
@@ -34,13 +34,17 @@ impl<'a> Change<'a> {
             settings: &groups.settings,
             now,
             groups,
-            id: id.clone(),
+            id: groups.name_of(id),
             before,
             group: before.cloned().unwrap_or_default(),
             durable: Vec::new(),
             timers: BTreeMap::new(),
             answers: Vec::new(),
         }
+    }
+
+    pub(in crate::group) fn id(&self) -> &Str {
+        &self.id
     }
 
     pub(super) fn group_mut(&mut self) -> &mut ClassicGroup {
@@ -58,34 +62,43 @@ impl<'a> Change<'a> {
     }
 
     /// The member was heard of.
-    pub(super) fn extend_session(&mut self, member: &str) {
+    pub(in crate::group) fn extend_session(&mut self, member: &str) {
         let Some(session_ms) = self.group.member(member).map(super::Member::session_ms) else {
             return;
         };
         self.set_timer_in(Timer::Session { member: Str::from(member) }, session_ms);
     }
 
-    pub(super) fn answer(&mut self, token: Token, answer: Answer) {
+    pub(in crate::group) fn answer(&mut self, token: Token, answer: Answer) {
         self.answers.push((token, answer));
     }
 
     pub(super) fn enter(&mut self, state: ClassicState) {
         self.group_mut().state = state;
-        self.group_mut().state_since = self.now.wall;
+        self.group_mut().state_since = Some(self.now.wall);
     }
 
     /// Writes what a restart has to know of the group.
     pub(super) fn store(&mut self) {
+        self.group_mut().is_stored = true;
         let (group, value) = (self.id.clone(), self.group.stored());
-        self.durable.push(DurableRecord::ClassicGroup { group, value });
+        self.write(DurableRecord::ClassicGroup { group, value });
+    }
+
+    pub(in crate::group) fn write(&mut self, record: DurableRecord) {
+        self.durable.push(record);
     }
 
     /// What was decided: live first, so that a durable record finds the group as it says.
     pub(crate) fn decided(self) -> GroupDecision {
         let mut records = Vec::new();
-        let before = self.before.map(Rc::as_ref);
-        let after = (!self.group.is_nothing()).then_some(self.group);
-        if before != after.as_deref() {
+        let is_same = match self.before {
+            // Shared still: no need to look at every member.
+            Some(before) => Rc::ptr_eq(before, &self.group) || *before == self.group,
+            None => self.group.is_nothing(),
+        };
+        if !is_same {
+            let after = (!self.group.is_nothing()).then_some(self.group);
             let group = self.id.clone();
             records.push(GroupRecord::Live(LiveRecord::ClassicGroup { group, value: after }));
         }

@@ -32,18 +32,7 @@ impl Heartbeat {
             return Err(HeartbeatError::InvalidGroupId);
         }
         let group = &change.group;
-        if let Some(instance) = &self.instance {
-            match group.of_instance(instance) {
-                None => return Err(HeartbeatError::UnknownMember),
-                Some(member) if *member != self.member => {
-                    return Err(HeartbeatError::FencedInstance);
-                }
-                Some(_) => {}
-            }
-        }
-        if group.member(&self.member).is_none() {
-            return Err(HeartbeatError::UnknownMember);
-        }
+        group.check_member(&self.member, self.instance.as_ref())?;
         if group.generation != self.generation {
             return Err(HeartbeatError::IllegalGeneration);
         }

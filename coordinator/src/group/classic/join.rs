@@ -58,6 +58,9 @@ impl JoinGroup {
         if groups.get(&self.group).is_none() && !self.member.is_empty() {
             return Err(JoinError::UnknownMember);
         }
+        if !groups.has_room_for(&self.group) {
+            return Err(JoinError::TooManyGroups);
+        }
         if !self.has_room(change) {
             return Err(JoinError::GroupIsFull);
         }
@@ -142,13 +145,7 @@ impl JoinGroup {
     }
 
     fn join_again(&self, change: &mut Change<'_>) -> Result<(), JoinError> {
-        if let Some(instance) = &self.instance {
-            match change.group.of_instance(instance) {
-                None => return Err(JoinError::UnknownMember),
-                Some(member) if *member != self.member => return Err(JoinError::FencedInstance),
-                Some(_) => {}
-            }
-        }
+        change.group.check_member(&self.member, self.instance.as_ref())?;
         let Some(member) = change.group.member(&self.member) else {
             return Err(JoinError::UnknownMember);
         };

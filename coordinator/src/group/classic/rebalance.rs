@@ -148,6 +148,7 @@ impl Change<'_> {
         self.group_mut().generation = generation;
         self.group_mut().protocol = None;
         self.group_mut().leader = None;
+        self.group_mut().note_subscribed_topics();
         self.enter(ClassicState::Empty);
         self.set_timer(Timer::Rebalance, None);
         self.store();
@@ -157,6 +158,7 @@ impl Change<'_> {
         let generation = self.group.generation.saturating_add(1);
         self.group_mut().generation = generation;
         self.group_mut().protocol = self.group.choose_protocol();
+        self.group_mut().note_subscribed_topics();
         self.enter(ClassicState::CompletingRebalance);
         let ids: Vec<Str> = self.group.members().map(|(id, _)| id.clone()).collect();
         for id in ids {

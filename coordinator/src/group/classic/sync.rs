@@ -42,16 +42,7 @@ impl SyncGroup {
             return Err(SyncError::InvalidGroupId);
         }
         let group = &change.group;
-        if let Some(instance) = &self.instance {
-            match group.of_instance(instance) {
-                None => return Err(SyncError::UnknownMember),
-                Some(member) if *member != self.member => return Err(SyncError::FencedInstance),
-                Some(_) => {}
-            }
-        }
-        if group.member(&self.member).is_none() {
-            return Err(SyncError::UnknownMember);
-        }
+        group.check_member(&self.member, self.instance.as_ref())?;
         if group.generation != self.generation {
             return Err(SyncError::IllegalGeneration);
         }

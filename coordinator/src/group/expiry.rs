@@ -1,0 +1,154 @@
+//! What nobody asks for any more goes: offsets after their retention, groups that have neither members nor
+//! offsets, offsets of topics that were deleted.
+//!
+//! ```text
+//! group                              an offset's retention begins
+//! offsets alone                      with its commit
+//! empty                              when the group became empty
+//! stable consumers                   with its commit, for topics that none of them subscribes to
+//! rebalancing, or not consumers      never
+//! ```
+//!
+//! An offset whose commit named its retention itself ends then, where the table lets offsets end at all. That
+//! is Kafka's rule.
+
+use core::ops::Bound;
+
+use protocol::Str;
+
+use super::{
+    ClassicGroup, DurableRecord, GroupCommand, GroupDecision, GroupRecord, Groups, LiveRecord,
+    Moment, Offsets, classic::ClassicState, subscribed::SubscribedTopics,
+};
+use crate::{
+    limits::{EXPIRY_VISITS_MAX, RECORDS_PER_DECISION_MAX},
+    metadata::WallMillis,
+};
+
+/// Where the search for what has expired stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expiry {
+    /// When it goes on; `None`: the log is not loaded yet.
+    pub at_ms: Option<u64>,
+    /// The group that it goes on with, while it is under way.
+    pub next: Option<Str>,
+}
+
+/// From when on an offset's retention counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Retention {
+    Never,
+    SinceCommit,
+    Since(WallMillis),
+}
+
+impl Retention {
+    fn of(group: &ClassicGroup) -> Self {
+        match group.state() {
+            _ if group.protocol_type().is_none() => Self::SinceCommit,
+            ClassicState::Empty => group.state_since().map_or(Self::SinceCommit, Self::Since),
+            ClassicState::Stable
+                if group.is_of_consumers()
+                    && *group.subscribed_topics() != SubscribedTopics::Unknown =>
+            {
+                Self::SinceCommit
+            }
+            ClassicState::Stable
+            | ClassicState::PreparingRebalance { .. }
+            | ClassicState::CompletingRebalance => Self::Never,
+        }
+    }
+}
+
+/// One step of the search, from where the last one ended. It is due once in every
+/// `offsets.retention.check.interval.ms`, and at once while it is under way.
+pub(super) fn search(groups: &Groups, now: Moment) -> GroupDecision {
+    let mut decision = GroupDecision::default();
+    let mut visits = 0_usize;
+    let mut next =
+        groups.first_id_from(Bound::Included(groups.expiry.next.as_deref().unwrap_or_default()));
+    while let Some(id) = next {
+        if visits >= EXPIRY_VISITS_MAX || decision.records.len() >= RECORDS_PER_DECISION_MAX {
+            break;
+        }
+        let offsets = groups.offsets_of(id);
+        visits += 1 + offsets.map_or(0, Offsets::len);
+        if !expire(groups, id, now, &mut decision) {
+            break;
+        }
+        next = groups.first_id_from(Bound::Excluded(id));
+    }
+    let at_ms = match next {
+        Some(_) => now.monotonic_ms,
+        None => now.monotonic_ms.saturating_add(groups.settings.offsets_retention_check_ms),
+    };
+    let next = next.cloned();
+    decision
+        .records
+        .push(GroupRecord::Live(LiveRecord::Expiry(Expiry { at_ms: Some(at_ms), next })));
+    decision
+}
+
+/// Of one group; false when there was no room for all of it.
+fn expire(groups: &Groups, id: &Str, now: Moment, decision: &mut GroupDecision) -> bool {
+    let Some(group) = groups.get(id) else { return true };
+    let retention = Retention::of(group);
+    let mut stays = false;
+    for (topic, partition, offset) in groups.offsets_of(id).into_iter().flat_map(|of| of.iter()) {
+        let since = match retention {
+            Retention::Never => return true,
+            Retention::SinceCommit => offset.committed_at,
+            Retention::Since(since) => since,
+        };
+        let age_ms = now.wall.0.saturating_sub(since.0);
+        let is_over = match offset.expires_at {
+            Some(expires_at) => now.wall >= expires_at,
+            None => age_ms >= groups.settings.offsets_retention_ms,
+        };
+        if !is_over || group.is_subscribed_to(topic) {
+            stays = true;
+            continue;
+        }
+        if decision.records.len() >= RECORDS_PER_DECISION_MAX {
+            return false;
+        }
+        decision.records.push(GroupRecord::Durable(DurableRecord::OffsetGone {
+            group: id.clone(),
+            topic: topic.clone(),
+            partition,
+        }));
+    }
+    // Whoever was given an id is on its way.
+    if !stays && group.is_over() {
+        if decision.records.len() >= RECORDS_PER_DECISION_MAX {
+            return false;
+        }
+        let group = id.clone();
+        decision.records.push(GroupRecord::Durable(DurableRecord::GroupGone { group }));
+    }
+    true
+}
+
+/// A topic was deleted: nobody goes on there, whatever the groups are doing. Decided again until it decides
+/// nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForgetTopic {
+    pub topic: Str,
+}
+
+impl GroupCommand for ForgetTopic {
+    fn decide(&self, groups: &Groups, _now: Moment) -> GroupDecision {
+        let mut decision = GroupDecision::default();
+        let offsets = groups.offsets.iter().flat_map(|(group, offsets)| {
+            offsets.of_topic(&self.topic).map(move |(partition, _)| (group, partition))
+        });
+        for (group, partition) in offsets.take(RECORDS_PER_DECISION_MAX) {
+            decision.records.push(GroupRecord::Durable(DurableRecord::OffsetGone {
+                group: group.clone(),
+                topic: self.topic.clone(),
+                partition,
+            }));
+        }
+        decision
+    }
+}

@@ -21,6 +21,7 @@
 //! * `record`: what is decided and replayed; `answer`: what members are told, and their errors
 //! * `offsets`: what a group committed; `commit`, `offset_fetch`, `offset_delete`: one file per request
 //! * `delete`: groups that an operator takes away; `expiry`: what goes by itself
+//! * `describe`: what operators see
 //! * `subscribed`: the topics that a group of consumers reads
 //! * `timers`: until when sessions, rebalances and given member ids last
 
@@ -28,6 +29,7 @@ pub mod answer;
 pub mod classic;
 pub mod commit;
 pub mod delete;
+pub mod describe;
 pub mod expiry;
 pub mod offset_delete;
 pub mod offset_fetch;

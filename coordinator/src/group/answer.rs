@@ -5,7 +5,10 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use protocol::Str;
 
-use super::offset_fetch::FetchedOffsets;
+use super::{
+    describe::{DescribedGroup, ListedGroup},
+    offset_fetch::FetchedOffsets,
+};
 
 /// Whoever asked and waits for an answer; given by the caller, never interpreted here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +28,8 @@ pub enum Answer {
     /// One for each partition, in the request's order.
     OffsetDelete(Result<Vec<Result<(), OffsetNotDeleted>>, OffsetDeleteError>),
     DeleteGroup(Result<(), DeleteGroupError>),
+    Describe(DescribedGroup),
+    List(Vec<ListedGroup>),
 }
 
 /// A member is in a generation of the group.

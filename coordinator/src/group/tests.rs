@@ -1,5 +1,6 @@
 //! The classic protocol, request by request, and what a restart makes of it.
 
+mod describe;
 mod expiry;
 mod offsets;
 

@@ -18,7 +18,8 @@
 //! without a group's members make a group by themselves.
 //!
 //! * `classic`: groups of the classic protocol, whose members agree among themselves
-//! * `record`: what is decided and replayed; `answer`: what members are told, and their errors
+//! * `record`: what is decided and replayed; `codec`: its bytes in the log
+//! * `answer`: what members are told, and their errors
 //! * `offsets`: what a group committed; `commit`, `offset_fetch`, `offset_delete`: one file per request
 //! * `delete`: groups that an operator takes away; `expiry`: what goes by itself
 //! * `describe`: what operators see
@@ -27,6 +28,7 @@
 
 pub mod answer;
 pub mod classic;
+mod codec;
 pub mod commit;
 pub mod delete;
 pub mod describe;
@@ -44,6 +46,7 @@ mod tests;
 use alloc::{collections::BTreeMap, rc::Rc, vec::Vec};
 use core::ops::Bound;
 
+use bytes::Bytes;
 use protocol::Str;
 
 pub use answer::{Answer, Token};
@@ -128,6 +131,8 @@ pub struct Groups {
     groups: BTreeMap<Str, Rc<ClassicGroup>>,
     /// By group. Invariant: no group without offsets.
     offsets: BTreeMap<Str, Offsets>,
+    /// Records of groups of other kinds, by key.
+    apart: BTreeMap<Bytes, Bytes>,
     timers: Timers,
     expiry: Expiry,
     /// What a group is that has nothing but offsets.
@@ -151,6 +156,11 @@ impl Groups {
 
     pub fn offsets_of(&self, group: &str) -> Option<&Offsets> {
         self.offsets.get(group)
+    }
+
+    /// Records of the log that belong to groups of other kinds: how many are kept.
+    pub fn apart_count(&self) -> usize {
+        self.apart.len()
     }
 
     fn has_room_for(&self, group: &str) -> bool {
@@ -225,6 +235,12 @@ impl Groups {
                 if offsets.is_empty() {
                     self.offsets.remove(group);
                 }
+            }
+            GroupRecord::Durable(DurableRecord::Apart { key, value: Some(value) }) => {
+                self.apart.insert(key.clone(), value.clone());
+            }
+            GroupRecord::Durable(DurableRecord::Apart { key, value: None }) => {
+                self.apart.remove(key);
             }
             GroupRecord::Live(LiveRecord::ClassicGroup { group, value }) => match value {
                 Some(value) => drop(self.groups.insert(group.clone(), Rc::clone(value))),

@@ -25,8 +25,8 @@
 //! * [`limits`]: named maxima
 //!
 //! Still to come, a module of its own beside these: `transaction` (in `__transaction_state`), with Kafka's
-//! record formats and the same two halves. Nothing drives `group` yet: its shard, the bytes of its
-//! records ([`protocol::group_record`]) and the consumer protocol are next.
+//! record formats and the same two halves. Nothing drives `group` yet: its shard and the consumer protocol
+//! are next.
 //!
 //! # Invariants
 //! * A replayed log, or a snapshot of it, gives the state that was live when it was written.

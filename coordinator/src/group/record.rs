@@ -27,6 +27,8 @@ pub enum DurableRecord {
     Offset { group: Str, topic: Str, partition: PartitionIndex, value: CommittedOffset },
     /// A tombstone: the offset is gone.
     OffsetGone { group: Str, topic: Str, partition: PartitionIndex },
+    /// What Kafka wrote for a group of another kind: kept by its key as it is, and not understood here.
+    Apart { key: Bytes, value: Option<Bytes> },
 }
 
 /// What is kept of a group of the classic protocol.

@@ -19,7 +19,11 @@ pub mod leave;
 mod rebalance;
 pub mod sync;
 
-use alloc::{collections::BTreeMap, rc::Rc, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    vec::Vec,
+};
 
 use bytes::Bytes;
 use protocol::Str;
@@ -337,10 +341,15 @@ impl ClassicGroup {
 
     /// The protocol that most members name first, of those that all know; the first by name of several.
     pub(super) fn choose_protocol(&self) -> Option<Str> {
+        let names = |member: &'_ Rc<Member>| -> BTreeSet<Str> {
+            member.protocols.iter().map(|(name, _)| name.clone()).collect()
+        };
+        let mut known_to_all = self.members.values().next().map(names)?;
+        known_to_all.retain(|name| self.is_known_to_all(name));
         let mut votes: BTreeMap<&Str, usize> = BTreeMap::new();
         for member in self.members.values() {
             let mut names = member.protocols.iter().map(|(name, _)| name);
-            if let Some(favourite) = names.find(|name| self.is_known_to_all(name)) {
+            if let Some(favourite) = names.find(|name| known_to_all.contains(*name)) {
                 *votes.entry(favourite).or_default() += 1;
             }
         }

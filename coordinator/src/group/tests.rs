@@ -3,6 +3,7 @@
 mod codec;
 mod describe;
 mod expiry;
+mod memory;
 mod offsets;
 mod random;
 
@@ -404,6 +405,77 @@ fn refusals_come_in_kafkas_order() {
     let token = world.join_as(JoinGroup { protocols: other, ..base() });
     let refused = Some(Answer::Join(Err(JoinError::InconsistentProtocol)));
     assert_eq!(world.answer(token), refused, "no protocol that all know");
+}
+
+/// The id is no static member's: it would get the place of whoever has the instance id.
+#[test]
+fn a_given_id_is_not_used_with_an_instance_id() {
+    let mut world = World::new();
+    let a_joins = world.join_as(static_join("a", ""));
+    let given = world.join_as(join("b", ""));
+    let Some(Answer::Join(Err(JoinError::MemberIdRequired { member }))) = world.answer(given)
+    else {
+        panic!("it was given an id");
+    };
+    let fenced = world.join_as(static_join("a", &member));
+    assert_eq!(world.answer(fenced), Some(Answer::Join(Err(JoinError::FencedInstance))));
+    let unknown = world.join_as(static_join("b", &member));
+    assert_eq!(world.answer(unknown), Some(Answer::Join(Err(JoinError::UnknownMember))));
+    world.pass(DELAY_MS);
+    world.joined(a_joins);
+    assert_eq!(world.group().member_count(), 1);
+}
+
+#[test]
+fn a_full_group_turns_away_who_comes_last_and_does_not_wait_for_it() {
+    let mut world = World::with(GroupSettings { members_max: 2, ..GroupSettings::default() });
+    let (a, b) = world.stable_pair();
+    assert_eq!(world.leave(vec![Leaving { member: b, instance: None }]), [Ok(())]);
+    let (_, c_joins) = world.join("c");
+    let (_, d_joins) = world.join("d");
+    let late = world.join_as(join("a", &a));
+    assert_eq!(world.answer(late), Some(Answer::Join(Err(JoinError::GroupIsFull))));
+    assert_eq!(world.joined(c_joins).generation, 2);
+    assert_eq!(world.joined(d_joins).generation, 2);
+    assert_eq!(world.heartbeat(&a, 1), Err(HeartbeatError::UnknownMember));
+}
+
+#[test]
+fn a_given_id_keeps_a_place_for_its_member() {
+    let mut world = World::with(GroupSettings { members_max: 2, ..GroupSettings::default() });
+    let old = |name: &str| JoinGroup { knows_given_ids: false, ..join(name, "") };
+    let a_joins = world.join_as(old("a"));
+    let given = world.join_as(join("b", ""));
+    let Some(Answer::Join(Err(JoinError::MemberIdRequired { member }))) = world.answer(given)
+    else {
+        panic!("it was given an id");
+    };
+    let refused = world.join_as(old("c"));
+    let full = Some(Answer::Join(Err(JoinError::GroupIsFull)));
+    assert_eq!(world.answer(refused), full, "the place is kept");
+    let b_joins = world.join_as(join("b", &member));
+    world.pass(2 * DELAY_MS);
+    assert_eq!((world.joined(a_joins).generation, world.joined(b_joins).generation), (1, 1));
+}
+
+/// Version 5 and later name what they think was agreed on; before the first generation that is nothing.
+#[test]
+fn who_asks_for_an_assignment_before_the_first_generation_is_told_to_join() {
+    let mut world = World::new();
+    let (a, _) = world.join("a");
+    let token = world.token();
+    world.run(&SyncGroup {
+        token,
+        group: Str::from("g"),
+        member: a,
+        instance: None,
+        generation: 0,
+        protocol_type: Some(Str::from("consumer")),
+        protocol: Some(Str::from("range")),
+        assignments: Vec::new(),
+    });
+    let answer = Some(Answer::Sync(Err(SyncError::RebalanceInProgress)));
+    assert_eq!(world.answer(token), answer);
 }
 
 #[test]

@@ -62,6 +62,7 @@ impl JoinGroup {
             return Err(JoinError::TooManyGroups);
         }
         if !self.has_room(change) {
+            change.turn_away(&self.member);
             return Err(JoinError::GroupIsFull);
         }
         if !change.group.supports(&self.protocol_type, &self.protocols) {
@@ -70,19 +71,21 @@ impl JoinGroup {
         if self.member.is_empty() {
             self.join_as_new(change);
             Ok(())
-        } else if change.group_mut().take_given_id(&self.member) {
-            change.set_timer(Timer::GivenId { member: self.member.clone() }, None);
-            self.add(change, self.member.clone());
+        } else if self.instance.is_none() && change.take_given_id(&self.member) {
+            self.add(change, self.member.detached());
             Ok(())
         } else {
             self.join_again(change)
         }
     }
 
-    /// Members that are there may always join again.
+    /// Members that are there may always join again, but not in a rebalance that enough others have joined:
+    /// so a group that has become too large loses who comes last. Given ids are places too, for those who
+    /// ask for one.
     fn has_room(&self, change: &Change<'_>) -> bool {
         let group = &change.group;
         let is_member = group.member(&self.member).is_some();
+        let given = if self.member.is_empty() { group.given_ids().len() } else { 0 };
         let taken = match group.state {
             ClassicState::Empty => 0,
             ClassicState::PreparingRebalance { .. } => {
@@ -94,7 +97,6 @@ impl JoinGroup {
             ClassicState::CompletingRebalance | ClassicState::Stable if is_member => return true,
             ClassicState::CompletingRebalance | ClassicState::Stable => group.member_count(),
         };
-        let given = group.given_ids().keys().filter(|id| **id != self.member).count();
         taken + given < change.settings.members_max
     }
 
@@ -118,21 +120,27 @@ impl JoinGroup {
 
     fn new_member(&self, now: Moment) -> Member {
         Member {
-            instance: self.instance.clone(),
-            client_id: self.client_id.clone(),
-            client_host: self.client_host.clone(),
+            instance: self.instance.as_ref().map(Str::detached),
+            client_id: self.client_id.detached(),
+            client_host: self.client_host.detached(),
             rebalance_timeout_ms: self.rebalance_timeout_ms,
             session_timeout_ms: self.session_timeout_ms,
-            protocols: self.protocols.clone(),
+            protocols: self.detached_protocols(),
             joining: Some(Joining { token: self.token, since_ms: now.monotonic_ms }),
             is_new: true,
             ..Member::default()
         }
     }
 
+    /// In memory of their own: what a group keeps pins no request.
+    fn detached_protocols(&self) -> Vec<(Str, Bytes)> {
+        let protocols = self.protocols.iter();
+        protocols.map(|(name, data)| (name.detached(), Bytes::copy_from_slice(data))).collect()
+    }
+
     fn add(&self, change: &mut Change<'_>, id: Str) {
         if change.group.member_count() == 0 {
-            change.group_mut().protocol_type = Some(self.protocol_type.clone());
+            change.group_mut().protocol_type = Some(self.protocol_type.detached());
         }
         if let ClassicState::PreparingRebalance { first: Some(first) } = change.group.state {
             let first = FirstRebalance { has_grown: true, ..first };
@@ -178,9 +186,9 @@ impl JoinGroup {
         let since_ms = change.now.monotonic_ms;
         let Some(member) = change.group_mut().member_mut(id) else { return };
         let before = member.joining.replace(Joining { token: self.token, since_ms });
-        member.protocols.clone_from(&self.protocols);
-        member.client_id = self.client_id.clone();
-        member.client_host = self.client_host.clone();
+        member.protocols = self.detached_protocols();
+        member.client_id = self.client_id.detached();
+        member.client_host = self.client_host.detached();
         member.rebalance_timeout_ms = self.rebalance_timeout_ms;
         member.session_timeout_ms = self.session_timeout_ms;
         if let Some(before) = before {

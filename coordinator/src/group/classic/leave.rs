@@ -6,7 +6,7 @@ use protocol::Str;
 
 use super::{ClassicState, change::Change};
 use crate::group::{
-    Answer, GroupCommand, GroupDecision, Groups, Moment, Timer, Token, answer::LeaveError,
+    Answer, GroupCommand, GroupDecision, Groups, Moment, Token, answer::LeaveError,
 };
 
 /// A LeaveGroup request.
@@ -59,8 +59,7 @@ impl Change<'_> {
                 Some(_) => return Err(LeaveError::FencedInstance),
             },
         };
-        if self.group_mut().take_given_id(&id) {
-            self.set_timer(Timer::GivenId { member: id }, None);
+        if self.take_given_id(&id) {
             return Ok(());
         }
         if self.group.member(&id).is_none() {

@@ -98,6 +98,24 @@ impl Change<'_> {
         self.rebalance();
     }
 
+    /// There is no place for it: nobody waits for it either.
+    pub(super) fn turn_away(&mut self, id: &str) {
+        if self.take_given_id(id) || self.group.member(id).is_some() {
+            self.drop_member(id);
+            self.complete_join_if_all_are_there();
+        }
+    }
+
+    /// The id that it was given is used up.
+    pub(super) fn take_given_id(&mut self, id: &str) -> bool {
+        let was_given = self.group.given_ids().contains_key(id);
+        if was_given {
+            self.group_mut().take_given_id(id);
+            self.set_timer(Timer::GivenId { member: Str::from(id) }, None);
+        }
+        was_given
+    }
+
     /// Takes the member out; a request of its that waits is answered.
     pub(super) fn drop_member(&mut self, id: &str) {
         let Some(member) = self.group_mut().take(id) else { return };

@@ -1,6 +1,6 @@
 //! SyncGroup: members ask for their assignment, the leader brings it.
 
-use alloc::vec::Vec;
+use alloc::{collections::BTreeMap, vec::Vec};
 
 use bytes::Bytes;
 use protocol::Str;
@@ -46,7 +46,10 @@ impl SyncGroup {
         if group.generation != self.generation {
             return Err(SyncError::IllegalGeneration);
         }
-        let differs = |said: &Option<Str>, agreed: &Option<Str>| said.is_some() && said != agreed;
+        // Before the first generation nothing was agreed on.
+        let differs = |said: &Option<Str>, agreed: &Option<Str>| {
+            said.is_some() && agreed.is_some() && said != agreed
+        };
         if differs(&self.protocol_type, &group.protocol_type)
             || differs(&self.protocol, &group.protocol)
         {
@@ -91,12 +94,13 @@ impl Change<'_> {
     /// The leader's word: the group is stable, and everybody who waits is told. The time for those who
     /// have not asked yet goes on.
     fn assign(&mut self, assignments: &[(Str, Bytes)]) {
+        let given: BTreeMap<&Str, &Bytes> =
+            assignments.iter().map(|(member, assignment)| (member, assignment)).collect();
         let ids: Vec<Str> = self.group.members().map(|(id, _)| id.clone()).collect();
         for id in &ids {
-            let given = assignments.iter().find(|(member, _)| member == id);
+            let assignment = given.get(id).map_or_else(Bytes::new, |of| Bytes::copy_from_slice(of));
             if let Some(member) = self.group_mut().member_mut(id) {
-                member.assignment =
-                    given.map(|(_, assignment)| assignment.clone()).unwrap_or_default();
+                member.assignment = assignment;
             }
         }
         self.enter(ClassicState::Stable);

@@ -18,7 +18,8 @@
 //! without a group's members make a group by themselves.
 //!
 //! * `classic`: groups of the classic protocol, whose members agree among themselves
-//! * `record`: what is decided and replayed; `codec`: its bytes in the log
+//! * `record`: what is decided and replayed; `batch`: how much one decision writes;
+//!   `codec`: its bytes in the log
 //! * `answer`: what members are told, and their errors
 //! * `offsets`: what a group committed; `commit`, `offset_fetch`, `offset_delete`: one file per request
 //! * `delete`: groups that an operator takes away; `expiry`: what goes by itself
@@ -27,6 +28,7 @@
 //! * `timers`: until when sessions, rebalances and given member ids last
 
 pub mod answer;
+mod batch;
 pub mod classic;
 mod codec;
 pub mod commit;

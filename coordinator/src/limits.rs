@@ -60,6 +60,14 @@ pub const NEW_MEMBER_JOIN_MS_MAX: u64 = 300_000;
 /// offsets. With ids and maps a small group is about a kilobyte: 100 MB in each of the two, when full.
 pub const GROUPS_MAX: usize = 100_000;
 
+/// Bytes of what the members of one group say of themselves for all protocols that they know. A member of a
+/// thousand subscribed topics says 50 KB; who would be too much is turned away from a full group.
+pub const GROUP_SAID_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Bytes of a group's record: its members, what they say for the chosen protocol, and their assignments. One
+/// record of one batch; a thousand members with a thousand partitions are 0.5 MB.
+pub const GROUP_RECORD_BYTES_MAX: usize = 3 * 1024 * 1024;
+
 /// Offsets that one OffsetCommit may bring: one record each, in one atomic batch.
 pub const COMMIT_OFFSETS_MAX: usize = RECORDS_PER_DECISION_MAX;
 
@@ -71,6 +79,7 @@ pub const OFFSET_METADATA_BYTES_MAX: usize = 32_767;
 /// there. At about 50 ns each, one step takes a millisecond.
 pub const EXPIRY_VISITS_MAX: usize = 20_000;
 
+const _: () = assert!(GROUP_RECORD_BYTES_MAX < DECISION_BYTES_MAX);
 const _: () = assert!(COMMIT_OFFSETS_MAX <= RECORDS_PER_DECISION_MAX);
 const _: () = assert!(
     LISTENERS_MAX * (249 + 255 + 8) + LOG_DIRECTORIES_MAX * (4_096 + 32) < RECORD_BYTES_MAX

@@ -78,7 +78,7 @@ pub enum JoinError {
     InvalidSessionTimeout,
     /// The coordinator takes no more groups.
     TooManyGroups,
-    /// `group.max.size` members are there.
+    /// `group.max.size` members are there, or they say too much.
     GroupIsFull,
     InconsistentProtocol,
     UnknownMember,
@@ -100,6 +100,8 @@ pub enum SyncError {
     IllegalGeneration,
     InconsistentProtocol,
     RebalanceInProgress,
+    /// Members and assignments do not fit a record: the leader has to assign less.
+    GroupTooLarge,
 }
 
 /// What a heartbeat tells, in the order in which it is checked.
@@ -131,8 +133,9 @@ pub enum CommitError {
     RebalanceInProgress,
     /// The coordinator takes no more groups.
     TooManyGroups,
-    /// More than [`COMMIT_OFFSETS_MAX`](crate::limits::COMMIT_OFFSETS_MAX).
-    TooManyOffsets,
+    /// More than [`COMMIT_OFFSETS_MAX`](crate::limits::COMMIT_OFFSETS_MAX), or more bytes than one batch
+    /// takes.
+    TooLarge,
 }
 
 /// Why one offset was not committed.
@@ -149,7 +152,7 @@ pub enum OffsetDeleteError {
     UnknownGroup,
     /// Its members do not say what they read.
     NonEmptyGroup,
-    /// More than [`RECORDS_PER_DECISION_MAX`](crate::limits::RECORDS_PER_DECISION_MAX).
+    /// More than one batch takes.
     TooManyOffsets,
 }
 

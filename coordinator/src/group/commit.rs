@@ -7,6 +7,7 @@ use protocol::{LeaderEpoch, Offset, PartitionIndex, Str, TopicId};
 use super::{
     Answer, DurableRecord, GroupCommand, GroupDecision, Groups, Moment, Token,
     answer::{CommitError, OffsetRefused},
+    batch::Batch,
     classic::{ClassicState, change::Change},
     offsets::CommittedOffset,
 };
@@ -47,7 +48,7 @@ pub struct OffsetToCommit {
 impl GroupCommand for OffsetCommit {
     fn decide(&self, groups: &Groups, now: Moment) -> GroupDecision {
         let mut change = Change::of(groups, &self.group, now);
-        let result = self.check(groups, &change).map(|()| self.commit(groups, &mut change));
+        let result = self.check(groups, &change).and_then(|()| self.commit(groups, &mut change));
         change.answer(self.token, Answer::Commit(result));
         change.decided()
     }
@@ -60,7 +61,7 @@ impl OffsetCommit {
             return Err(CommitError::TooManyGroups);
         }
         if self.offsets.len() > COMMIT_OFFSETS_MAX {
-            return Err(CommitError::TooManyOffsets);
+            return Err(CommitError::TooLarge);
         }
         Ok(())
     }
@@ -94,22 +95,32 @@ impl OffsetCommit {
         Ok(())
     }
 
-    fn commit(&self, groups: &Groups, change: &mut Change<'_>) -> Vec<Result<(), OffsetRefused>> {
-        change.extend_session(&self.member);
+    fn commit(
+        &self,
+        groups: &Groups,
+        change: &mut Change<'_>,
+    ) -> Result<Vec<Result<(), OffsetRefused>>, CommitError> {
         let max = change.settings.offset_metadata_max.min(OFFSET_METADATA_BYTES_MAX);
         let known = groups.offsets_of(change.id());
-        let results = self.offsets.iter().map(|commit| {
+        let mut batch = Batch::default();
+        let mut results = Vec::with_capacity(self.offsets.len());
+        for commit in &self.offsets {
             if !fits(&commit.metadata, max) {
-                return Err(OffsetRefused::MetadataTooLarge);
+                results.push(Err(OffsetRefused::MetadataTooLarge));
+                continue;
             }
             let topic = known
                 .map_or_else(|| commit.topic.detached(), |offsets| offsets.name_of(&commit.topic));
             let group = change.id().clone();
             let (partition, value) = (commit.partition, self.value(commit, change.now));
-            change.write(DurableRecord::Offset { group, topic, partition, value });
-            Ok(())
-        });
-        results.collect()
+            if !batch.push(DurableRecord::Offset { group, topic, partition, value }) {
+                return Err(CommitError::TooLarge);
+            }
+            results.push(Ok(()));
+        }
+        change.extend_session(&self.member);
+        change.write_all(batch);
+        Ok(results)
     }
 
     fn value(&self, commit: &OffsetToCommit, now: Moment) -> CommittedOffset {

@@ -3,10 +3,9 @@
 use protocol::Str;
 
 use super::{
-    Answer, DurableRecord, GroupCommand, GroupDecision, GroupRecord, Groups, Moment, Token,
-    answer::DeleteGroupError, classic::ClassicState,
+    Answer, DurableRecord, GroupCommand, GroupDecision, Groups, Moment, Token,
+    answer::DeleteGroupError, batch::Batch, classic::ClassicState,
 };
-use crate::limits::RECORDS_PER_DECISION_MAX;
 
 /// One group of a DeleteGroups request. A group with more offsets than one batch takes tombstones for is
 /// deleted in several decisions: the command is decided again until it is answered.
@@ -25,21 +24,22 @@ impl GroupCommand for DeleteGroup {
         if group.state() != ClassicState::Empty {
             return refused(DeleteGroupError::NonEmptyGroup);
         }
-        let mut decision = GroupDecision::default();
+        let mut batch = Batch::default();
         let offsets = groups.offsets_of(&self.group).into_iter().flat_map(|of| of.iter());
         for (topic, partition, _) in offsets {
-            if decision.records.len() == RECORDS_PER_DECISION_MAX {
-                return decision;
+            let (group, topic) = (self.group.clone(), topic.clone());
+            if !batch.push(DurableRecord::OffsetGone { group, topic, partition }) {
+                return batch.decided();
             }
-            decision.records.push(GroupRecord::Durable(DurableRecord::OffsetGone {
-                group: self.group.clone(),
-                topic: topic.clone(),
-                partition,
-            }));
         }
         let group = self.group.clone();
-        decision.records.push(GroupRecord::Durable(DurableRecord::GroupGone { group }));
-        decision.answers.push((self.token, Answer::DeleteGroup(Ok(()))));
+        // Of offsets alone nothing is left to find: it has to be answered now.
+        let is_done = batch.push(DurableRecord::GroupGone { group })
+            || !groups.groups.contains_key(&self.group);
+        let mut decision = batch.decided();
+        if is_done {
+            decision.answers.push((self.token, Answer::DeleteGroup(Ok(()))));
+        }
         decision
     }
 }

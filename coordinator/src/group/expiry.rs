@@ -18,12 +18,9 @@ use protocol::Str;
 
 use super::{
     ClassicGroup, DurableRecord, GroupCommand, GroupDecision, GroupRecord, Groups, LiveRecord,
-    Moment, Offsets, classic::ClassicState, subscribed::SubscribedTopics,
+    Moment, Offsets, batch::Batch, classic::ClassicState, subscribed::SubscribedTopics,
 };
-use crate::{
-    limits::{EXPIRY_VISITS_MAX, RECORDS_PER_DECISION_MAX},
-    metadata::WallMillis,
-};
+use crate::{limits::EXPIRY_VISITS_MAX, metadata::WallMillis};
 
 /// Where the search for what has expired stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,17 +60,16 @@ impl Retention {
 /// One step of the search, from where the last one ended. It is due once in every
 /// `offsets.retention.check.interval.ms`, and at once while it is under way.
 pub(super) fn search(groups: &Groups, now: Moment) -> GroupDecision {
-    let mut decision = GroupDecision::default();
+    let mut batch = Batch::default();
     let mut visits = 0_usize;
-    let mut next =
-        groups.first_id_from(Bound::Included(groups.expiry.next.as_deref().unwrap_or_default()));
+    let from = groups.expiry.next.as_deref().unwrap_or_default();
+    let mut next = groups.first_id_from(Bound::Included(from));
     while let Some(id) = next {
-        if visits >= EXPIRY_VISITS_MAX || decision.records.len() >= RECORDS_PER_DECISION_MAX {
+        if visits >= EXPIRY_VISITS_MAX {
             break;
         }
-        let offsets = groups.offsets_of(id);
-        visits += 1 + offsets.map_or(0, Offsets::len);
-        if !expire(groups, id, now, &mut decision) {
+        visits += 1 + groups.offsets_of(id).map_or(0, Offsets::len);
+        if !expire(groups, id, now, &mut batch) {
             break;
         }
         next = groups.first_id_from(Bound::Excluded(id));
@@ -82,15 +78,14 @@ pub(super) fn search(groups: &Groups, now: Moment) -> GroupDecision {
         Some(_) => now.monotonic_ms,
         None => now.monotonic_ms.saturating_add(groups.settings.offsets_retention_check_ms),
     };
-    let next = next.cloned();
-    decision
-        .records
-        .push(GroupRecord::Live(LiveRecord::Expiry(Expiry { at_ms: Some(at_ms), next })));
+    let expiry = Expiry { at_ms: Some(at_ms), next: next.cloned() };
+    let mut decision = batch.decided();
+    decision.records.push(GroupRecord::Live(LiveRecord::Expiry(expiry)));
     decision
 }
 
 /// Of one group; false when there was no room for all of it.
-fn expire(groups: &Groups, id: &Str, now: Moment, decision: &mut GroupDecision) -> bool {
+fn expire(groups: &Groups, id: &Str, now: Moment, batch: &mut Batch) -> bool {
     let Some(group) = groups.get(id) else { return true };
     let retention = Retention::of(group);
     let mut stays = false;
@@ -109,24 +104,13 @@ fn expire(groups: &Groups, id: &Str, now: Moment, decision: &mut GroupDecision) 
             stays = true;
             continue;
         }
-        if decision.records.len() >= RECORDS_PER_DECISION_MAX {
+        let (group, topic) = (id.clone(), topic.clone());
+        if !batch.push(DurableRecord::OffsetGone { group, topic, partition }) {
             return false;
         }
-        decision.records.push(GroupRecord::Durable(DurableRecord::OffsetGone {
-            group: id.clone(),
-            topic: topic.clone(),
-            partition,
-        }));
     }
     // Whoever was given an id is on its way.
-    if !stays && group.is_over() {
-        if decision.records.len() >= RECORDS_PER_DECISION_MAX {
-            return false;
-        }
-        let group = id.clone();
-        decision.records.push(GroupRecord::Durable(DurableRecord::GroupGone { group }));
-    }
-    true
+    stays || !group.is_over() || batch.push(DurableRecord::GroupGone { group: id.clone() })
 }
 
 /// A topic was deleted: nobody goes on there, whatever the groups are doing. Decided again until it decides
@@ -138,17 +122,16 @@ pub struct ForgetTopic {
 
 impl GroupCommand for ForgetTopic {
     fn decide(&self, groups: &Groups, _now: Moment) -> GroupDecision {
-        let mut decision = GroupDecision::default();
+        let mut batch = Batch::default();
         let offsets = groups.offsets.iter().flat_map(|(group, offsets)| {
             offsets.of_topic(&self.topic).map(move |(partition, _)| (group, partition))
         });
-        for (group, partition) in offsets.take(RECORDS_PER_DECISION_MAX) {
-            decision.records.push(GroupRecord::Durable(DurableRecord::OffsetGone {
-                group: group.clone(),
-                topic: self.topic.clone(),
-                partition,
-            }));
+        for (group, partition) in offsets {
+            let (group, topic) = (group.clone(), self.topic.clone());
+            if !batch.push(DurableRecord::OffsetGone { group, topic, partition }) {
+                break;
+            }
         }
-        decision
+        batch.decided()
     }
 }

@@ -5,11 +5,11 @@ use alloc::vec::Vec;
 use protocol::{PartitionIndex, Str};
 
 use super::{
-    Answer, DurableRecord, GroupCommand, GroupDecision, GroupRecord, Groups, Moment, Token,
+    Answer, DurableRecord, GroupCommand, GroupDecision, Groups, Moment, Token,
     answer::{OffsetDeleteError, OffsetNotDeleted},
+    batch::Batch,
     classic::ClassicState,
 };
-use crate::limits::RECORDS_PER_DECISION_MAX;
 
 /// An OffsetDelete request. That its topics and partitions exist was checked before.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,10 +21,15 @@ pub struct OffsetDelete {
 
 impl GroupCommand for OffsetDelete {
     fn decide(&self, groups: &Groups, _now: Moment) -> GroupDecision {
-        let mut decision = GroupDecision::default();
-        let result = self.delete(groups, &mut decision.records);
-        decision.answers.push((self.token, Answer::OffsetDelete(result)));
-        decision
+        let mut batch = Batch::default();
+        match self.delete(groups, &mut batch) {
+            Ok(results) => {
+                let mut decision = batch.decided();
+                decision.answers.push((self.token, Answer::OffsetDelete(Ok(results))));
+                decision
+            }
+            Err(error) => GroupDecision::answer(self.token, Answer::OffsetDelete(Err(error))),
+        }
     }
 }
 
@@ -32,7 +37,7 @@ impl OffsetDelete {
     fn delete(
         &self,
         groups: &Groups,
-        records: &mut Vec<GroupRecord>,
+        batch: &mut Batch,
     ) -> Result<Vec<Result<(), OffsetNotDeleted>>, OffsetDeleteError> {
         if self.group.is_empty() {
             return Err(OffsetDeleteError::InvalidGroupId);
@@ -43,23 +48,20 @@ impl OffsetDelete {
         if group.state() != ClassicState::Empty && !group.is_of_consumers() {
             return Err(OffsetDeleteError::NonEmptyGroup);
         }
-        if self.partitions.len() > RECORDS_PER_DECISION_MAX {
-            return Err(OffsetDeleteError::TooManyOffsets);
-        }
         let offsets = groups.offsets_of(&self.group);
-        let results = self.partitions.iter().map(|(topic, partition)| {
+        let mut results = Vec::with_capacity(self.partitions.len());
+        for (topic, partition) in &self.partitions {
             if group.is_subscribed_to(topic) {
-                return Err(OffsetNotDeleted::GroupIsSubscribed);
+                results.push(Err(OffsetNotDeleted::GroupIsSubscribed));
+                continue;
             }
-            if offsets.is_some_and(|offsets| offsets.get(topic, *partition).is_some()) {
-                records.push(GroupRecord::Durable(DurableRecord::OffsetGone {
-                    group: self.group.clone(),
-                    topic: topic.clone(),
-                    partition: *partition,
-                }));
+            let is_there = offsets.is_some_and(|of| of.get(topic, *partition).is_some());
+            let (group, topic, partition) = (self.group.clone(), topic.clone(), *partition);
+            if is_there && !batch.push(DurableRecord::OffsetGone { group, topic, partition }) {
+                return Err(OffsetDeleteError::TooManyOffsets);
             }
-            Ok(())
-        });
-        Ok(results.collect())
+            results.push(Ok(()));
+        }
+        Ok(results)
     }
 }

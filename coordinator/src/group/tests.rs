@@ -3,6 +3,7 @@
 mod codec;
 mod describe;
 mod expiry;
+mod large;
 mod memory;
 mod offsets;
 mod random;

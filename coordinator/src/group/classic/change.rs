@@ -6,9 +6,12 @@ use alloc::{collections::BTreeMap, rc::Rc, vec::Vec};
 use protocol::Str;
 
 use super::{ClassicGroup, ClassicState};
-use crate::group::{
-    Answer, DurableRecord, GroupDecision, GroupRecord, GroupSettings, Groups, LiveRecord, Moment,
-    Timer, Token,
+use crate::{
+    group::{
+        Answer, DurableRecord, GroupDecision, GroupRecord, GroupSettings, Groups, LiveRecord,
+        Moment, Timer, Token, batch::Batch,
+    },
+    limits::GROUP_RECORD_BYTES_MAX,
 };
 
 /// The group as it will be.
@@ -20,7 +23,7 @@ pub(crate) struct Change<'a> {
     before: Option<&'a Rc<ClassicGroup>>,
     /// Shared with `before` until the first change.
     pub(in crate::group) group: Rc<ClassicGroup>,
-    durable: Vec<DurableRecord>,
+    durable: Vec<GroupRecord>,
     /// The last word for each.
     timers: BTreeMap<Timer, Option<u64>>,
     answers: Vec<(Token, Answer)>,
@@ -78,6 +81,12 @@ impl<'a> Change<'a> {
         self.group_mut().state_since = Some(self.now.wall);
     }
 
+    pub(super) fn fits_a_record(&self) -> bool {
+        let (group, value) = (self.id.clone(), self.group.stored());
+        let record = DurableRecord::ClassicGroup { group, value };
+        record.bytes_max() <= GROUP_RECORD_BYTES_MAX
+    }
+
     /// Writes what a restart has to know of the group.
     pub(super) fn store(&mut self) {
         self.group_mut().is_stored = true;
@@ -85,8 +94,12 @@ impl<'a> Change<'a> {
         self.write(DurableRecord::ClassicGroup { group, value });
     }
 
-    pub(in crate::group) fn write(&mut self, record: DurableRecord) {
-        self.durable.push(record);
+    fn write(&mut self, record: DurableRecord) {
+        self.durable.push(GroupRecord::Durable(record));
+    }
+
+    pub(in crate::group) fn write_all(&mut self, batch: Batch) {
+        self.durable.extend(batch.into_records());
     }
 
     /// What was decided: live first, so that a durable record finds the group as it says.
@@ -102,7 +115,7 @@ impl<'a> Change<'a> {
             let group = self.id.clone();
             records.push(GroupRecord::Live(LiveRecord::ClassicGroup { group, value: after }));
         }
-        records.extend(self.durable.into_iter().map(GroupRecord::Durable));
+        records.extend(self.durable);
         for (timer, at_ms) in self.timers {
             if self.groups.timers.at(&self.id, &timer) != at_ms {
                 let group = self.id.clone();

@@ -5,10 +5,13 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use protocol::Str;
 
-use super::{ClassicState, FirstRebalance, Joining, Member, change::Change};
-use crate::group::{
-    Answer, GroupCommand, GroupDecision, Groups, Moment, Timer, Token,
-    answer::{JoinError, SyncError},
+use super::{ClassicGroup, ClassicState, FirstRebalance, Joining, Member, change::Change};
+use crate::{
+    group::{
+        Answer, GroupCommand, GroupDecision, Groups, Moment, Timer, Token,
+        answer::{JoinError, SyncError},
+    },
+    limits::GROUP_SAID_BYTES_MAX,
 };
 
 /// A JoinGroup request.
@@ -90,14 +93,22 @@ impl JoinGroup {
             ClassicState::Empty => 0,
             ClassicState::PreparingRebalance { .. } => {
                 if group.member(&self.member).is_some_and(|member| member.joining.is_some()) {
-                    return true;
+                    return self.may_say_that_much(group);
                 }
                 group.joining_count()
             }
-            ClassicState::CompletingRebalance | ClassicState::Stable if is_member => return true,
+            ClassicState::CompletingRebalance | ClassicState::Stable if is_member => {
+                return self.may_say_that_much(group);
+            }
             ClassicState::CompletingRebalance | ClassicState::Stable => group.member_count(),
         };
-        taken + given < change.settings.members_max
+        taken + given < change.settings.members_max && self.may_say_that_much(group)
+    }
+
+    fn may_say_that_much(&self, group: &ClassicGroup) -> bool {
+        let others = group.members().filter(|(id, _)| **id != self.member);
+        let said = others.map(|(_, member)| said_bytes(&member.protocols)).sum::<usize>();
+        said + said_bytes(&self.protocols) <= GROUP_SAID_BYTES_MAX
     }
 
     fn join_as_new(&self, change: &mut Change<'_>) {
@@ -237,4 +248,8 @@ impl JoinGroup {
         }
         change.answer(self.token, Answer::Join(Ok(joined)));
     }
+}
+
+fn said_bytes(protocols: &[(Str, Bytes)]) -> usize {
+    protocols.iter().map(|(name, metadata)| name.len() + metadata.len()).sum()
 }

@@ -35,14 +35,14 @@ impl Change<'_> {
         self.set_timer_in(Timer::Rebalance, delay_ms);
     }
 
-    fn begin_rebalance(&mut self) {
+    pub(super) fn begin_rebalance(&mut self) {
         self.refuse_syncs(SyncError::RebalanceInProgress);
         self.enter(ClassicState::PreparingRebalance { first: None });
         self.set_timer_in(Timer::Rebalance, self.group.rebalance_timeout_ms());
         self.complete_join_if_all_are_there();
     }
 
-    fn refuse_syncs(&mut self, why: SyncError) {
+    pub(super) fn refuse_syncs(&mut self, why: SyncError) {
         let ids: Vec<Str> = self.group.members().map(|(id, _)| id.clone()).collect();
         for id in ids {
             let Some(member) = self.group.member(&id) else { continue };
@@ -100,9 +100,11 @@ impl Change<'_> {
 
     /// There is no place for it: nobody waits for it either.
     pub(super) fn turn_away(&mut self, id: &str) {
-        if self.take_given_id(id) || self.group.member(id).is_some() {
-            self.drop_member(id);
+        if self.take_given_id(id) {
             self.complete_join_if_all_are_there();
+        } else if self.group.member(id).is_some() {
+            self.drop_member(id);
+            self.rebalance();
         }
     }
 

@@ -103,6 +103,10 @@ impl Change<'_> {
                 member.assignment = assignment;
             }
         }
+        if !self.fits_a_record() {
+            self.refuse_syncs(SyncError::GroupTooLarge);
+            return self.begin_rebalance();
+        }
         self.enter(ClassicState::Stable);
         self.store();
         for id in &ids {

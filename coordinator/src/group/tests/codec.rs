@@ -22,6 +22,9 @@ use crate::{
     metadata::WallMillis,
 };
 
+/// What a record of a batch has before key and value: lengths, deltas, attributes.
+const BATCH_SHARE_BYTES: usize = 5 * 5 + 2;
+
 fn g() -> Str {
     Str::from("g")
 }
@@ -96,6 +99,8 @@ fn every_record_survives_its_bytes() {
     ];
     for record in records {
         let encoded = record.encode().unwrap();
+        let bytes = encoded.key.len() + encoded.value.as_ref().map_or(0, Bytes::len);
+        assert!(bytes + BATCH_SHARE_BYTES <= record.bytes_max(), "{record:?}");
         assert_eq!(DurableRecord::decode(&encoded.key, encoded.value.as_ref()), Ok(record));
     }
 }

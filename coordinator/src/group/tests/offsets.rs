@@ -270,7 +270,7 @@ fn one_commit_is_one_batch_or_nothing() {
     let most = i32::try_from(COMMIT_OFFSETS_MAX).unwrap();
     let offsets = |count| (0..count).map(|partition| to_commit("t", partition, 1)).collect();
     let too_many = OffsetCommit { offsets: offsets(most + 1), ..commit("", 0, 0) };
-    assert_eq!(world.commit(too_many), Err(CommitError::TooManyOffsets));
+    assert_eq!(world.commit(too_many), Err(CommitError::TooLarge));
     assert!(world.groups.offsets_of("g").is_none());
     let answered = world.commit(OffsetCommit { offsets: offsets(most), ..commit("", 0, 0) });
     assert_eq!(answered.map(|each| each.len()), Ok(COMMIT_OFFSETS_MAX));

@@ -48,6 +48,8 @@ fn power_cuts_of_a_whole_node_lose_nothing_that_was_acknowledged() {
 ///   journal had its row; after a power cut that shard seemed to own an empty log.
 /// * 1638, whole node: the first start was cut short when the metadata log had a directory and nothing in
 ///   it; no start would go on from there.
+/// * 1123, whole node: the metadata log, which the end of the node had closed, refused that a deleted topic is
+///   forgotten; the controller tried that again at once, for ever.
 /// * 2251, whole node: that a length could not be read was taken for a file that is not there.
 /// * 2245, whole node: a topic was deleted while one of its partitions was on its way to another shard; the
 ///   deletion was told to be complete, and the partition came back to stay.
@@ -59,6 +61,7 @@ fn what_was_found_once_stays_mended() {
         (40, node()),
         (57, node()),
         (1638, node()),
+        (1123, node()),
         (2245, node()),
         (2251, node()),
     ];

@@ -215,6 +215,10 @@ impl Shard {
     /// Goes on with whatever can go on.
     fn drive_controller(&mut self) {
         self.forget_deleted_topics();
+        self.drive_log();
+    }
+
+    fn drive_log(&mut self) {
         self.release_committed();
         self.append_next_batch();
         self.release_replies();
@@ -304,7 +308,11 @@ impl Shard {
                     Some(SnapshotPart::Last { begins }) => self.trim_metadata_log(begins),
                 }
             }
-            Err(_) => self.on_log_refused(batch.offsets.start),
+            Err(_) => {
+                self.on_log_refused(batch.offsets.start);
+                // What was refused now would be refused again, for ever, before anything else happens.
+                return self.drive_log();
+            }
         }
         self.drive_controller();
     }
@@ -334,7 +342,7 @@ impl Shard {
                 self.answer_command_of(asker, reply);
             }
             Then::ProducerIds { shard, .. } => self.outbox.post(shard, Mail::ProducerIds(None)),
-            // Tried again with the next command.
+            // Tried again with the next mail.
             Then::Forget(topic) => self.controller_mut().forgettable.push_back(topic),
             Then::Move { partition, moved } => self.undo_move(partition, &moved),
         }

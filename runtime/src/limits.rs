@@ -1,5 +1,7 @@
 //! Every maximum of this crate, with the arithmetic behind it.
 
+use std::time::Duration;
+
 /// The unit of memory and of direct disk I/O. Logical sectors may be 512 bytes, but every device of
 /// today has physical sectors of 4096, and a partial one costs a read.
 pub const PAGE_BYTES: usize = 4096;
@@ -34,6 +36,11 @@ pub const RECEIVE_BUFFERS_MAX: usize = 1 << 15;
 /// Entries of a submission queue. A full queue is flushed, so this bounds a batch, not the load:
 /// 1,024 × 64 bytes = 64 KiB.
 pub const SUBMISSIONS_MAX: usize = 1024;
+
+/// A ring for which no memory may be locked is tried again after this long, and as often as that: 1 s in all,
+/// many times what the kernel takes to give back what an ended process had locked.
+pub const LOCKED_MEMORY_WAIT: Duration = Duration::from_millis(20);
+pub const LOCKED_MEMORY_WAITS_MAX: u32 = 50;
 
 /// Operations in flight on one ring, each with one place in the completion queue: 16,384 × 16 bytes
 /// = 256 KiB. Should more complete at once (a zero-copy send completes twice, accepts complete many

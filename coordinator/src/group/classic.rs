@@ -297,6 +297,10 @@ impl ClassicGroup {
 
     /// A new member, or one with the place of another of the same id. The first is the leader.
     pub(super) fn put(&mut self, id: Str, member: Member) {
+        let before = self.members.get(&id).and_then(|before| before.instance.clone());
+        if let Some(instance) = before {
+            self.instances.remove(&instance);
+        }
         if let Some(instance) = &member.instance {
             self.instances.insert(instance.clone(), id.clone());
         }

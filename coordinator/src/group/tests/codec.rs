@@ -3,6 +3,10 @@
 use alloc::{vec, vec::Vec};
 
 use bytes::Bytes;
+use proptest::{
+    collection, option,
+    prelude::{Just, Strategy, any, prop_oneof, proptest},
+};
 use protocol::{
     LeaderEpoch, Offset, PartitionIndex, Str, TopicId,
     group_record::{
@@ -11,10 +15,10 @@ use protocol::{
     },
 };
 
-use super::bytes;
+use super::{World, bytes};
 use crate::{
     group::{
-        CommittedOffset, DurableRecord, GroupRecord, GroupSettings, Groups,
+        ClassicGroup, CommittedOffset, DurableRecord, GroupRecord, GroupSettings, Groups,
         classic::ClassicState,
         record::{StoredClassicGroup, StoredMember},
         subscribed::SubscribedTopics,
@@ -150,6 +154,59 @@ fn tombstones_of_what_is_not_there_are_nothing() {
     ];
     let groups = replayed(&nothing);
     assert_eq!((groups.iter().count(), groups.apart_count()), (0, 0));
+}
+
+fn any_stored() -> impl Strategy<Value = StoredClassicGroup> {
+    let name = || prop_oneof![Just("a"), Just("b"), Just("c"), Just("")].prop_map(Str::from);
+    let member = (name(), option::of(name()), -2..20_000_i32, -2..20_000_i32, 0..3_usize);
+    let member = member.prop_map(|(member, instance, session, rebalance, said)| StoredMember {
+        member,
+        instance,
+        rebalance_timeout_ms: rebalance,
+        session_timeout_ms: session,
+        subscription: Bytes::from(vec![0; said * 3]),
+        ..StoredMember::default()
+    });
+    (name(), any::<i32>(), option::of(name()), option::of(name()), collection::vec(member, 0..5))
+        .prop_map(|(protocol_type, generation, protocol, leader, members)| StoredClassicGroup {
+            protocol_type,
+            generation,
+            protocol,
+            leader,
+            state_since: None,
+            members,
+        })
+}
+
+proptest! {
+    /// Also one that no coordinator would write: two members of one id or instance, a leader who is none.
+    #[test]
+    fn whatever_a_groups_record_says_it_is_loaded_and_ends_with_its_sessions(
+        value in any_stored(),
+    ) {
+        let record = DurableRecord::ClassicGroup { group: g(), value };
+        let encoded = record.encode().unwrap();
+        let record = DurableRecord::decode(&encoded.key, encoded.value.as_ref()).unwrap();
+        let mut world = World::new();
+        world.groups = replayed(&[record]);
+        world.groups.on_loaded(world.now());
+        world.pass(100_000);
+        assert_eq!(world.groups.get("g").map_or(0, ClassicGroup::member_count), 0);
+    }
+}
+
+/// Its first instance id stayed with it, and no member had that.
+#[test]
+fn a_member_that_is_stored_twice_counts_as_it_is_stored_last() {
+    let mut value = stored();
+    for (member, instance) in value.members.iter_mut().zip(["i", "j"]) {
+        member.member = Str::from("a");
+        member.instance = Some(Str::from(instance));
+    }
+    let groups = replayed(&[DurableRecord::ClassicGroup { group: g(), value }]);
+    let members: Vec<_> = groups.get("g").unwrap().members().collect();
+    assert_eq!(members.len(), 1);
+    assert_eq!(members[0].1.instance.as_deref(), Some("j"));
 }
 
 #[test]

@@ -437,7 +437,7 @@ fn compacted(log: &[EncodedGroupRecord]) -> Vec<EncodedGroupRecord> {
 
 proptest! {
     #[test]
-    fn whatever_happens_the_group_settles_and_its_log_tells_it(
+    fn whatever_happens_the_group_settles_its_log_tells_it_and_in_the_end_nothing_is_left(
         steps in vec(step(), 0..80),
     ) {
         let mut trial = Trial::new();
@@ -450,5 +450,9 @@ proptest! {
         for group in trial.world.groups.groups.values() {
             assert_eq!((group.state(), group.member_count()), (ClassicState::Empty, 0));
         }
+        let retention_ms = trial.world.groups.settings.offsets_retention_ms;
+        trial.world.now_ms += u64::try_from(retention_ms).unwrap();
+        trial.step(&Step::Pass { ms: 40_000 });
+        assert_eq!(trial.world.groups.iter().count(), 0, "in the end nothing is left");
     }
 }

@@ -58,6 +58,7 @@ pub use record::{DurableRecord, GroupRecord, LiveRecord};
 pub use timers::{Due, Timer};
 
 use crate::{limits::GROUPS_MAX, metadata::WallMillis};
+use classic::change::Change;
 use expiry::Expiry;
 use timers::Timers;
 
@@ -270,9 +271,27 @@ impl Groups {
             let at_ms = now.monotonic_ms.saturating_add(session_ms);
             self.timers.set(&group, &Timer::Session { member }, Some(at_ms));
         }
+        self.shrink_crowded_groups(now);
         let check_ms = self.settings.offsets_retention_check_ms;
         let at_ms = Some(now.monotonic_ms.saturating_add(check_ms));
         self.expiry = Expiry { at_ms, next: None };
+    }
+
+    /// `group.max.size` may have become less: a rebalance has room for so many, and lets the others commit
+    /// before.
+    fn shrink_crowded_groups(&mut self, now: Moment) {
+        let is_crowded = |group: &ClassicGroup| group.member_count() > self.settings.members_max;
+        let groups = self.groups.iter().filter(|(_, group)| is_crowded(group));
+        let crowded: Vec<Str> = groups.map(|(id, _)| id.clone()).collect();
+        for id in crowded {
+            let mut change = Change::of(self, &id, now);
+            change.rebalance();
+            for record in change.decided().records {
+                let is_live = matches!(record, GroupRecord::Live(_));
+                assert!(is_live, "nobody has joined: no generation can begin");
+                self.replay(&record);
+            }
+        }
     }
 
     /// Asserts what must hold after every record.

@@ -459,6 +459,23 @@ fn a_given_id_keeps_a_place_for_its_member() {
     assert_eq!((world.joined(a_joins).generation, world.joined(b_joins).generation), (1, 1));
 }
 
+#[test]
+fn a_loaded_group_that_is_too_large_now_rebalances_until_it_is_not() {
+    let mut world = World::new();
+    let (a, b) = world.stable_pair();
+    let mut groups = Groups::new(GroupSettings { members_max: 1, ..GroupSettings::default() });
+    for record in &world.log {
+        groups.replay(&GroupRecord::Durable(record.clone()));
+    }
+    groups.on_loaded(world.now());
+    world.groups = groups;
+    assert_eq!(world.heartbeat(&a, 1), Err(HeartbeatError::RebalanceInProgress));
+    let first = world.join_as(join("a", &a));
+    let last = world.join_as(join("b", &b));
+    assert_eq!(world.answer(last), Some(Answer::Join(Err(JoinError::GroupIsFull))));
+    assert_eq!(world.joined(first).generation, 2);
+}
+
 /// Version 5 and later name what they think was agreed on; before the first generation that is nothing.
 #[test]
 fn who_asks_for_an_assignment_before_the_first_generation_is_told_to_join() {

@@ -16,7 +16,7 @@ use crate::{
 
 impl Change<'_> {
     /// Something changed about the members: a rebalance begins, or the one under way may be complete.
-    pub(super) fn rebalance(&mut self) {
+    pub(in crate::group) fn rebalance(&mut self) {
         match self.group.state {
             ClassicState::PreparingRebalance { .. } => self.complete_join_if_all_are_there(),
             ClassicState::Empty => self.begin_first_rebalance(),

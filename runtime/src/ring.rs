@@ -19,13 +19,14 @@
 //! * `receive_buffers`: buffers provided to the kernel, returned from any thread.
 //! * `registered`: arena memory registered with the kernel.
 //! * `deadline`: the shard's one timer.
-//! * `kernel`: the io_uring itself.
+//! * `kernel`: the io_uring itself; `locked_memory`: waiting for what it may lock.
 
 mod completion;
 mod config;
 mod deadline;
 mod descriptors;
 mod kernel;
+mod locked_memory;
 mod operation;
 mod progress;
 mod pump;

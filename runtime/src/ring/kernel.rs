@@ -6,16 +6,14 @@ use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{Ordering, fence};
-use std::thread::sleep;
 
 use io_uring::types::{SubmitArgs, Timespec};
 use io_uring::{IoUring, Submitter, cqueue, squeue};
 use rustix::process::{Resource, getrlimit};
 
-use crate::limits::{
-    COMPLETIONS_MIN, LOCKED_MEMORY_WAIT, LOCKED_MEMORY_WAITS_MAX, LOCKED_SHARE, SUBMISSIONS_MAX,
-};
+use crate::limits::{COMPLETIONS_MIN, LOCKED_SHARE, SUBMISSIONS_MAX};
 use crate::ring::config::{RingConfig, RingError};
+use crate::ring::locked_memory;
 
 /// A completion as the kernel wrote it.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +38,8 @@ pub(super) struct Kernel {
 
 impl Kernel {
     pub(super) fn new(config: &RingConfig, bell: BorrowedFd<'_>) -> Result<Self, RingError> {
-        let ring = set_up(config).map_err(|error| RingError::Setup(error.into()))?;
+        let ring = locked_memory::wait_for(|| set_up(config))
+            .map_err(|error| RingError::Setup(error.into()))?;
         let ring = NonNull::from(Box::leak(Box::new(ring)));
         // SAFETY: the box lives until `drop`, which drops the submitter first; nothing ever makes
         // a unique reference to it meanwhile.
@@ -178,15 +177,13 @@ impl Kernel {
 }
 
 /// The ring, with queues as long as the user's locked memory allows, for which they count: shorter ones
-/// cost more trips to the kernel, nothing else. What a process that just ended had locked is given back a
-/// little later, by a worker of the kernel: a node that takes the place of another waits for it.
+/// cost more trips to the kernel, nothing else.
 fn set_up(config: &RingConfig) -> io::Result<IoUring> {
     let share = getrlimit(Resource::Memlock).current.map_or(u64::MAX, |all| all / LOCKED_SHARE);
     let mut completions = config.operations_max.next_power_of_two().max(COMPLETIONS_MIN);
     while completions > COMPLETIONS_MIN && queues_bytes(completions) > share {
         completions /= 2;
     }
-    let mut waits = 0;
     loop {
         let entries = completions.min(SUBMISSIONS_MAX);
         let made = IoUring::builder()
@@ -204,13 +201,6 @@ fn set_up(config: &RingConfig) -> io::Result<IoUring> {
                 if error.raw_os_error() == Some(libc::ENOMEM) && completions > COMPLETIONS_MIN =>
             {
                 completions /= 2;
-            }
-            Err(error)
-                if error.raw_os_error() == Some(libc::ENOMEM)
-                    && waits < LOCKED_MEMORY_WAITS_MAX =>
-            {
-                waits += 1;
-                sleep(LOCKED_MEMORY_WAIT);
             }
             made => return made,
         }

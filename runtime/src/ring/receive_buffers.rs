@@ -18,6 +18,7 @@ use crate::limits::{PAGE_BYTES, RECEIVE_BUFFER_BYTES};
 use crate::mailbox::Bell;
 use crate::memory::Region;
 use crate::ring::kernel::Kernel;
+use crate::ring::locked_memory;
 use crate::ring::slab::Key;
 
 /// The one group of provided buffers of a ring.
@@ -63,14 +64,10 @@ impl ReceiveBuffers {
         let count = u16::try_from(count).expect("bounded by RECEIVE_BUFFERS_MAX");
         // SAFETY: the entries are mapped, page-aligned, zero (an empty ring), and outlive the
         // kernel's use of them: a ring waits for its operations before it drops this.
-        unsafe {
-            kernel.submitter().register_buf_ring_with_flags(
-                entries.base() as u64,
-                count,
-                GROUP,
-                0,
-            )?;
-        }
+        let register = || unsafe {
+            kernel.submitter().register_buf_ring_with_flags(entries.base() as u64, count, GROUP, 0)
+        };
+        locked_memory::wait_for(register)?;
         let pool = Arc::new(Pool { buffers, starved: AtomicBool::new(false), bell });
         let mut new =
             Self { entries, count, tail: 0, available: 0, pool, starved: VecDeque::new() };

@@ -167,6 +167,8 @@ impl NodeWorld {
             _ if code == NONE || self.is_stopping => true,
             Some(ErrorCode::NotLeaderOrFollower) => is_moving || is_gone,
             Some(ErrorCode::UnknownTopicOrPartition) => is_gone,
+            // Its topic's successor was asked, which has the same name.
+            Some(ErrorCode::OffsetOutOfRange) => is_gone,
             _ => false,
         };
         Checker::AnswersMakeSense

@@ -206,7 +206,7 @@ impl<'a> Builder<'a> {
         let entry = &piece.entry;
         if entry.segment < self.segment {
             // Of a run that was deleted meanwhile: who wrote it went with it.
-            let run = self.read_run(piece)?;
+            let run = self.read_run_to_note(piece)?;
             self.note_batches(piece, run.as_deref());
             return Ok(true);
         }
@@ -222,8 +222,9 @@ impl<'a> Builder<'a> {
         if entry.position > self.position {
             return Ok(false);
         }
-        let run = self.read_run(piece)?;
-        if piece.end() > self.position {
+        let is_behind = piece.end() <= self.position;
+        let run = if is_behind { self.read_run_to_note(piece)? } else { self.read_run(piece)? };
+        if !is_behind {
             match (entry.kind, &run) {
                 (EntryKind::Pointer, None) => {
                     self.suspicion = Some(Suspicion::Run { base: entry.base });

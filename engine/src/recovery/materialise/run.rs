@@ -41,6 +41,15 @@ impl Builder<'_> {
         Ok(is_sound(entry, &bytes).then_some(bytes))
     }
 
+    /// The same where the run is of no use but for the producers in it: not read where they are known. Pointers are
+    /// small: the journal has those of gigabytes that a checkpoint has covered long ago.
+    pub(super) fn read_run_to_note(
+        &self,
+        piece: &Piece,
+    ) -> Result<Option<Vec<u8>>, FileSystemError> {
+        if piece.entry.next <= self.producers_from { Ok(None) } else { self.read_run(piece) }
+    }
+
     /// Whether the older bytes in the run's first block are those at the cursor, where it stands at the run.
     fn continues(&self, piece: &Piece, older: &[u8]) -> bool {
         let entry = &piece.entry;

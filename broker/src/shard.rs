@@ -15,7 +15,8 @@
 //!
 //! * `event`: what goes in and comes out; `mail`, `command`: what shards say to each other
 //! * `requests`: requests in progress; `slab`: where they are kept; `outbox`: mail that waits for a slot
-//! * `dispatch`: frames to handlers; `turns`: which frames wait for theirs; `replica`: the metadata as this shard knows it
+//! * `dispatch`: frames to handlers; `turns`: which frames wait for theirs
+//! * `replica`: the metadata as this shard knows it
 //! * `owner`, `fetching`, `finding`: what an owner of partitions does for requests of any shard
 //! * `reconcile`: this shard's partitions follow the metadata
 //! * `controller`: the metadata machine and its log; `metadata_log`: the bytes of that log
@@ -394,29 +395,33 @@ impl Shard {
         record_bytes: usize,
     ) {
         let parts = encode_response(head.correlation_id, head.version, &response.into());
-        let now = self.now.monotonic;
-        self.metrics.count_answer(head, now);
-        let Head { connection, sequence, .. } = *head;
-        let (out, response) = (&mut self.front.out, (parts, record_bytes));
-        self.front.connections.respond_with_records(now, connection, sequence, response, out);
-        self.go_on_after(connection);
+        self.answer(head, |connections, now, out| {
+            let (to, sequence) = (head.connection, head.sequence);
+            connections.respond_with_records(now, to, sequence, (parts, record_bytes), out);
+        });
     }
 
     pub(crate) fn respond_with(&mut self, head: &Head, parts: Vec<Bytes>) {
-        let now = self.now.monotonic;
-        self.metrics.count_answer(head, now);
-        let Head { connection, sequence, .. } = *head;
-        let out = &mut self.front.out;
-        self.front.connections.respond(now, connection, sequence, parts, out);
-        self.go_on_after(connection);
+        self.answer(head, |connections, now, out| {
+            connections.respond(now, head.connection, head.sequence, parts, out);
+        });
     }
 
     pub(crate) fn respond_nothing(&mut self, head: &Head) {
+        self.answer(head, |connections, now, out| {
+            connections.no_response(now, head.connection, head.sequence, out);
+        });
+    }
+
+    fn answer(
+        &mut self,
+        head: &Head,
+        give: impl FnOnce(&mut Connections, Monotonic, &mut NetOutput),
+    ) {
         let now = self.now.monotonic;
         self.metrics.count_answer(head, now);
-        let Head { connection, sequence, .. } = *head;
-        self.front.connections.no_response(now, connection, sequence, &mut self.front.out);
-        self.go_on_after(connection);
+        give(&mut self.front.connections, now, &mut self.front.out);
+        self.go_on_after(head.connection);
     }
 
     /// Closes the connection of a request when what came before is answered.

@@ -8,26 +8,11 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
-use node::Node;
+use node::{Node, corelane};
 use protocol::partitioner::partition_for_key;
 use serde_json::Value;
-
-/// Runs `corelane` with these words, which may be given standard input.
-fn corelane(words: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_corelane"))
-        .args(words)
-        .env("CORELANE_DATA_DIR", "/nonexistent")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A command that does not read its input may have ended already.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    child.wait_with_output().unwrap()
-}
 
 /// Standard output of a command that succeeds.
 fn succeeds(words: &[&str], input: &str) -> String {

@@ -10,11 +10,26 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a node may take to become ready or to end before the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs `corelane` with these words, which may be given standard input.
+pub fn corelane(words: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_corelane"))
+        .args(words)
+        .env("CORELANE_DATA_DIR", "/nonexistent")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that does not read its input may have ended already.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
 
 /// A running node; it is killed when dropped.
 pub struct Node {

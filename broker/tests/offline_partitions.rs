@@ -5,30 +5,15 @@
 
 mod node;
 
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use node::Node;
+use node::{Node, corelane};
 use protocol::partitioner::partition_for_key;
 use serde_json::Value;
 
 const PARTITIONS: u32 = 4;
 const PATIENCE: Duration = Duration::from_secs(60);
-
-fn corelane(words: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_corelane"))
-        .args(words)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A command that does not read its input may have ended already.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    child.wait_with_output().unwrap()
-}
 
 /// Whether it succeeds, and both outputs.
 fn run(node: &Node, words: &[&str], input: &str) -> (bool, String, String) {

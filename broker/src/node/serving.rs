@@ -331,6 +331,7 @@ impl Serving {
             self.log.warn("stopped early: the next start recovers what was acknowledged");
         }
     }
+
     fn tell_stopped(&self) {
         if self.failed.is_empty() {
             return self.log.info("stopped: nothing is left to recover");

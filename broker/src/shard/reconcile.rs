@@ -258,9 +258,7 @@ impl Shard {
 
     /// Properties and epoch of a partition that this shard took over; its topic may be gone meanwhile.
     pub(super) fn bring_up_to_date(&mut self, id: PartitionId) {
-        let is_deleted =
-            self.replica.metadata().image().deleting().any(|topic| topic.id() == id.topic_id);
-        if is_deleted {
+        if self.replica.metadata().image().is_deleting(id.topic_id) {
             return self.delete_partition(id);
         }
         self.set_config(id);

@@ -28,8 +28,7 @@ pub(crate) struct Turns {
 impl Turns {
     /// A request of the connection was answered.
     pub(crate) fn on_answer(&mut self, connection: ConnectionId) {
-        // Most shards have no such frame at any time.
-        if !self.waiting.is_empty() && self.waiting.contains_key(&connection) {
+        if self.waiting.contains_key(&connection) {
             self.answered.push(connection);
         }
     }

@@ -115,8 +115,8 @@ pub struct ClassicGroup {
     members: BTreeMap<Str, Rc<Member>>,
     /// Member ids by instance id.
     instances: BTreeMap<Str, Str>,
-    /// Ids that were given and not used yet, with what was asked for the session.
-    given_ids: BTreeMap<Str, i32>,
+    /// Ids that were given and not used yet.
+    given_ids: BTreeSet<Str>,
     /// Its record is in the log, and ends with a tombstone.
     pub(super) is_stored: bool,
     subscribed_topics: SubscribedTopics,
@@ -210,7 +210,11 @@ impl ClassicGroup {
     }
 
     /// Who names an instance id has to be the member that has it.
-    pub(super) fn check_member(&self, id: &str, instance: Option<&Str>) -> Result<(), NotAMember> {
+    pub(super) fn check_member(
+        &self,
+        id: &str,
+        instance: Option<&Str>,
+    ) -> Result<&Member, NotAMember> {
         if let Some(instance) = instance {
             match self.of_instance(instance) {
                 None => return Err(NotAMember::Unknown),
@@ -218,7 +222,7 @@ impl ClassicGroup {
                 Some(_) => {}
             }
         }
-        self.member(id).map(|_| ()).ok_or(NotAMember::Unknown)
+        self.member(id).ok_or(NotAMember::Unknown)
     }
 
     pub fn state(&self) -> ClassicState {
@@ -279,16 +283,16 @@ impl ClassicGroup {
         self.instances.get(instance)
     }
 
-    pub(super) fn given_ids(&self) -> &BTreeMap<Str, i32> {
+    pub(super) fn given_ids(&self) -> &BTreeSet<Str> {
         &self.given_ids
     }
 
-    pub(super) fn give_id(&mut self, id: Str, session_timeout_ms: i32) {
-        self.given_ids.insert(id, session_timeout_ms);
+    pub(super) fn give_id(&mut self, id: Str) {
+        self.given_ids.insert(id);
     }
 
-    pub(super) fn take_given_id(&mut self, id: &str) -> bool {
-        self.given_ids.remove(id).is_some()
+    pub(super) fn take_given_id(&mut self, id: &str) {
+        self.given_ids.remove(id);
     }
 
     pub(super) fn member_mut(&mut self, id: &str) -> Option<&mut Member> {

@@ -59,8 +59,8 @@ impl Timers {
     }
 }
 
-/// The first timer's time has come, or that of the search for what has expired. Decides nothing while it has not; asked again until
-/// [`Groups::deadline_ms`] lies ahead.
+/// The first timer's time has come, or that of the search for what has expired. Decides nothing while it has
+/// not; asked again until [`Groups::deadline_ms`] lies ahead.
 #[derive(Clone, Copy, Debug)]
 pub struct Due;
 

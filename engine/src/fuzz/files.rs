@@ -1,5 +1,7 @@
 //! Files in memory: what recovery does to a directory, without a disk and without trusting positions.
 
+#[cfg(test)]
+use std::cell::Cell;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,11 +14,19 @@ const FILE_BYTES_MAX: u64 = 64 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct MemoryFiles {
     files: RefCell<BTreeMap<PathBuf, Vec<u8>>>,
+    #[cfg(test)]
+    bytes_read: Cell<usize>,
 }
 
 impl MemoryFiles {
     pub(crate) fn put(&self, path: &str, data: &[u8]) {
         self.files.borrow_mut().insert(PathBuf::from(path), data.to_vec());
+    }
+
+    /// Of all files, since the beginning.
+    #[cfg(test)]
+    pub(crate) fn bytes_read(&self) -> usize {
+        self.bytes_read.get()
     }
 
     #[cfg(test)]
@@ -82,6 +92,8 @@ impl FileSystem for MemoryFiles {
         let from = usize::try_from(position).unwrap_or(usize::MAX).min(data.len());
         let length = into.len().min(data.len() - from);
         into[..length].copy_from_slice(&data[from..from + length]);
+        #[cfg(test)]
+        self.bytes_read.set(self.bytes_read.get() + length);
         Ok(length)
     }
 

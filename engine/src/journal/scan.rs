@@ -9,8 +9,8 @@
 //!
 //! With several groups in flight a power cut can leave valid groups behind a missing one; they were
 //! never acknowledged and are cut off with it. A file that is shorter than its groups say was cut: if nothing
-//! is known of what followed its last one, anything acknowledged may have. An incarnation counts only once its opening (a
-//! description of every partition) is complete; until then the one before it does.
+//! is known of what followed its last one, anything acknowledged may have. An incarnation counts only once
+//! its opening (a description of every partition) is complete; until then the one before it does.
 
 use std::collections::BTreeMap;
 
@@ -117,7 +117,7 @@ fn collect(
                 let cut = cuts.entry(header.incarnation).or_default();
                 *cut = (header.sequence + 1).max(*cut);
             }
-            groups.insert((group.header.incarnation, group.header.sequence), group);
+            groups.insert((header.incarnation, header.sequence), group);
         }
         at += BLOCK_BYTES;
     }

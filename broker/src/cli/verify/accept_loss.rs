@@ -117,7 +117,6 @@ pub(super) fn run(paths: &[PathBuf], yes: bool, output: &mut Output) -> Result<(
     }
     if let Some(what) = data.missing() {
         // Recovery would cut logs to what the journals that are here know of.
-        // That directory.id is another one than the file itself lists is the other reason.
         let file = data.directories[0].path.join(meta::FILE_NAME);
         return Err(Failure::usage(format!("{}: {what}", file.display())));
     }

@@ -87,22 +87,18 @@ impl JoinGroup {
     /// ask for one.
     fn has_room(&self, change: &Change<'_>) -> bool {
         let group = &change.group;
-        let is_member = group.member(&self.member).is_some();
+        let member = group.member(&self.member);
         let given = if self.member.is_empty() { group.given_ids().len() } else { 0 };
-        let taken = match group.state {
-            ClassicState::Empty => 0,
+        let (has_place, taken) = match group.state {
+            ClassicState::Empty => (false, 0),
             ClassicState::PreparingRebalance { .. } => {
-                if group.member(&self.member).is_some_and(|member| member.joining.is_some()) {
-                    return self.may_say_that_much(group);
-                }
-                group.joining_count()
+                (member.is_some_and(|member| member.joining.is_some()), group.joining_count())
             }
-            ClassicState::CompletingRebalance | ClassicState::Stable if is_member => {
-                return self.may_say_that_much(group);
+            ClassicState::CompletingRebalance | ClassicState::Stable => {
+                (member.is_some(), group.member_count())
             }
-            ClassicState::CompletingRebalance | ClassicState::Stable => group.member_count(),
         };
-        taken + given < change.settings.members_max && self.may_say_that_much(group)
+        (has_place || taken + given < change.settings.members_max) && self.may_say_that_much(group)
     }
 
     fn may_say_that_much(&self, group: &ClassicGroup) -> bool {
@@ -119,7 +115,7 @@ impl JoinGroup {
                 None => self.add(change, id),
             },
             None if self.knows_given_ids => {
-                change.group_mut().give_id(id.clone(), self.session_timeout_ms);
+                change.group_mut().give_id(id.clone());
                 let session_ms = u64::try_from(self.session_timeout_ms).unwrap_or(0);
                 change.set_timer_in(Timer::GivenId { member: id.clone() }, session_ms);
                 let error = JoinError::MemberIdRequired { member: id };
@@ -164,10 +160,7 @@ impl JoinGroup {
     }
 
     fn join_again(&self, change: &mut Change<'_>) -> Result<(), JoinError> {
-        change.group.check_member(&self.member, self.instance.as_ref())?;
-        let Some(member) = change.group.member(&self.member) else {
-            return Err(JoinError::UnknownMember);
-        };
+        let member = change.group.check_member(&self.member, self.instance.as_ref())?;
         let is_same = member.protocols == self.protocols;
         let is_leader = change.group.leader.as_ref() == Some(&self.member);
         match change.group.state {

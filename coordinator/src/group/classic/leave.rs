@@ -50,21 +50,15 @@ impl GroupCommand for LeaveGroup {
 impl Change<'_> {
     fn leave(&mut self, leaving: &Leaving) -> Result<(), LeaveError> {
         let id = match &leaving.instance {
-            None => leaving.member.clone(),
-            Some(instance) => match self.group.of_instance(instance) {
-                None => return Err(LeaveError::UnknownMember),
-                Some(known) if leaving.member.is_empty() || *known == leaving.member => {
-                    known.clone()
-                }
-                Some(_) => return Err(LeaveError::FencedInstance),
-            },
+            Some(instance) if leaving.member.is_empty() => {
+                self.group.of_instance(instance).cloned().ok_or(LeaveError::UnknownMember)?
+            }
+            None if self.take_given_id(&leaving.member) => return Ok(()),
+            instance => {
+                self.group.check_member(&leaving.member, instance.as_ref())?;
+                leaving.member.clone()
+            }
         };
-        if self.take_given_id(&id) {
-            return Ok(());
-        }
-        if self.group.member(&id).is_none() {
-            return Err(LeaveError::UnknownMember);
-        }
         self.drop_member(&id);
         Ok(())
     }

@@ -110,7 +110,7 @@ impl Change<'_> {
 
     /// The id that it was given is used up.
     pub(super) fn take_given_id(&mut self, id: &str) -> bool {
-        let was_given = self.group.given_ids().contains_key(id);
+        let was_given = self.group.given_ids().contains(id);
         if was_given {
             self.group_mut().take_given_id(id);
             self.set_timer(Timer::GivenId { member: Str::from(id) }, None);
@@ -239,7 +239,7 @@ impl Change<'_> {
 
     /// Nobody came with the id that was given.
     pub(crate) fn given_id_expired(&mut self, id: &str) {
-        if self.group_mut().take_given_id(id) {
+        if self.take_given_id(id) {
             self.complete_join_if_all_are_there();
         }
     }

@@ -13,6 +13,8 @@ use crate::fuzz::{MemoryFiles, some_partition};
 use crate::journal::entry::{Entry, EntryKind};
 use crate::journal::scan::{Scan, ScanStep};
 use crate::partition::PartitionDirectory;
+use crate::partition::epochs::EpochHistory;
+use crate::partition::producers::ProducerTable;
 use crate::recovery::replay::{doubt_older, replay};
 use crate::recovery::state_file::SavedState;
 use crate::recovery::unsynced::Unsynced;
@@ -242,6 +244,29 @@ fn a_pointer_counts_if_its_blocks_are_as_they_were_written() {
     }
     let found = world(&file[..100_000]).recover();
     assert_eq!(found.suspicion, Some(Suspicion::Run { base: Offset(1) }));
+}
+
+/// The journal has the pointers of gigabytes that a checkpoint covers: a start read them all again.
+#[test]
+fn a_covered_run_is_read_only_for_producers_that_are_not_known() {
+    let log = log(&[5_000, 300_000, 200]);
+    let bytes_read = |producers_known: bool| {
+        let mut world = World::new()
+            .file(LOG, &log)
+            .pointer(5_000, (1, 2), &log, 305_000)
+            .row(0, 305_200, 3, 0, 0);
+        world.saved = Some(SavedState {
+            as_of: Offset(3),
+            leader_epoch: LeaderEpoch(0),
+            epochs: EpochHistory::default(),
+            producers: ProducerTable::default(),
+            producers_known,
+        });
+        let found = world.recover();
+        assert_eq!((found.suspicion, found.end.offset), (None, Offset(3)));
+        world.fs.bytes_read()
+    };
+    assert!(bytes_read(false) >= bytes_read(true) + 290_000, "the run's blocks");
 }
 
 #[test]

@@ -36,7 +36,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use options::{Format, Options, Request, help};
+use options::{Format, Options, Request, WorldKind, help};
 use plant::Plant;
 use report::{PlantResult, Report, print_plants};
 
@@ -94,24 +94,25 @@ fn find_all(options: &Options) -> ExitCode {
     let results: Vec<PlantResult> = Plant::ALL
         .iter()
         .map(|plant| {
-            let found = find(*plant, options);
+            let found = WorldKind::ALL.map(|world| (world, find(*plant, world, options)));
+            let result = PlantResult { plant: *plant, found };
             if options.format == Format::Text {
-                eprintln!("{:<26}{}", plant.name(), if found.is_some() { "found" } else { "-" });
+                eprint!("{}", result.lines());
             }
-            PlantResult { plant: *plant, found }
+            result
         })
         .collect();
     print(&print_plants(&results, options.format));
-    let all = results.iter().all(|result| result.found.is_some());
+    let all = results.iter().all(PlantResult::is_found);
     if all { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// How a run found the fault; `None` if it did not.
-fn find(plant: Plant, options: &Options) -> Option<String> {
+/// How a run of such worlds found the fault; `None` if it did not.
+fn find(plant: Plant, world: WorldKind, options: &Options) -> Option<String> {
     let program = std::env::current_exe().expect("the program knows its own path");
     let run = std::process::Command::new(program)
         .args(["--plant", plant.name(), "--seed", &options.seed.to_string()])
-        .args(["--steps", &options.steps.to_string(), "--world", options.world.name()])
+        .args(["--steps", &options.steps.to_string(), "--world", world.name()])
         .output()
         .expect("the program can be run");
     let text = String::from_utf8_lossy(&run.stdout).into_owned();

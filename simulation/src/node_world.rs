@@ -36,6 +36,7 @@ use broker::shard::mail::{Mail, ShardIndex};
 use crate::batches::Batches;
 use crate::disk::{Trace, VirtualFileSystem};
 use crate::engine_world::{Tally, WorldOptions};
+use crate::plant::{Lure, Plant};
 use crate::random::Random;
 use crate::violation::{Checked, Checker};
 use clients::Client;
@@ -69,15 +70,26 @@ struct Traits {
 }
 
 impl Traits {
-    fn draw(random: &mut Random) -> Self {
-        Self {
+    fn draw(random: &mut Random, plant: Plant) -> Self {
+        let mut traits = Self {
             lives: 3 + random.below(4),
             dirs: if random.one_in(3) { 2 } else { 1 },
             shards_max: 1 + random.below(4),
             journal_file_bytes: if random.coin() { 512 << 10 } else { 1 << 20 },
             pause_ns: [20_000, 100_000, 1_000_000][random.below(3) as usize],
             large_one_in: [20, 100, 1_000_000][random.below(3) as usize],
+        };
+        match plant.lure() {
+            Lure::Starts => traits.lives = 20,
+            Lure::Traffic => {
+                traits.shards_max = 1;
+                traits.journal_file_bytes = 512 << 10;
+                // Large runs would go past the journal.
+                traits.large_one_in = 1_000_000;
+            }
+            _ => {}
         }
+        traits
     }
 }
 
@@ -125,7 +137,7 @@ enum Turn {
 impl NodeWorld {
     pub(crate) fn new(options: WorldOptions) -> Self {
         let mut random = Random::new(options.seed ^ 0x6e6f_6465);
-        let traits = Traits::draw(&mut random);
+        let traits = Traits::draw(&mut random, options.plant);
         let dirs = (0..traits.dirs)
             .map(|_| Rc::new(VirtualFileSystem::new(random.next_u64(), DISK_BYTES)))
             .collect::<Vec<_>>();

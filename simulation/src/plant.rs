@@ -1,6 +1,8 @@
 //! The planted faults: rules that are broken on purpose, each of which a run must find. A simulation
 //! that does not find them proves nothing without them.
 
+use broker::engine::config::{Durability, LogConfig};
+
 use crate::disk::{JournalEdit, Planted};
 
 macro_rules! plants {
@@ -28,6 +30,8 @@ macro_rules! plants {
 plants! {
     /// Acknowledges at the log end: when the journal write is submitted.
     AcknowledgedAtLogEnd "acknowledge-at-log-end",
+    /// Every topic has durability=memory, and its clients were told nothing of it.
+    MemoryTopics "memory-topics",
     /// RWF_DSYNC is ignored.
     DurableWritesArePlain "no-dsync",
     /// fsync of files does nothing.
@@ -86,7 +90,10 @@ impl Plant {
         let edit = |edit| Planted { journal_edit: Some(edit), ..Planted::default() };
         let none = Planted::default();
         match self {
-            Self::Nothing | Self::OldJournalsGoFirst | Self::IncarnationsAreReused => none,
+            Self::Nothing
+            | Self::MemoryTopics
+            | Self::OldJournalsGoFirst
+            | Self::IncarnationsAreReused => none,
             Self::AcknowledgedAtLogEnd => Planted { journal_completes_early: true, ..none },
             Self::DurableWritesArePlain => Planted { durable_writes_are_plain: true, ..none },
             Self::NoFileSync => Planted { syncs_do_nothing: true, ..none },
@@ -102,6 +109,19 @@ impl Plant {
             Self::NoLogStart => edit(JournalEdit::NoLogStarts),
             Self::NaiveTornTail => edit(JournalEdit::NoAcknowledgedEnd),
         }
+    }
+
+    pub(crate) fn topics_are_in_memory(self) -> bool {
+        self == Self::MemoryTopics
+    }
+
+    /// What the node is told of a partition's configuration.
+    pub(crate) fn config(self, known: &LogConfig) -> LogConfig {
+        let mut config = known.clone();
+        if self.topics_are_in_memory() {
+            config.durability = Durability::Memory;
+        }
+        config
     }
 
     pub(crate) fn old_journals_go_first(self) -> bool {

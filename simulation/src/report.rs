@@ -20,8 +20,25 @@ pub(crate) struct Report {
 #[derive(Clone, Debug)]
 pub(crate) struct PlantResult {
     pub(crate) plant: Plant,
-    /// How it was found; `None`: it was not.
-    pub(crate) found: Option<String>,
+    /// How worlds of each kind found it; `None`: they did not.
+    pub(crate) found: [(WorldKind, Option<String>); WorldKind::ALL.len()],
+}
+
+impl PlantResult {
+    /// Each kind of world has to find it.
+    pub(crate) fn is_found(&self) -> bool {
+        self.found.iter().all(|(_, found)| found.is_some())
+    }
+
+    /// Of the table: one for each kind of world.
+    pub(crate) fn lines(&self) -> String {
+        let mut lines = String::new();
+        for (world, found) in &self.found {
+            let found = shortened(found.as_deref().unwrap_or("NOT FOUND"));
+            let _ = writeln!(lines, "{:<26}{:<8}{found}", self.plant.name(), world.name());
+        }
+        lines
+    }
 }
 
 /// The command that runs the world of this seed again.
@@ -125,29 +142,26 @@ impl Report {
     }
 }
 
-/// The table of planted faults.
+/// What became of all planted faults; in text, the table's lines were told one by one.
 pub(crate) fn print_plants(results: &[PlantResult], format: Format) -> String {
-    let missed = results.iter().filter(|result| result.found.is_none()).count();
+    let missed = results.iter().filter(|result| !result.is_found()).count();
     if format == Format::Json {
         let rows = results.iter().map(|PlantResult { plant, found }| {
-            let found = found.as_deref().map_or("null".to_owned(), json_string);
-            format!("{{\"plant\":{},\"found\":{found}}}", json_string(plant.name()))
+            let found = found.iter().map(|(world, found)| {
+                let found = found.as_deref().map_or("null".to_owned(), json_string);
+                format!(",\"{}\":{found}", world.name())
+            });
+            format!("{{\"plant\":{}{}}}", json_string(plant.name()), found.collect::<String>())
         });
         let rows: Vec<String> = rows.collect();
         return format!("{{\"plants\":[{}],\"missed\":{missed}}}\n", rows.join(","));
     }
-    let mut text = format!("{:<26}{}\n", "planted fault", "found");
-    for PlantResult { plant, found } in results {
-        let found = found.as_deref().unwrap_or("NOT FOUND");
-        let _ = writeln!(text, "{:<26}{}", plant.name(), shortened(found));
-    }
-    let _ = writeln!(text, "{} of {} found", results.len() - missed, results.len());
-    text
+    format!("{} of {} found by both worlds\n", results.len() - missed, results.len())
 }
 
 /// One line of a terminal.
 fn shortened(line: &str) -> String {
-    const CHARACTERS_MAX: usize = 92;
+    const CHARACTERS_MAX: usize = 84;
     match line.char_indices().nth(CHARACTERS_MAX) {
         Some((at, _)) => format!("{} …", &line[..at]),
         None => line.to_owned(),
@@ -172,7 +186,7 @@ fn json_string(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{PlantResult, Report, json_string, print_plants};
+    use super::{PlantResult, Report, WorldKind, json_string, print_plants};
     use crate::options::{Format, Options};
     use crate::plant::Plant;
     use crate::violation::Checker;
@@ -196,9 +210,12 @@ mod tests {
     #[test]
     fn programs_get_json() {
         assert_eq!(json_string("a \"b\"\\\n"), "\"a \\\"b\\\"\\\\\\u000a\"");
-        let results = [PlantResult { plant: Plant::NoFragments, found: None }];
-        let expected = "{\"plants\":[{\"plant\":\"no-fragments\",\"found\":null}],\"missed\":1}\n";
+        let found = [(WorldKind::Engine, Some("it".to_owned())), (WorldKind::Node, None)];
+        let results = [PlantResult { plant: Plant::NoFragments, found }];
+        let expected = "{\"plants\":[{\"plant\":\"no-fragments\",\"engine\":\"it\",\"node\":null}],\"missed\":1}\n";
         assert_eq!(print_plants(&results, Format::Json), expected);
-        assert!(print_plants(&results, Format::Text).contains("NOT FOUND"));
+        assert!(results[0].lines().contains("NOT FOUND"));
+        assert!(!results[0].is_found());
+        assert!(print_plants(&results, Format::Text).contains("0 of 1 found"));
     }
 }

@@ -223,7 +223,7 @@ impl EngineWorld {
         let spec = PartitionSpec {
             id: log.id,
             directory: PartitionDirectory { dir: log.dir, path: log.name.clone().into() },
-            config: log.config.clone(),
+            config: self.options.plant.config(&log.config),
             leader_epoch: log.epoch_asked,
         };
         self.node.shards[shard].engine.create(token, spec);
@@ -306,7 +306,7 @@ impl EngineWorld {
         let segment_bytes = log.config.segment_bytes.max(segment_bytes);
         let Some(shard) = log.shard() else { return };
         log.config.segment_bytes = segment_bytes;
-        let (id, config) = (log.id, log.config.clone());
+        let (id, config) = (log.id, self.options.plant.config(&log.config));
         self.trace.number(segment_bytes);
         self.node.shards[shard].engine.set_config(id, config);
     }

@@ -252,7 +252,7 @@ impl EngineWorld {
             owners.insert(*id, self.random.below(u64::from(shards)) as u32);
         }
         let configs: BTreeMap<PartitionId, LogConfig> =
-            self.logs.iter().map(|log| (log.id, log.config.clone())).collect();
+            self.logs.iter().map(|log| (log.id, self.options.plant.config(&log.config))).collect();
         let node = start
             .open(
                 recovered,

@@ -371,15 +371,19 @@ impl NodeWorld {
         }
         let partitions = 1 + self.random.below(4) as usize;
         let key = self.new_topic(name.clone(), partitions);
-        let config = CreatableTopicConfig {
-            name: Str::from("segment.bytes"),
-            value: Some(Str::from("1048576")),
+        let config = |name, value| CreatableTopicConfig {
+            name: Str::from(name),
+            value: Some(Str::from(value)),
         };
+        let mut configs = vec![config("segment.bytes", "1048576")];
+        if self.options.plant.topics_are_in_memory() {
+            configs.push(config("corelane.durability", "memory"));
+        }
         let topic = CreatableTopic {
             name: Str::from(name.as_str()),
             num_partitions: partitions as i32,
             replication_factor: 1,
-            configs: vec![config],
+            configs,
             ..CreatableTopic::default()
         };
         let request = CreateTopicsRequest {

@@ -194,9 +194,17 @@ impl NodeStart<'_> {
     pub(super) fn open(
         &self,
         incarnation: u64,
-        found: NodeRecovery,
+        mut found: NodeRecovery,
         random: &mut Random,
     ) -> Result<Node, StartError> {
+        if self.plant.old_journals_go_first() {
+            for (dir, name, _) in std::mem::take(&mut found.journal_files) {
+                self.dirs[usize::from(dir.0)].remove_file(&name.path())?;
+            }
+            for dir in self.dirs {
+                dir.sync_file_system()?;
+            }
+        }
         let directories = StartDirectories {
             all: self.start_directories(),
             cluster_id: "simulated".to_owned(),

@@ -11,6 +11,7 @@
 //! * [`shard`]: the thread of a shard, its loop, and its helper for what blocks.
 //! * [`socket`]: listeners and the settings of connections.
 //! * [`probe`]: what a machine must allow before a node starts, and what to do where it does not.
+//! * [`locked_memory`]: how much of what a user may lock a ring takes; waiting for it.
 //! * `os_error`: [`OsError`], an errno as a value.
 //! * `limits`: every maximum of this crate, with its arithmetic.
 //!
@@ -20,6 +21,7 @@
 
 pub mod clock;
 pub mod limits;
+pub mod locked_memory;
 pub mod mailbox;
 pub mod memory;
 mod os_error;

@@ -47,13 +47,17 @@ pub const LOCKED_MEMORY_WAITS_MAX: u32 = 50;
 /// times), the kernel keeps the rest in a list until there is room.
 pub const OPERATIONS_MAX: usize = 1 << 14;
 
-/// Places of the completion queue of a ring in want of lockable memory, which all processes of a user
-/// share: 4 KiB.
-pub const COMPLETIONS_MIN: usize = 256;
+/// Places of either queue of a ring in want of lockable memory, which all processes of a user share: a page
+/// for each queue.
+pub const COMPLETIONS_MIN: usize = 64;
 
-/// One ring takes at most so much of what the user may lock: all of a ring's queues at 8 MiB, the limit
-/// of a stock login, and short ones at 512 KiB, the least that a node starts with.
-pub const LOCKED_SHARE: u64 = 16;
+/// The queues of one ring take at most so much of what the user may lock: 512 KiB (all that the longest
+/// queues need) at 8 MiB, the limit of a stock login.
+pub const LOCKED_RING_SHARE: u64 = 16;
+
+/// All shards of a node together take at most so much of what the user may lock, while their least fits
+/// into that: the user's other processes have rings, too.
+pub const LOCKED_NODE_SHARE: u64 = 2;
 
 /// Descriptors of one ring.
 pub const DESCRIPTORS_MAX: usize = 1 << 15;
@@ -68,6 +72,19 @@ pub const REGISTERED_BUFFER_BYTES_MAX: usize = 1 << 30;
 /// the least it takes.
 pub const EXECUTOR_IO_MEMORY_BYTES: usize = 64 << 10;
 
-/// Entries of glommio's own rings. Few would do for one awaited eventfd, but glommio also preempts
-/// when so many of its completions pile up, which must not happen (see `shard/thread.rs`).
-pub const EXECUTOR_RING_ENTRIES: usize = 128;
+/// Entries of glommio's own rings, three for each executor. Few would do for one awaited eventfd, but
+/// glommio also preempts when so many of its completions pile up between two looks at them, which must
+/// not happen (see `shard/executor.rs`): there are no ten. 64 are the most that lock two pages a ring.
+pub const EXECUTOR_RING_ENTRIES: usize = 64;
+
+/// What glommio's three rings lock: a page for each queue.
+pub const EXECUTOR_LOCKED_BYTES: u64 = 3 * 2 * PAGE_BYTES as u64;
+
+/// What the kernel writes before the entries of a completion queue.
+pub const QUEUE_HEADER_BYTES: usize = 64;
+
+/// What the least of a ring locks: two pages of queues and one of provided buffers (up to 256).
+pub const RING_LOCKED_BYTES_MIN: u64 = 3 * PAGE_BYTES as u64;
+
+/// What a shard locks at the least: 36 KiB. 512 KiB carry 14 shards, 8 MiB 227.
+pub const SHARD_LOCKED_BYTES_MIN: u64 = EXECUTOR_LOCKED_BYTES + RING_LOCKED_BYTES_MIN;

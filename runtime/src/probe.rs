@@ -2,10 +2,13 @@
 //! cause and the command that mends it.
 //!
 //! * `host`: the kernel, io_uring, locked memory: [`check_host`].
+//! * `ring`: the three system calls of io_uring.
 //! * `direct_io`: what a directory can do: [`check_directory`].
 
 mod direct_io;
 mod host;
+mod ring;
 
 pub use direct_io::{DirectIo, Directory, FileSystemType, check_directory};
 pub use host::{Host, Refusal, check_host, registration_notice};
+pub use ring::RingCall;

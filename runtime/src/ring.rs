@@ -19,17 +19,17 @@
 //! * `receive_buffers`: buffers provided to the kernel, returned from any thread.
 //! * `registered`: arena memory registered with the kernel.
 //! * `deadline`: the shard's one timer.
-//! * `kernel`: the io_uring itself; `locked_memory`: waiting for what it may lock.
+//! * `kernel`: the io_uring itself; `queues`: how long its queues are.
 
 mod completion;
 mod config;
 mod deadline;
 mod descriptors;
 mod kernel;
-mod locked_memory;
 mod operation;
 mod progress;
 mod pump;
+mod queues;
 mod receive_buffers;
 mod registered;
 mod shard_ring;

@@ -9,6 +9,7 @@
 //!
 //! * `config`: name, place, sizes.
 //! * `shard_loop`: [`ShardLoop`], what the caller supplies.
+//! * `executor`: glommio's part of it.
 //! * `thread`: starting and running.
 //! * `blocking_helper`: a thread for what blocks (file-system jobs).
 //! * `abort`: a panic of a shard ends the process.
@@ -16,6 +17,7 @@
 mod abort;
 mod blocking_helper;
 mod config;
+mod executor;
 mod shard_loop;
 mod thread;
 

@@ -11,6 +11,7 @@ mod bench;
 use std::fs::OpenOptions;
 
 use bytes::Bytes;
+use runtime::locked_memory::ring_share;
 use runtime::ring::{Completion, RingConfig, Token, WriteData, WriteRequest};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
@@ -19,10 +20,15 @@ use bench::Bench;
 #[test]
 fn rings_share_what_may_be_locked_and_complete_all_the_same() {
     const OPERATIONS: u64 = 4096;
+    const RINGS: u64 = 10;
     let locked = Some(512 << 10);
     setrlimit(Resource::Memlock, Rlimit { current: locked, maximum: locked }).unwrap();
-    let config = RingConfig { operations_max: 1 << 14, ..RingConfig::default() };
-    let mut rings: Vec<Bench> = (0..10).map(|_| Bench::with(&config)).collect();
+    let config = RingConfig {
+        operations_max: 1 << 14,
+        locked_bytes_max: ring_share(locked, RINGS),
+        ..RingConfig::default()
+    };
+    let mut rings: Vec<Bench> = (0..RINGS).map(|_| Bench::with(&config)).collect();
     let last = rings.last_mut().unwrap();
     let sink = OpenOptions::new().write(true).open("/dev/null").unwrap();
     let sink = last.ring.adopt(sink.into()).unwrap();

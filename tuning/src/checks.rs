@@ -14,6 +14,7 @@ mod machine;
 mod process;
 
 pub use data_directory::mend_unwritable;
+pub(crate) use process::raise_memlock;
 
 /// What the node was asked to promise: whether a data directory that forgets is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -42,8 +42,9 @@ impl HostFacts {
 pub enum RingProbe {
     NotTried,
     Works,
-    /// The kernel's error number.
+    /// The system call that was refused, and the kernel's error number.
     Refused {
+        call: &'static str,
         errno: i32,
     },
 }

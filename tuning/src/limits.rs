@@ -10,6 +10,10 @@ pub const KERNEL_VERSION_MIN: KernelVersion = KernelVersion { major: 6, minor: 1
 /// What the executor of a shard locks at the least; with less it refuses to start.
 pub const MEMLOCK_BYTES_MIN: ByteCount = ByteCount::kib(512);
 
+/// Rings whose queues may lock less than this have fewer than 256 places in each, which costs system calls
+/// under load.
+pub(crate) const RING_LOCKED_WANTED: ByteCount = ByteCount::kib(24);
+
 /// Open files a node should be able to hold: 5,000 connections and the segments of 10,000
 /// partitions with a factor of six to spare. Fewer are bounded by a cache, at the price of opens.
 pub(crate) const NOFILE_WANTED: u64 = 100_000;

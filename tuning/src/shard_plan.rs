@@ -11,16 +11,18 @@
 
 use std::fmt;
 
+use runtime::locked_memory;
 use serde::Serialize;
 
 use crate::byte_count::ByteCount;
+use crate::checks::raise_memlock;
 use crate::cpu_set::CpuId;
 use crate::cpus::CpuFacts;
 use crate::host::HostFacts;
 use crate::limits::{
     CORES_WITH_ONE_FOR_CONTROL_MIN, DATA_SHARD_BYTES_DEFAULT_MAX, DATA_SHARD_BYTES_MIN,
     DEDICATED_SHARD_BYTES_MAX, DEDICATED_SHARD_BYTES_MIN, DEDICATED_SHARD_FRACTION,
-    DEDICATED_SHARDS, SHARDS_MAX,
+    DEDICATED_SHARDS, MEMLOCK_BYTES_MIN, RING_LOCKED_WANTED, SHARDS_MAX,
 };
 use crate::memory::MemoryFacts;
 
@@ -36,6 +38,8 @@ pub struct ShardPlan {
     pub dedicated_shard_memory: ByteCount,
     /// Invariant: at least the sum over all shards.
     pub memory: ByteCount,
+    /// What the queues of one shard's ring may lock.
+    pub ring_locked_bytes_max: u64,
     /// What the operator should know of how the plan came about: a sentence each.
     pub notes: Vec<String>,
 }
@@ -106,6 +110,8 @@ pub fn plan_shards(
     let asked = wanted_shards.map_or_else(|| default_shards(usable.len()), u64::from);
     let memory = total_memory(&facts.memory, asked, wanted_memory, &mut notes)?;
     let count = affordable_shards(asked, memory, &mut notes);
+    let count = lockable_shards(facts, count, &mut notes);
+    let ring_locked_bytes_max = ring_share(facts, count, &mut notes);
     let (control_cpu, data_shards) = place(&facts.cpus, &usable, count, &mut notes);
     let dedicated_shard_memory = dedicated_memory(memory);
     let rest = memory.get() - DEDICATED_SHARDS * dedicated_shard_memory.get();
@@ -115,6 +121,7 @@ pub fn plan_shards(
         data_shard_memory: ByteCount(rest / count),
         dedicated_shard_memory,
         memory,
+        ring_locked_bytes_max,
         notes,
     };
     plan.assert_invariants();
@@ -218,6 +225,43 @@ fn affordable_shards(asked: u64, memory: ByteCount, notes: &mut Vec<String>) -> 
     }
     affordable.min(asked)
 }
+
+/// As many shards as the rings of all may lock memory for; at least one, because a node with less than
+/// [`MEMLOCK_BYTES_MIN`] does not start.
+fn lockable_shards(facts: &HostFacts, count: u64, notes: &mut Vec<String>) -> u64 {
+    let Some(lockable) = bounding_lockable(facts) else { return count };
+    let lockable_shards = locked_memory::shards_max(lockable.get());
+    let fit = lockable_shards - DEDICATED_SHARDS;
+    if fit < count {
+        notes.push(format!(
+            "{lockable} of locked memory carry {fit} data shards, not {count}; for more of them: {}",
+            raise_memlock(facts)
+        ));
+    }
+    fit.min(count)
+}
+
+/// A limit below the least refuses the start; that is not for a plan to say.
+fn bounding_lockable(facts: &HostFacts) -> Option<ByteCount> {
+    facts.process.lockable().filter(|&lockable| lockable >= MEMLOCK_BYTES_MIN)
+}
+
+fn ring_share(facts: &HostFacts, count: u64, notes: &mut Vec<String>) -> u64 {
+    let lockable = bounding_lockable(facts);
+    let share = locked_memory::ring_share(lockable.map(ByteCount::get), count + DEDICATED_SHARDS);
+    if let Some(lockable) = lockable.filter(|_| share < RING_LOCKED_WANTED.get()) {
+        notes.push(format!(
+            "{lockable} of locked memory make the queues of {count} data shards' rings short, which costs \
+             system calls under load; to lift it: {}",
+            raise_memlock(facts)
+        ));
+    }
+    share
+}
+
+const _: () = assert!(
+    MEMLOCK_BYTES_MIN.get() >= (1 + DEDICATED_SHARDS) * runtime::limits::SHARD_LOCKED_BYTES_MIN
+);
 
 /// Control takes the first CPU, where interrupts and kernel threads run too; data shards take the
 /// others while there are enough, else all in turn.

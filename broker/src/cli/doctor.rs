@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use engine::recovery::meta;
-use runtime::probe::Refusal;
+use runtime::probe::{Refusal, RingCall};
 use rustix::io::Errno;
 use serde::Serialize;
 use tuning::{
@@ -167,13 +167,16 @@ impl DoctorArgs {
 
 /// What a refusal says of rings; other refusals have checks of their own.
 fn ring_probe(refusal: &Refusal) -> RingProbe {
-    let errno = match refusal {
+    let (call, errno) = match refusal {
         Refusal::KernelTooOld { .. } | Refusal::LockedMemory { .. } => return RingProbe::NotTried,
-        Refusal::IoUringDisabled { .. } | Refusal::IoUringForbidden => Errno::PERM.raw_os_error(),
-        Refusal::IoUringMissing => Errno::NOSYS.raw_os_error(),
-        Refusal::IoUringFailed(error) => error.raw(),
+        Refusal::IoUringDisabled { .. } => (RingCall::Setup, Errno::PERM.raw_os_error()),
+        Refusal::IoUringMissing => (RingCall::Setup, Errno::NOSYS.raw_os_error()),
+        Refusal::LockedMemorySpent => (RingCall::Setup, Errno::NOMEM.raw_os_error()),
+        Refusal::IoUringForbidden { call, error } | Refusal::IoUringFailed { call, error } => {
+            (*call, error.raw())
+        }
     };
-    RingProbe::Refused { errno }
+    RingProbe::Refused { call: call.name(), errno }
 }
 
 fn show_check(check: &Check, output: &mut Output) -> Result<(), Failure> {

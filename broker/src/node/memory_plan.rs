@@ -60,15 +60,13 @@ impl MemoryPlan {
             let bytes = wanted.min(affordable).max(JOURNAL_FILE_BYTES_MIN);
             bytes - bytes % BLOCK_BYTES as u64
         };
-        Self {
-            data: data_limits(plan.data_shard_memory, journal(JOURNAL_FILE_BYTES), pin_memory),
-            controller: controller_limits(
-                plan.dedicated_shard_memory,
-                journal(JOURNAL_FILE_BYTES_DEDICATED),
-            ),
-            shards,
-            memory: plan.memory,
-        }
+        let data_journal = journal(JOURNAL_FILE_BYTES);
+        let controller_journal = journal(JOURNAL_FILE_BYTES_DEDICATED);
+        let mut data = data_limits(plan.data_shard_memory, data_journal, pin_memory);
+        let mut controller = controller_limits(plan.dedicated_shard_memory, controller_journal);
+        data.ring.locked_bytes_max = plan.ring_locked_bytes_max;
+        controller.ring.locked_bytes_max = plan.ring_locked_bytes_max;
+        Self { data, controller, shards, memory: plan.memory }
     }
 }
 

@@ -1,14 +1,13 @@
 //! The kernel, io_uring and the limits of this process.
 
 use std::fmt;
-use std::fs;
-use std::io;
 
-use io_uring::IoUring;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::system::uname;
 
+use crate::locked_memory::LOCKED_MEMORY_SPENT;
 use crate::os_error::OsError;
+use crate::probe::ring::{self, RingCall};
 
 /// The oldest kernel that serves: durable writes, provided buffers and zero-copy sends as we use
 /// them.
@@ -38,13 +37,21 @@ pub enum Refusal {
         setting: u32,
     },
     /// A seccomp filter, as container engines have it, forbids the system call.
-    IoUringForbidden,
+    IoUringForbidden {
+        call: RingCall,
+        error: OsError,
+    },
     /// The kernel was built without io_uring.
     IoUringMissing,
-    IoUringFailed(OsError),
+    IoUringFailed {
+        call: RingCall,
+        error: OsError,
+    },
     LockedMemory {
         bytes: u64,
     },
+    /// Other processes of the user have locked what may be locked.
+    LockedMemorySpent,
 }
 
 impl fmt::Display for Refusal {
@@ -61,11 +68,12 @@ impl fmt::Display for Refusal {
                  `sysctl -w kernel.io_uring_disabled=0` as root (on the host, if this is a \
                  container)"
             ),
-            Self::IoUringForbidden => write!(
+            Self::IoUringForbidden { call, error } => write!(
                 f,
-                "io_uring is forbidden by a seccomp filter: start the container with `docker run \
+                "io_uring is forbidden by a seccomp filter ({call}: {error}): start the container with `docker run \
                  --security-opt seccomp=unconfined --ulimit memlock=-1 …`, or with a profile that \
-                 allows io_uring_setup, io_uring_enter and io_uring_register"
+                 allows io_uring_setup, io_uring_enter and io_uring_register (in a systemd unit: \
+                 SystemCallFilter=@io-event)"
             ),
             Self::IoUringMissing => write!(
                 f,
@@ -73,9 +81,9 @@ impl fmt::Display for Refusal {
                  in your own) and reboot; in a container whose seccomp filter hides it, use \
                  `docker run --security-opt seccomp=unconfined …`"
             ),
-            Self::IoUringFailed(error) => write!(
+            Self::IoUringFailed { call, error } => write!(
                 f,
-                "io_uring could not be set up ({error}): see `dmesg`, and `ulimit -a` for limits of \
+                "io_uring does not work ({call}: {error}): see `dmesg`, and `ulimit -a` for limits of \
                  this process"
             ),
             Self::LockedMemory { bytes } => write!(
@@ -85,6 +93,7 @@ impl fmt::Display for Refusal {
                  memlock=8388608:8388608 …`",
                 bytes >> 10
             ),
+            Self::LockedMemorySpent => f.write_str(LOCKED_MEMORY_SPENT),
         }
     }
 }
@@ -99,7 +108,7 @@ pub fn check_host() -> Result<Host, Refusal> {
     let locked_bytes_max = raise(Resource::Memlock);
     let open_files_max = raise(Resource::Nofile);
     check_locked_memory(locked_bytes_max)?;
-    check_io_uring()?;
+    ring::check()?;
     Ok(Host { kernel_release, locked_bytes_max, open_files_max })
 }
 
@@ -141,26 +150,9 @@ fn check_locked_memory(bytes: Option<u64>) -> Result<(), Refusal> {
     }
 }
 
-fn check_io_uring() -> Result<(), Refusal> {
-    let attempt: io::Result<IoUring> =
-        IoUring::builder().setup_single_issuer().setup_defer_taskrun().build(2);
-    let setting = fs::read_to_string("/proc/sys/kernel/io_uring_disabled");
-    let setting = setting.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-    attempt.map(drop).map_err(|error| refusal(error.into(), setting))
-}
-
-fn refusal(error: OsError, setting: u32) -> Refusal {
-    match error.raw() {
-        libc::EPERM | libc::EACCES if setting > 0 => Refusal::IoUringDisabled { setting },
-        libc::EPERM | libc::EACCES => Refusal::IoUringForbidden,
-        libc::ENOSYS => Refusal::IoUringMissing,
-        _ => Refusal::IoUringFailed(error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{OsError, Refusal, check_host, check_locked_memory, check_release, refusal};
+    use super::{OsError, Refusal, RingCall, check_host, check_locked_memory, check_release};
 
     #[test]
     fn this_machine_serves() {
@@ -180,11 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn each_cause_is_told_apart() {
-        let of = |errno, setting| refusal(OsError::from_raw(errno), setting);
-        assert_eq!(of(libc::EPERM, 2), Refusal::IoUringDisabled { setting: 2 });
-        assert_eq!(of(libc::EPERM, 0), Refusal::IoUringForbidden);
-        assert_eq!(of(libc::ENOSYS, 0), Refusal::IoUringMissing);
+    fn less_than_512_kib_of_locked_memory_is_refused() {
         assert_eq!(check_locked_memory(None), Ok(()));
         assert_eq!(check_locked_memory(Some(8 << 20)), Ok(()));
         let refused = check_locked_memory(Some(64 << 10));
@@ -196,10 +184,11 @@ mod tests {
         let refusals = [
             Refusal::KernelTooOld { release: "5.4".to_owned() },
             Refusal::IoUringDisabled { setting: 1 },
-            Refusal::IoUringForbidden,
+            Refusal::IoUringForbidden { call: RingCall::Enter, error: OsError::IO },
             Refusal::IoUringMissing,
-            Refusal::IoUringFailed(OsError::IO),
+            Refusal::IoUringFailed { call: RingCall::Setup, error: OsError::IO },
             Refusal::LockedMemory { bytes: 65_536 },
+            Refusal::LockedMemorySpent,
         ];
         for refusal in refusals {
             let text = refusal.to_string();

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::limits::{DESCRIPTORS_MAX, OPERATIONS_MAX, RECEIVE_BUFFERS_MAX};
+use crate::locked_memory::{LOCKED_MEMORY_SPENT, is_locked_memory_spent};
 use crate::os_error::OsError;
 
 /// Sizes of a ring. Memory: about 1.4 KiB per operation and 16 KiB per receive buffer.
@@ -17,6 +18,9 @@ pub struct RingConfig {
     /// How much of each arena, from its start, is registered with the kernel. Registered memory is
     /// pinned and backed at once, so this much is resident from the start.
     pub registered_bytes_max: usize,
+    /// What its queues may lock; they are shorter where it is less than they need (328 KiB for the most
+    /// operations), and never shorter than the least.
+    pub locked_bytes_max: u64,
     /// Kernel threads for what cannot be done without blocking (per NUMA node); at least the depth
     /// of durable writes.
     pub kernel_workers_max: u32,
@@ -29,6 +33,7 @@ impl Default for RingConfig {
             descriptors_max: 4096,
             receive_buffers: 256,
             registered_bytes_max: 0,
+            locked_bytes_max: u64::MAX,
             // 8 journal groups and 4 others.
             kernel_workers_max: 12,
         }
@@ -61,11 +66,12 @@ pub enum RingError {
 impl fmt::Display for RingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // Most often what other processes of the user have locked already.
+            Self::Setup(error) | Self::ReceiveBuffers(error) if is_locked_memory_spent(*error) => {
+                f.write_str(LOCKED_MEMORY_SPENT)
+            }
             Self::Setup(error) => write!(
                 f,
-                "io_uring could not be set up ({error}): raise the limit on locked memory (`ulimit -l`, in a \
-                 systemd unit LimitMEMLOCK=), which all processes of a user share, or start with less memory"
+                "io_uring could not be set up ({error}): see `dmesg`, and `ulimit -a` for limits of this process"
             ),
             Self::Bell(error) => write!(f, "the ring's eventfd could not be registered: {error}"),
             Self::ReceiveBuffers(error) => {

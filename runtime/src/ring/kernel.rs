@@ -9,11 +9,10 @@ use std::sync::atomic::{Ordering, fence};
 
 use io_uring::types::{SubmitArgs, Timespec};
 use io_uring::{IoUring, Submitter, cqueue, squeue};
-use rustix::process::{Resource, getrlimit};
 
-use crate::limits::{COMPLETIONS_MIN, LOCKED_SHARE, SUBMISSIONS_MAX};
+use crate::locked_memory;
 use crate::ring::config::{RingConfig, RingError};
-use crate::ring::locked_memory;
+use crate::ring::queues::Queues;
 
 /// A completion as the kernel wrote it.
 #[derive(Debug, Clone, Copy)]
@@ -176,16 +175,11 @@ impl Kernel {
     }
 }
 
-/// The ring, with queues as long as the user's locked memory allows, for which they count: shorter ones
-/// cost more trips to the kernel, nothing else.
+/// The ring, with queues as long as may be locked, for which they count: shorter ones cost more trips to
+/// the kernel, nothing else.
 fn set_up(config: &RingConfig) -> io::Result<IoUring> {
-    let share = getrlimit(Resource::Memlock).current.map_or(u64::MAX, |all| all / LOCKED_SHARE);
-    let mut completions = config.operations_max.next_power_of_two().max(COMPLETIONS_MIN);
-    while completions > COMPLETIONS_MIN && queues_bytes(completions) > share {
-        completions /= 2;
-    }
+    let mut queues = Queues::within(config.operations_max, config.locked_bytes_max);
     loop {
-        let entries = completions.min(SUBMISSIONS_MAX);
         let made = IoUring::builder()
             .setup_single_issuer()
             // Completions are posted when we enter, not in the middle of something else.
@@ -194,23 +188,15 @@ fn set_up(config: &RingConfig) -> io::Result<IoUring> {
             // A bad entry fails alone; the batch goes on.
             .setup_submit_all()
             .setup_clamp()
-            .setup_cqsize(u32::try_from(completions).expect("bounded by OPERATIONS_MAX"))
-            .build(u32::try_from(entries).expect("bounded by SUBMISSIONS_MAX"));
-        match made {
-            Err(error)
-                if error.raw_os_error() == Some(libc::ENOMEM) && completions > COMPLETIONS_MIN =>
-            {
-                completions /= 2;
+            .setup_cqsize(u32::try_from(queues.completions).expect("bounded by OPERATIONS_MAX"))
+            .build(u32::try_from(queues.submissions()).expect("bounded by SUBMISSIONS_MAX"));
+        match (made, queues.shorter()) {
+            (Err(error), Some(shorter)) if error.raw_os_error() == Some(libc::ENOMEM) => {
+                queues = shorter;
             }
-            made => return made,
+            (made, _) => return made,
         }
     }
-}
-
-fn queues_bytes(completions: usize) -> u64 {
-    let bytes = completions * size_of::<cqueue::Entry>()
-        + completions.min(SUBMISSIONS_MAX) * size_of::<squeue::Entry>();
-    bytes as u64
 }
 
 impl Drop for Kernel {

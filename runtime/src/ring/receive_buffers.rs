@@ -15,10 +15,10 @@ use std::sync::atomic::{AtomicBool, AtomicU16, Ordering, fence};
 use bytes::Bytes;
 
 use crate::limits::{PAGE_BYTES, RECEIVE_BUFFER_BYTES};
+use crate::locked_memory;
 use crate::mailbox::Bell;
 use crate::memory::Region;
 use crate::ring::kernel::Kernel;
-use crate::ring::locked_memory;
 use crate::ring::slab::Key;
 
 /// The one group of provided buffers of a ring.

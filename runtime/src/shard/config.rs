@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::locked_memory::{LOCKED_MEMORY_SPENT, is_locked_memory_spent};
 use crate::os_error::OsError;
 use crate::ring::{RingConfig, RingError};
 
@@ -39,8 +40,10 @@ impl ShardConfig {
 #[derive(Debug)]
 pub enum StartError {
     Thread(OsError),
-    /// The executor could not be made (its own rings, or the CPU does not exist).
+    /// The executor could not be made (the CPU does not exist).
     Executor(String),
+    /// The kernel refused the executor something, its own rings mostly.
+    ExecutorIo(OsError),
     Memory(OsError),
     Ring(RingError),
 }
@@ -50,6 +53,12 @@ impl fmt::Display for StartError {
         match self {
             Self::Thread(error) => write!(f, "the shard's thread could not be started: {error}"),
             Self::Executor(error) => write!(f, "the shard's executor could not be made: {error}"),
+            Self::ExecutorIo(error) if is_locked_memory_spent(*error) => {
+                f.write_str(LOCKED_MEMORY_SPENT)
+            }
+            Self::ExecutorIo(error) => {
+                write!(f, "the shard's executor could not be made: {error}")
+            }
             Self::Memory(error) => write!(f, "the shard's memory could not be mapped: {error}"),
             Self::Ring(error) => error.fmt(f),
         }

@@ -6,15 +6,14 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use glommio::io::BufferedFile;
-use glommio::{LocalExecutor, LocalExecutorBuilder};
 
 use crate::clock::Monotonic;
-use crate::limits::{EXECUTOR_IO_MEMORY_BYTES, EXECUTOR_RING_ENTRIES};
 use crate::mailbox::Bell;
 use crate::memory::Arena;
 use crate::ring::{Completion, Ring};
 use crate::shard::abort::AbortOnPanic;
-use crate::shard::config::{Placement, ShardConfig, StartError};
+use crate::shard::config::{ShardConfig, StartError};
+use crate::shard::executor;
 use crate::shard::shard_loop::{ShardLoop, ShardSetup, Turn};
 
 /// A shard that has nothing to do for now sleeps on its bell by itself for so long, before it leaves that to
@@ -24,13 +23,6 @@ const BRIEF_PARK: Duration = Duration::from_millis(10);
 
 /// Under load, background slices get one part in so many of the time.
 const BACKGROUND_SHARE: u64 = 10;
-
-/// glommio's preemption timer must never fire. If it fires between the executor's poll and its look
-/// at the run queue (a thread that lost its CPU for as long as the timer runs), glommio 0.9 takes
-/// "preempted before anything ran" for "nothing to run" and sleeps with a task ready: the shard
-/// hangs until something else happens on glommio's own rings. With one task there is nobody to
-/// preempt for, and the loop itself gives background slices their time.
-const EXECUTOR_PREEMPT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A running shard.
 #[derive(Debug)]
@@ -58,7 +50,7 @@ where
         .name(config.name.clone())
         .spawn(move || {
             let _abort = AbortOnPanic;
-            match make_executor(&config) {
+            match executor::make(&config) {
                 Ok(executor) => executor.run(run(config, bell, make, started)),
                 Err(error) => drop(started.send(Err(error))),
             }
@@ -66,22 +58,6 @@ where
         .map_err(|error| StartError::Thread(error.into()))?;
     start.recv().expect("a shard says how its start went, or ends the process")?;
     Ok(ShardHandle { thread })
-}
-
-fn make_executor(config: &ShardConfig) -> Result<LocalExecutor, StartError> {
-    let placement = match config.placement {
-        Placement::Fixed(cpu) => glommio::Placement::Fixed(cpu),
-        Placement::Unbound => glommio::Placement::Unbound,
-    };
-    LocalExecutorBuilder::new(placement)
-        .name(&config.name)
-        // Its file buffers; none of our files is glommio's (its IOPOLL probe and its sysfs look-up
-        // fail on common devices), so the least it takes.
-        .io_memory(EXECUTOR_IO_MEMORY_BYTES)
-        .ring_depth(EXECUTOR_RING_ENTRIES)
-        .preempt_timer(EXECUTOR_PREEMPT)
-        .make()
-        .map_err(|error| StartError::Executor(error.to_string()))
 }
 
 async fn run<L, F>(

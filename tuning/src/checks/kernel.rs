@@ -8,6 +8,9 @@ use crate::container::{Container, Seccomp};
 use crate::host::{HostFacts, RingProbe};
 use crate::limits::KERNEL_VERSION_MIN;
 
+/// The call that tells whether the kernel has io_uring at all.
+const SETUP: &str = "io_uring_setup";
+
 pub(crate) fn checks(facts: &HostFacts, ring: RingProbe) -> Vec<Check> {
     vec![version(facts).into(), disabled(facts).into(), created(facts, ring).into()]
 }
@@ -54,15 +57,15 @@ fn created(facts: &HostFacts, ring: RingProbe) -> Finding {
     let (current, mend, passed) = match ring {
         RingProbe::NotTried => ("not tried".to_owned(), None, None),
         RingProbe::Works => ("accepted".to_owned(), None, Some(true)),
-        RingProbe::Refused { errno } => {
+        RingProbe::Refused { call, errno } => {
             let error = std::io::Error::from_raw_os_error(errno);
-            let (cause, mend) = refusal(facts, errno);
-            (format!("refused ({error}), probably by {cause}"), Some(mend), Some(false))
+            let (cause, mend) = refusal(facts, call, errno);
+            (format!("{call} refused ({error}), probably by {cause}"), Some(mend), Some(false))
         }
     };
     Finding {
         id: "io_uring.ring",
-        title: "creating an io_uring ring",
+        title: "making and using an io_uring ring",
         current,
         wanted: "accepted".to_owned(),
         why: "all sockets and data files go through io_uring",
@@ -75,9 +78,12 @@ fn created(facts: &HostFacts, ring: RingProbe) -> Finding {
 /// The likeliest cause of a refused ring, and what lifts it. In precedence order: a missing system
 /// call explains itself, a limit on memory has its own number, the sysctl can be read, and what is
 /// left is a filter.
-fn refusal(facts: &HostFacts, errno: i32) -> (&'static str, String) {
+fn refusal(facts: &HostFacts, call: &str, errno: i32) -> (&'static str, String) {
     let sysctl_refuses = disabled(facts).passed == Some(false);
-    if errno == Errno::NOSYS.raw_os_error() && facts.container.seccomp != Seccomp::Filtered {
+    if errno == Errno::NOSYS.raw_os_error()
+        && call == SETUP
+        && facts.container.seccomp != Seccomp::Filtered
+    {
         return ("a kernel built without io_uring", "use a kernel with CONFIG_IO_URING".to_owned());
     }
     if errno == Errno::NOMEM.raw_os_error() {

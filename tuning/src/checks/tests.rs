@@ -21,7 +21,7 @@ fn host(tree: &RecordedTree, ring: RingProbe) -> Vec<Check> {
 }
 
 fn refused(errno: Errno) -> RingProbe {
-    RingProbe::Refused { errno: errno.raw_os_error() }
+    RingProbe::Refused { call: "io_uring_setup", errno: errno.raw_os_error() }
 }
 
 fn by_id<'checks>(checks: &'checks [Check], id: &str) -> &'checks Check {
@@ -118,6 +118,20 @@ fn a_refused_ring_names_its_cause_and_what_lifts_it() {
         assert!(check.is_fatal());
         assert!(check.current.contains(cause), "{errno:?}: {}", check.current);
         assert!(mend(check).contains(command), "{errno:?}: {}", mend(check));
+    }
+}
+
+/// A kernel that made a ring has io_uring: what it then refuses is forbidden by somebody.
+#[test]
+fn a_ring_that_may_not_be_used_is_not_a_kernel_without_io_uring() {
+    let filtered =
+        RecordedTree::unpack(ORDINARY_USER).with("/proc/self/status", "Seccomp:\t2\nGid:\t1000");
+    for tree in [RecordedTree::unpack(ORDINARY_USER), filtered] {
+        let errno = Errno::NOSYS.raw_os_error();
+        let checks = host(&tree, RingProbe::Refused { call: "io_uring_enter", errno });
+        let check = by_id(&checks, "io_uring.ring");
+        assert!(check.is_fatal() && check.current.starts_with("io_uring_enter refused"));
+        assert!(!check.current.contains("without io_uring"), "{}", check.current);
     }
 }
 

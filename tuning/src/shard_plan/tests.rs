@@ -1,8 +1,11 @@
 //! Plans for machines from one core to many.
 
+use runtime::limits::{EXECUTOR_LOCKED_BYTES, PAGE_BYTES};
+
 use crate::byte_count::ByteCount;
 use crate::cpu_set::{CpuId, CpuSet};
 use crate::host::HostFacts;
+use crate::process_limits::RLimit;
 use crate::recorded_tree::{DOCKER, NUMA_SERVER, RecordedTree};
 use crate::shard_plan::{MEMORY_MIN, MemorySource, ShardPlan, ShardPlanError, plan_shards};
 
@@ -196,4 +199,55 @@ fn every_machine_and_wish_has_a_plan_that_holds_together() {
             }
         }
     }
+}
+
+fn with_locked_memory(bytes: u64) -> HostFacts {
+    let mut facts = machine(2, ByteCount::gib(1024));
+    facts.process.memlock = Some(RLimit { soft: Some(bytes), hard: Some(bytes) });
+    facts
+}
+
+/// Every limit from 512 KiB up carries two shards, and 8 MiB carry any number that is asked for on a
+/// machine of today: fewer than are asked for are named, and what is planned fits.
+#[test]
+fn all_shards_of_a_plan_fit_into_what_may_be_locked() {
+    let mut facts = machine(2, ByteCount::gib(1024));
+    for limit in (512 << 10..9 << 20).step_by(50_021).chain([8 << 20]) {
+        facts.process.memlock = Some(RLimit { soft: Some(limit), hard: Some(limit) });
+        for wanted in [1, 2, 3, 7, 11, 12, 13, 16, 32, 64, 224, 1024] {
+            let plan = plan_shards(&facts, Some(wanted), None).expect("a plan");
+            let shards = plan.data_shards.len() as u64;
+            let each = plan.ring_locked_bytes_max + EXECUTOR_LOCKED_BYTES + PAGE_BYTES as u64;
+            assert!((shards + 1) * each <= limit, "{wanted} shards in {limit} bytes");
+            let all = u64::from(wanted) == shards;
+            assert!(all || (wanted > 11 && limit < 1 << 20) || wanted > 224 || limit < 8 << 20);
+            let named = plan.notes.iter().any(|note| note.contains("of locked memory carry"));
+            assert_eq!(named, !all, "{:?}", plan.notes);
+        }
+    }
+}
+
+#[test]
+fn few_shards_on_a_stock_login_are_planned_without_a_word() {
+    for shards in [1, 2, 3, 16, 64] {
+        let mut facts = with_locked_memory(8 << 20);
+        facts.cpus = machine(shards, ByteCount::gib(1)).cpus;
+        let plan = plan_shards(&facts, Some(shards), None).expect("a plan");
+        assert!(!plan.notes.iter().any(|note| note.contains("locked memory")), "{:?}", plan.notes);
+    }
+}
+
+#[test]
+fn short_queues_and_fewer_shards_name_the_command_that_lifts_the_limit() {
+    let notes = |bytes, shards| {
+        let plan = plan_shards(&with_locked_memory(bytes), Some(shards), None).expect("a plan");
+        plan.notes.into_iter().find(|note| note.contains("locked memory")).expect("a note")
+    };
+    let short = notes(8 << 20, 100);
+    assert!(
+        short.starts_with("8 MiB of locked memory make the queues of 100 data shards' rings short")
+    );
+    let fewer = notes(512 << 10, 64);
+    assert!(fewer.starts_with("512 KiB of locked memory carry 12 data shards, not 64"), "{fewer}");
+    assert!(short.contains("memlock unlimited") && fewer.contains("LimitMEMLOCK=infinity"));
 }

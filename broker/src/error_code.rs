@@ -156,9 +156,9 @@ pub(crate) fn create_partitions(error: &CreatePartitionsError) -> ErrorCode {
     match error {
         CreatePartitionsError::DuplicateName => ErrorCode::InvalidRequest,
         CreatePartitionsError::UnknownTopic => ErrorCode::UnknownTopicOrPartition,
-        CreatePartitionsError::SameCount { .. } | CreatePartitionsError::FewerPartitions { .. } => {
-            ErrorCode::InvalidPartitions
-        }
+        CreatePartitionsError::SameCount { .. }
+        | CreatePartitionsError::FewerPartitions { .. }
+        | CreatePartitionsError::InternalTopic => ErrorCode::InvalidPartitions,
         CreatePartitionsError::Assignment(_) => ErrorCode::InvalidReplicaAssignment,
         CreatePartitionsError::BrokerOffline { .. } => ErrorCode::KafkaStorageError,
     }

@@ -172,7 +172,7 @@ impl Shard {
         let memory = arena.range();
         let engine = Engine::new(engine, arena.clone(), now);
         let controller = match role {
-            Role::Data => None,
+            Role::Data | Role::Coordinator => None,
             Role::Controller(start) => Some(Controller::new(*start, &node)),
         };
         let mut shard = Self {
@@ -201,7 +201,7 @@ impl Shard {
                 fetches: OwnerFetches::default(),
                 reconciler: Reconciler::default(),
             },
-            replica: Replica::new(node.broker, metadata, metadata_next),
+            replica: Replica::new(&node, metadata, metadata_next),
             controller,
             outbox: Outbox::new(node.me, usize::from(node.endpoints())),
             metrics: ShardMetrics::default(),

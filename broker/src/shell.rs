@@ -33,6 +33,10 @@ pub(crate) use parcel::Parcel;
 /// The top byte of the disk driver's tokens; sockets and listeners have the net crate's.
 pub(crate) const DISK_TAG: u8 = 3;
 
+/// Mailboxes that are no data shard's: those of controller, coordinator and the node's main thread. They come
+/// behind the data shards', in this order.
+const NOT_DATA_SHARDS: usize = 3;
+
 /// What a shell is made of.
 pub(crate) struct ShellParts {
     pub(crate) shard: Shard,
@@ -63,7 +67,7 @@ pub(crate) struct Shell {
 impl Shell {
     pub(crate) fn new(parts: ShellParts) -> Self {
         let ShellParts { shard, mailbox, disk, sockets, connections_max } = parts;
-        let data_shards = mailbox.shards() - 2;
+        let data_shards = mailbox.shards() - NOT_DATA_SHARDS;
         Self {
             shard,
             mailbox,
@@ -169,7 +173,7 @@ impl Shell {
 
     /// Parcels of the shell itself, as slots allow.
     fn post_own(&mut self) {
-        let controller = self.mailbox.shards() - 2;
+        let controller = self.mailbox.shards() - NOT_DATA_SHARDS;
         if let Some(accepting) = &mut self.accepting {
             accepting.post(&mut self.mailbox);
         } else if self.ended > 0 && self.mailbox.free_slots(controller) > 0 {

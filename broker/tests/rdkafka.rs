@@ -232,7 +232,11 @@ fn every_codec_and_every_acks_reads_back_as_it_was_written() {
             topics.push((topic, codec));
         }
     }
-    assert_eq!(record_bytes_copied(&node), [0, 0, 0], "two data shards and the controller");
+    assert_eq!(
+        record_bytes_copied(&node),
+        [0, 0, 0, 0],
+        "two data shards, controller, coordinator"
+    );
     node.stop();
     for (topic, codec) in topics {
         let batches = stored_batches(&node, &topic);
@@ -298,7 +302,11 @@ fn what_was_acknowledged_is_there_after_sigkill_and_after_sigterm() {
         for (at, ((offset, read), written)) in read.iter().zip(&written).enumerate() {
             assert_eq!((*offset, read), (at as i64, written));
         }
-        assert_eq!(record_bytes_copied(&node), [0, 0, 0], "what was read from disk is not copied");
+        assert_eq!(
+            record_bytes_copied(&node),
+            [0, 0, 0, 0],
+            "what was read from disk is not copied"
+        );
     }
 }
 

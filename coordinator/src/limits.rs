@@ -86,3 +86,4 @@ const _: () = assert!(
 );
 const _: () = assert!(RECORD_BYTES_MAX < DECISION_BYTES_MAX);
 const _: () = assert!(CONFIG_VALUE_BYTES_MAX * 2 < RECORD_BYTES_MAX);
+const _: () = assert!(SHARDS_MAX < crate::metadata::ShardId::COORDINATOR.0);

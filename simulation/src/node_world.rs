@@ -147,7 +147,7 @@ impl NodeWorld {
                 dir.be_loud();
             }
         }
-        let arenas = (0..=traits.shards_max)
+        let arenas = (0..traits.shards_max + node::DEDICATED_SHARDS as u64)
             .map(|_| Arena::new(node::ARENA_BYTES).expect("memory for a shard"))
             .collect();
         let batches = Batches::new(&mut random);

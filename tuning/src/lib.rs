@@ -70,7 +70,7 @@ pub use file_system::FileSystemKind;
 pub use host::{HostFacts, RingProbe};
 pub use host_root::HostRoot;
 pub use kernel::{KernelFacts, KernelVersion, Sysctls};
-pub use limits::{KERNEL_VERSION_MIN, MEMLOCK_BYTES_MIN, SHARDS_MAX};
+pub use limits::{DEDICATED_SHARDS, KERNEL_VERSION_MIN, MEMLOCK_BYTES_MIN, SHARDS_MAX};
 pub use memory::{HugePages, MemoryFacts};
 pub use process_limits::{ProcessFacts, RLimit, RaisedLimits, raise_soft_limits};
 pub use shard_plan::{DataShard, ShardPlan, ShardPlanError, plan_shards};

@@ -43,7 +43,7 @@ pub(crate) const DATA_SHARD_BYTES_DEFAULT_MAX: ByteCount = ByteCount::gib(4);
 pub(crate) const DEDICATED_SHARD_BYTES_MIN: ByteCount = ByteCount::mib(16);
 pub(crate) const DEDICATED_SHARD_BYTES_MAX: ByteCount = ByteCount::mib(256);
 pub(crate) const DEDICATED_SHARD_FRACTION: u64 = 16;
-pub(crate) const DEDICATED_SHARDS: u64 = 2;
+pub const DEDICATED_SHARDS: u64 = 2;
 
 /// From this many cores on, one is left to the two dedicated shards.
 pub(crate) const CORES_WITH_ONE_FOR_CONTROL_MIN: usize = 4;

@@ -57,18 +57,11 @@ impl Family<'_> {
 }
 
 fn shard_label(snapshot: &ShardSnapshot) -> String {
-    match snapshot.is_controller {
-        true => "{shard=\"controller\"}".to_owned(),
-        false => format!("{{shard=\"{}\"}}", snapshot.shard.0),
-    }
+    format!("{{shard=\"{}\"}}", snapshot.name)
 }
 
 fn with(snapshot: &ShardSnapshot, name: &str, value: &str) -> String {
-    let shard = match snapshot.is_controller {
-        true => "controller".to_owned(),
-        false => snapshot.shard.0.to_string(),
-    };
-    format!("{{shard=\"{shard}\",{name}=\"{value}\"}}")
+    format!("{{shard=\"{}\",{name}=\"{value}\"}}", snapshot.name)
 }
 
 /// The text for these snapshots.

@@ -15,7 +15,7 @@ pub(crate) fn list(
     topic: Option<&str>,
 ) -> Answer {
     let wanted = placed.iter().filter(|one| topic.is_none_or(|topic| one.topic == topic));
-    let rows: Vec<Value> = wanted.map(|one| row(one, cpus)).collect();
+    let rows: Vec<Value> = wanted.map(|one| row(one, facts, cpus)).collect();
     if let (Some(topic), true) = (topic, rows.is_empty()) {
         let why = format!("there is no topic {topic}; `corelane topic list` shows all");
         return Answer::refusal(404, &why);
@@ -28,12 +28,14 @@ pub(crate) fn list(
     Answer::json(200, &value)
 }
 
-fn row(one: &PlacedPartition, cpus: &[u32]) -> Value {
+fn row(one: &PlacedPartition, facts: &NodeFacts, cpus: &[u32]) -> Value {
+    // The coordinator's shard has no number among the data shards.
+    let shard = (one.shard != facts.coordinator()).then_some(one.shard.0);
     json!({
         "topic": one.topic,
         "partition": one.partition,
-        "shard": one.shard.0,
-        "core": cpus.get(usize::from(one.shard.0)),
+        "shard": shard,
+        "core": shard.and_then(|shard| cpus.get(usize::from(shard))),
         "directory": one.directory,
         "bytes": one.bytes,
         "log_start": one.log_start,

@@ -65,7 +65,8 @@ pub(crate) struct Placement {
 pub(crate) struct PlacedPartition {
     pub(crate) topic: String,
     pub(crate) partition: i32,
-    shard: u16,
+    /// `None`: the coordinator's.
+    shard: Option<u16>,
     #[serde(default)]
     core: Option<u32>,
     #[serde(default)]
@@ -147,7 +148,7 @@ impl ListArgs {
             table.push(vec![
                 partition.topic,
                 partition.partition.to_string(),
-                partition.shard.to_string(),
+                partition.shard.map_or("coordinator".to_owned(), |shard| shard.to_string()),
                 partition.core.map_or_else(|| "–".to_owned(), |core| core.to_string()),
                 ByteCount(partition.bytes).to_string(),
                 directory,
@@ -201,7 +202,7 @@ mod tests {
     fn a_placement_needs_little_and_ignores_what_it_does_not_know() {
         let text = r#"{"partitions":[{"topic":"t","partition":1,"shard":2,"core":null,"new":[1]}],"x":{}}"#;
         let placement: Placement = serde_json::from_str(text).unwrap();
-        assert_eq!(placement.partitions[0].shard, 2);
+        assert_eq!(placement.partitions[0].shard, Some(2));
         assert_eq!(placement.partitions[0].core, None);
     }
 }

@@ -1,5 +1,6 @@
 //! DeleteRecords: the owner moves the log start; the answer waits until that is durable.
 
+use coordinator::metadata::is_internal;
 use std::time::Duration;
 
 use engine::request::LifecycleError;
@@ -10,7 +11,6 @@ use protocol::messages::delete_records::{
 use protocol::{ErrorCode, Offset, PartitionIndex};
 
 use super::authorise::{Operation, Resource};
-use super::topic_view::is_internal;
 use super::{Joined, Work};
 use crate::error_code;
 use crate::shard::Shard;

@@ -36,7 +36,7 @@ impl Shard {
             let topics = topics.into_iter();
             topics.map(|topic| (topic.topic, topic.partitions)).collect()
         });
-        let owners: Vec<ShardIndex> = (0..self.node.data_shards).map(ShardIndex).collect();
+        let owners: Vec<ShardIndex> = self.node.owners().collect();
         let describe = DescribeLogDirs { wanted, sizes: Vec::new(), outstanding: owners.len() };
         let deadline = Some(self.now.monotonic + Duration::from_millis(QUERY_TIMEOUT_MS));
         let work = Work::DescribeLogDirs(describe);

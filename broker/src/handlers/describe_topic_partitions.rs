@@ -1,5 +1,6 @@
 //! DescribeTopicPartitions: topics in pages; the cursor says where the next page begins.
 
+use coordinator::metadata::is_internal;
 use std::collections::BTreeSet;
 
 use protocol::messages::describe_topic_partitions::{
@@ -9,7 +10,7 @@ use protocol::messages::describe_topic_partitions::{
 use protocol::{ErrorCode, Str};
 
 use super::authorise::{Operation, Resource, TOPIC_OPERATIONS};
-use super::topic_view::{is_internal, no_topic};
+use super::topic_view::no_topic;
 use crate::limits::DESCRIBED_PARTITIONS_MAX;
 use crate::shard::Shard;
 use crate::shard::requests::Head;

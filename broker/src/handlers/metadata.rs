@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use coordinator::metadata::{CreateTopics, Topic, TopicNameError};
+use coordinator::metadata::{CreateTopics, Topic, TopicNameError, is_internal};
 use protocol::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
     MetadataResponsePartition, MetadataResponseTopic,
@@ -13,7 +13,7 @@ use protocol::{ErrorCode, Str, TopicId};
 
 use super::Work;
 use super::authorise::{CLUSTER_OPERATIONS, Operation, Resource, TOPIC_OPERATIONS};
-use super::topic_view::{is_internal, no_topic};
+use super::topic_view::no_topic;
 use crate::error_code;
 use crate::limits::{AUTO_CREATE_WAIT_MS, AUTO_CREATED_TOPICS_MAX};
 use crate::shard::Shard;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use coordinator::metadata::Topic;
+use coordinator::metadata::{Topic, is_internal};
 use engine::request::{AppendError, Appended, InvalidBatch};
 use protocol::messages::produce::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse,
@@ -16,7 +16,6 @@ use protocol::{ErrorCode, PartitionIndex, Str};
 
 use super::Work;
 use super::authorise::{Operation, Resource};
-use super::topic_view::is_internal;
 use crate::error_code;
 use crate::limits::{PRODUCE_TIMEOUT_MS_MIN, RECORD_ERRORS_MAX};
 use crate::shard::Shard;

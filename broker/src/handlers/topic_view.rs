@@ -72,11 +72,6 @@ impl Shard {
     }
 }
 
-/// Topics that belong to coordinators: clients do not write to them, and asking for one does not create it.
-pub(super) fn is_internal(name: &str) -> bool {
-    matches!(name, "__consumer_offsets" | "__transaction_state" | "__share_group_state")
-}
-
 /// What is said of a topic that does not exist: whether it could.
 pub(super) fn no_topic(name: &Str) -> ErrorCode {
     match TopicNameError::of(name) {

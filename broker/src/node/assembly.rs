@@ -7,6 +7,7 @@
 //!
 //! Nothing of the incarnation before is removed until every shard's new journal is durable.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -42,8 +43,10 @@ use crate::shard::start::{
 };
 use crate::vanished::{KnownDirectory, restore_vanished};
 
-/// The controller's place among journals: no data shard has this number, whatever `--shards` says.
+/// The places of controller and coordinator among journals: no data shard has these numbers, whatever
+/// `--shards` says.
 const CONTROLLER_JOURNAL: u32 = 65_535;
+const COORDINATOR_JOURNAL: u32 = ShardId::COORDINATOR.0 as u32;
 
 /// One log directory as a start sees it. Its `DirId` is its place.
 pub struct StartDirectory<'a> {
@@ -76,7 +79,8 @@ pub struct StartLimits {
 pub struct StartPlan {
     pub data_shards: u16,
     pub data: StartLimits,
-    pub controller: StartLimits,
+    /// Of the controller shard and of the coordinator shard, each.
+    pub dedicated: StartLimits,
     pub listeners: Vec<ListenerFacts>,
     pub properties: StaticBrokerConfig,
     /// A start without a log directory of before is what the operator wants.
@@ -103,7 +107,7 @@ pub struct PlannedShard {
 /// A start that is decided, and whose journals are not open yet.
 #[derive(Debug)]
 pub struct Assembly {
-    /// The data shards by number, then the controller.
+    /// The data shards by number, then the controller, then the coordinator.
     pub shards: Vec<PlannedShard>,
     pub notes: Vec<StartNote>,
     pub(super) accepted_losses: Vec<AcceptedLoss>,
@@ -134,7 +138,7 @@ pub fn assemble(
     let mut start = begin_start(&before, directories, plan)?;
     start.notes.extend(restored);
     let accepted_losses = begin_new_epochs(&mut start, &found)?;
-    let owned = by_owner(&mut found, &start.metadata, broker, plan.data_shards);
+    let owned = by_owner(&mut found, &start.metadata, broker);
     let shards = planned_shards(directories, plan, owned, metadata_partition, &start);
     let facts = directories.all.iter().map(|directory| DirectoryFacts {
         id: directory.id,
@@ -217,7 +221,7 @@ impl Assembly {
         leftovers
     }
 
-    /// What the shards start from, by mailbox: the data shards, then the controller.
+    /// What the shards start from, by mailbox: the data shards, the controller, the coordinator.
     pub fn into_starts(
         self,
         journals: Vec<OpenedJournal>,
@@ -227,14 +231,17 @@ impl Assembly {
         let mut starts = Vec::with_capacity(shards.len());
         for (at, (shard, journal)) in shards.into_iter().zip(journals).enumerate() {
             let me = ShardIndex(u16::try_from(at).expect("shards are bounded"));
-            let role = match me == facts.controller() {
-                false => Role::Data,
-                true => Role::Controller(Box::new(ControllerStart {
+            let role = if me == facts.controller() {
+                Role::Controller(Box::new(ControllerStart {
                     metadata: before.metadata.clone(),
                     next: before.next,
                     log_start: before.start,
                     decisions: start.decisions.clone(),
-                })),
+                }))
+            } else if me == facts.coordinator() {
+                Role::Coordinator
+            } else {
+                Role::Data
             };
             let PlannedShard { config, partitions, net } = shard;
             starts.push(ShardStart {
@@ -498,20 +505,19 @@ fn outdated_partitions(image: &Image, found: &NodeRecovery) -> Vec<LeaderEpochBu
     bumps.filter(is_known).collect()
 }
 
-/// Recovered partitions by the data shard that owns them now.
+/// Recovered partitions of topics by the shard that owns them now.
 fn by_owner(
     found: &mut NodeRecovery,
     metadata: &Metadata,
     broker: BrokerId,
-    shards: u16,
-) -> Vec<Vec<RecoveredPartition>> {
-    let mut owned: Vec<Vec<RecoveredPartition>> = (0..shards).map(|_| Vec::new()).collect();
+) -> BTreeMap<ShardId, Vec<RecoveredPartition>> {
+    let mut owned: BTreeMap<ShardId, Vec<RecoveredPartition>> = BTreeMap::new();
     for (id, mut partition) in std::mem::take(&mut found.partitions) {
-        let Some(ShardId(shard)) = owner_of(metadata.image(), id, broker) else { continue };
+        let Some(shard) = owner_of(metadata.image(), id, broker) else { continue };
         if let Some(config) = metadata.topic_config(id.topic_id) {
             partition.config = log_config(&config);
         }
-        owned[usize::from(shard)].push(partition);
+        owned.entry(shard).or_default().push(partition);
     }
     owned
 }
@@ -525,7 +531,7 @@ fn owner_of(image: &Image, id: PartitionId, broker: BrokerId) -> Option<ShardId>
 fn planned_shards(
     directories: &StartDirectories<'_>,
     plan: &StartPlan,
-    owned: Vec<Vec<RecoveredPartition>>,
+    mut owned: BTreeMap<ShardId, Vec<RecoveredPartition>>,
     metadata_partition: Option<RecoveredPartition>,
     start: &Start,
 ) -> Vec<PlannedShard> {
@@ -537,26 +543,33 @@ fn planned_shards(
         .and_then(|value| value.parse().ok())
         .unwrap_or(300_000);
     let config = |shard: u32, dir: usize, limits: &StartLimits| EngineConfig {
-        journal_dir: DirId(u16::try_from(dir).expect("log directories are bounded")),
+        journal_dir: DirId(
+            u16::try_from(dir % directories.all.len()).expect("log directories are bounded"),
+        ),
         shard,
         journal_file_bytes: limits.journal_file_bytes,
         tail_bytes_max: limits.tail_bytes_max,
         producer_expiration_ms,
         retention_check_ms,
     };
-    assert!(owned.len() == usize::from(plan.data_shards), "one list for each data shard");
-    let data = (0..).zip(owned).map(|(shard, partitions)| PlannedShard {
-        config: config(shard, shard as usize % directories.all.len(), &plan.data),
-        partitions,
+    let data = (0..plan.data_shards).map(|number| PlannedShard {
+        config: config(number.into(), usize::from(number), &plan.data),
+        partitions: owned.remove(&ShardId(number)).unwrap_or_default(),
         net: plan.data.net.clone(),
     });
     let mut shards: Vec<PlannedShard> = data.collect();
     let mut partitions: Vec<RecoveredPartition> = metadata_partition.into_iter().collect();
     partitions.iter_mut().for_each(|partition| partition.config = metadata_log_config());
     shards.push(PlannedShard {
-        config: config(CONTROLLER_JOURNAL, 0, &plan.controller),
+        config: config(CONTROLLER_JOURNAL, 0, &plan.dedicated),
         partitions,
-        net: plan.controller.net.clone(),
+        net: plan.dedicated.net.clone(),
     });
+    shards.push(PlannedShard {
+        config: config(COORDINATOR_JOURNAL, usize::from(plan.data_shards), &plan.dedicated),
+        partitions: owned.remove(&ShardId::COORDINATOR).unwrap_or_default(),
+        net: plan.dedicated.net.clone(),
+    });
+    assert!(owned.is_empty(), "every shard with partitions is there: {:?}", owned.keys());
     shards
 }

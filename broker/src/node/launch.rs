@@ -19,7 +19,7 @@ use super::recovery::Recovered;
 use super::{NodeError, accepted_losses};
 use crate::limits::MAILBOX_SLOTS;
 use crate::shard::mail::{Mail, ShardIndex};
-use crate::shard::start::{NodeFacts, ShardStart};
+use crate::shard::start::{NodeFacts, Role, ShardStart};
 use crate::shard::{Shard, client_limits};
 use crate::shell::{DISK_TAG, Parcel, Shell, ShellParts};
 
@@ -61,16 +61,17 @@ pub(super) fn launch(
     let mut is_memory_registered = true;
     for (shard_start, mailbox) in recovered.starts.into_iter().zip(mailboxes) {
         let is_controller = shard_start.node.me == facts.controller();
-        let (limits, cpu) = match is_controller {
-            true => (&memory.controller, plan.control_cpu),
-            false => (&memory.data, plan.data_shards[usize::from(shard_start.node.me.0)].cpu),
+        let data_shard = plan.data_shards.get(usize::from(shard_start.node.me.0));
+        let (limits, cpu) = match data_shard {
+            Some(shard) => (&memory.data, shard.cpu),
+            None => (&memory.dedicated, plan.control_cpu),
         };
         let connections = memory.data.net.connections_max * usize::from(facts.data_shards);
         let connections = connections.min(client_limits::connections_max(&shard_start.metadata));
         let connections_max = is_controller.then_some(connections);
         let (launched, is_registered) =
             launch_shard(shard_start, mailbox, limits, cpu, connections_max, directories)?;
-        is_memory_registered &= is_registered || is_controller;
+        is_memory_registered &= is_registered || data_shard.is_none();
         shards.push(launched);
     }
     let facts = NodeFacts { me: facts.main(), ..facts };
@@ -91,9 +92,10 @@ fn launch_shard(
     connections_max: Option<usize>,
     directories: &DataDirectories,
 ) -> Result<(ShardHandle, bool), NodeError> {
-    let name = match connections_max {
-        Some(_) => "controller".to_owned(),
-        None => format!("shard-{}", shard_start.node.me.0),
+    let name = match shard_start.role {
+        Role::Controller(_) => "controller".to_owned(),
+        Role::Coordinator => "coordinator".to_owned(),
+        Role::Data => format!("shard-{}", shard_start.node.me.0),
     };
     let bell = Arc::clone(mailbox.bell());
     let dirs = directories.with_ids().map(|(id, directory)| (id, &*directory.fs));

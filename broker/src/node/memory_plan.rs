@@ -12,7 +12,7 @@ use engine::limits::{
 };
 use net::driver::DriverConfig;
 use runtime::ring::RingConfig;
-use tuning::{ByteCount, ShardPlan};
+use tuning::{ByteCount, DEDICATED_SHARDS, ShardPlan};
 
 /// The ring's operation, the driver's socket, the core's connection and a request in progress.
 const CONNECTION_BYTES: u64 = 4 << 10;
@@ -45,7 +45,8 @@ pub(super) struct ShardLimits {
 #[derive(Clone, Debug)]
 pub(super) struct MemoryPlan {
     pub(super) data: ShardLimits,
-    pub(super) controller: ShardLimits,
+    /// Of the controller shard and of the coordinator shard, each.
+    pub(super) dedicated: ShardLimits,
     shards: usize,
     memory: ByteCount,
 }
@@ -54,19 +55,19 @@ impl MemoryPlan {
     /// `free_bytes` is what the fullest data directory has.
     pub(super) fn new(plan: &ShardPlan, free_bytes: u64, pin_memory: bool) -> Self {
         let shards = plan.data_shards.len();
-        let files = (shards as u64 + 1) * JOURNAL_FILES as u64;
+        let files = (shards as u64 + DEDICATED_SHARDS) * JOURNAL_FILES as u64;
         let affordable = (free_bytes / JOURNAL_SPACE_DIVISOR).min(JOURNALS_BYTES_MAX) / files;
         let journal = |wanted: u64| {
             let bytes = wanted.min(affordable).max(JOURNAL_FILE_BYTES_MIN);
             bytes - bytes % BLOCK_BYTES as u64
         };
         let data_journal = journal(JOURNAL_FILE_BYTES);
-        let controller_journal = journal(JOURNAL_FILE_BYTES_DEDICATED);
+        let dedicated_journal = journal(JOURNAL_FILE_BYTES_DEDICATED);
         let mut data = data_limits(plan.data_shard_memory, data_journal, pin_memory);
-        let mut controller = controller_limits(plan.dedicated_shard_memory, controller_journal);
+        let mut dedicated = dedicated_limits(plan.dedicated_shard_memory, dedicated_journal);
         data.ring.locked_bytes_max = plan.ring_locked_bytes_max;
-        controller.ring.locked_bytes_max = plan.ring_locked_bytes_max;
-        Self { data, controller, shards, memory: plan.memory }
+        dedicated.ring.locked_bytes_max = plan.ring_locked_bytes_max;
+        Self { data, dedicated, shards, memory: plan.memory }
     }
 }
 
@@ -109,8 +110,8 @@ fn data_limits(memory: ByteCount, journal_file_bytes: u64, pin_memory: bool) -> 
     }
 }
 
-/// The controller shard has listeners and no connections.
-fn controller_limits(memory: ByteCount, journal_file_bytes: u64) -> ShardLimits {
+/// The controller shard has listeners, the coordinator shard not even these: they have no connections.
+fn dedicated_limits(memory: ByteCount, journal_file_bytes: u64) -> ShardLimits {
     let arena = aligned(memory.get() / 8 * 7);
     let sockets = DriverConfig { connections_max: 16, sends_max: 16, receive_buffers_low: 1 };
     ShardLimits {
@@ -140,7 +141,7 @@ impl fmt::Display for MemoryPlan {
         write!(
             f,
             "memory {}: {} data shards with {} each (log tails {}, responses {}, large requests {}, small \
-             requests {}, {} connections), controller {}; journals of {} × {} a shard",
+             requests {}, {} connections), controller and coordinator {} each; journals of {} × {} a shard",
             self.memory,
             self.shards,
             size(data.arena_bytes),
@@ -149,7 +150,7 @@ impl fmt::Display for MemoryPlan {
             size(data.net.request_large_bytes_max),
             size(data.net.request_small_bytes_max),
             data.net.connections_max,
-            size(self.controller.arena_bytes),
+            size(self.dedicated.arena_bytes),
             JOURNAL_FILES,
             ByteCount(data.journal_file_bytes),
         )

@@ -24,7 +24,7 @@ use crate::shard::start::{ListenerFacts, ShardStart};
 
 /// What the node starts from.
 pub(super) struct Recovered {
-    /// By mailbox: the data shards, then the controller.
+    /// By mailbox: the data shards, the controller, the coordinator.
     pub(super) starts: Vec<ShardStart>,
     pub(super) advertised: Vec<String>,
     /// Their notes go when this start is committed.
@@ -59,7 +59,7 @@ pub(super) fn recover(
     let start_plan = StartPlan {
         data_shards: u16::try_from(plan.data_shards.len()).expect("shards are bounded"),
         data: start_limits(&memory.data),
-        controller: start_limits(&memory.controller),
+        dedicated: start_limits(&memory.dedicated),
         listeners: listeners(listen),
         properties: config.properties.clone(),
         give_up_missing: config.give_up_missing,

@@ -254,7 +254,7 @@ impl Serving {
 
     fn partitions(&mut self, topic: Option<&str>) -> Answer {
         self.heard.partitions.clear();
-        let shards: Vec<ShardIndex> = (0..self.node.facts.data_shards).map(ShardIndex).collect();
+        let shards: Vec<ShardIndex> = self.node.facts.owners().collect();
         for shard in &shards {
             self.node.post_mail(*shard, Mail::ListPartitions);
         }
@@ -322,8 +322,10 @@ impl Serving {
         }
         let mut is_over =
             self.await_heard(SHUT_DOWN_WAIT, |heard| heard.stopped.len() == data.len());
-        self.node.post_mail(controller, Mail::ShutDown);
-        is_over &= self.await_heard(SHUT_DOWN_WAIT, |heard| heard.stopped.contains(&controller));
+        for last in [self.node.facts.coordinator(), controller] {
+            self.node.post_mail(last, Mail::ShutDown);
+            is_over &= self.await_heard(SHUT_DOWN_WAIT, |heard| heard.stopped.contains(&last));
+        }
         if is_over && signals.take() == 0 {
             self.node.shards.drain(..).for_each(runtime::shard::ShardHandle::join);
             self.tell_stopped();

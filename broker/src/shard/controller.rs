@@ -131,7 +131,7 @@ impl Controller {
             starting: decisions.len(),
             start: decisions,
             announced: 0,
-            applied: vec![0; usize::from(node.data_shards) + 1],
+            applied: vec![0; node.shards().count()],
             held: VecDeque::new(),
             creations: Vec::new(),
             deletions: BTreeMap::new(),

@@ -60,7 +60,8 @@ impl ShardMetrics {
 #[derive(Clone, Debug)]
 pub struct ShardSnapshot {
     pub shard: ShardIndex,
-    pub is_controller: bool,
+    /// As it is shown: a data shard's number, or what a dedicated shard does.
+    pub name: String,
     pub shard_metrics: ShardMetrics,
     pub net: net::Metrics,
     pub engine: EngineMetrics,
@@ -97,7 +98,7 @@ impl Shard {
     pub(super) fn snapshot(&self) -> ShardSnapshot {
         ShardSnapshot {
             shard: self.node.me,
-            is_controller: self.controller.is_some(),
+            name: self.node.shown(self.node.me),
             shard_metrics: self.metrics.clone(),
             net: self.front.connections.metrics().clone(),
             engine: self.owner.engine.metrics,

@@ -8,7 +8,6 @@ use protocol::PartitionIndex;
 use super::Shard;
 use super::log_config::log_config;
 use super::mail::ShardIndex;
-use super::replica::shard_index;
 
 /// In the place of an offset that nobody can know: the log is not there.
 const UNKNOWN: i64 = -1;
@@ -45,7 +44,7 @@ impl Shard {
         all.filter_map(|(topic, (partition, index))| {
             let replica = partition.replica_on(self.node.broker)?;
             let is_missing = self.node.dir_of(replica.directory).is_none();
-            let is_own = shard_index(replica.shard) == self.node.me;
+            let is_own = self.node.mailbox_of(replica.shard) == self.node.me;
             (is_missing && is_own).then(|| self.missing(topic, partition, PartitionIndex(index)))
         })
     }

@@ -19,7 +19,6 @@ use super::log_config::{log_config, metadata_log_config};
 use super::mail::{Mail, News};
 use super::metadata_log::METADATA;
 use super::owner::Wait;
-use super::replica::shard_index;
 use crate::limits::RECONCILE_RETRY_MS;
 
 /// Creations that cannot go on yet.
@@ -99,7 +98,8 @@ impl Shard {
             // Partitions move by release and adoption.
             MetadataRecord::PartitionMoved { topic, partition, broker, shard, .. } => {
                 let id = PartitionId { topic_id: *topic, partition: *partition };
-                let is_mine = *broker == self.node.broker && shard_index(*shard) == self.node.me;
+                let is_mine =
+                    *broker == self.node.broker && self.node.mailbox_of(*shard) == self.node.me;
                 if is_mine && self.owner.engine.get(id).is_none() {
                     self.owner.reconciler.in_transit.insert(id);
                 } else {
@@ -211,7 +211,7 @@ impl Shard {
         let partitions = (0..).map(protocol::PartitionIndex).zip(topic.partitions());
         let mine = partitions.filter(|(_, partition)| {
             let replica = partition.replica_on(broker);
-            replica.is_some_and(|replica| shard_index(replica.shard) == me)
+            replica.is_some_and(|replica| self.node.mailbox_of(replica.shard) == me)
         });
         let mine: Vec<PartitionId> =
             mine.map(|(partition, _)| PartitionId { topic_id, partition }).collect();

@@ -9,10 +9,13 @@ use engine::PartitionId;
 use protocol::{BrokerId, LeaderEpoch, Offset, PartitionIndex, TopicId};
 
 use super::mail::ShardIndex;
+use super::start::NodeFacts;
 
 #[derive(Debug)]
 pub(crate) struct Replica {
     broker: BrokerId,
+    /// Where the coordinator's partitions are.
+    coordinator: ShardIndex,
     metadata: Metadata,
     /// Records below it are in `metadata`.
     next: Offset,
@@ -30,8 +33,9 @@ pub(crate) struct Route {
 
 impl Replica {
     /// `metadata` holds all records below `next`.
-    pub(crate) fn new(broker: BrokerId, metadata: Metadata, next: Offset) -> Self {
-        Self { broker, metadata, next, unusable: BTreeSet::new() }
+    pub(crate) fn new(node: &NodeFacts, metadata: Metadata, next: Offset) -> Self {
+        let (broker, coordinator) = (node.broker, node.coordinator());
+        Self { broker, coordinator, metadata, next, unusable: BTreeSet::new() }
     }
 
     pub(crate) fn metadata(&self) -> &Metadata {
@@ -89,7 +93,10 @@ impl Replica {
         let replica = partition.replica_on(self.broker)?;
         Some(Route {
             partition: PartitionId { topic_id: topic.id(), partition: index },
-            owner: shard_index(replica.shard),
+            owner: match replica.shard {
+                ShardId::COORDINATOR => self.coordinator,
+                ShardId(number) => ShardIndex(number),
+            },
             leader_epoch: partition.leader_epoch,
         })
     }
@@ -97,9 +104,4 @@ impl Replica {
     pub(crate) fn route_by_name(&self, name: &str, index: PartitionIndex) -> Option<Route> {
         self.route(self.topic_by_name(name)?, index)
     }
-}
-
-/// Data shards come first among the mailboxes.
-pub(crate) fn shard_index(shard: ShardId) -> ShardIndex {
-    ShardIndex(shard.0)
 }

@@ -28,6 +28,7 @@ pub struct ShardStart {
 pub enum Role {
     Data,
     Controller(Box<ControllerStart>),
+    Coordinator,
 }
 
 /// What the controller shard starts from besides.
@@ -79,19 +80,48 @@ impl NodeFacts {
         ShardIndex(self.data_shards)
     }
 
+    /// The mailbox of the coordinator shard.
+    pub fn coordinator(&self) -> ShardIndex {
+        ShardIndex(self.data_shards + 1)
+    }
+
     /// The mailbox of the node's main thread.
     pub fn main(&self) -> ShardIndex {
-        ShardIndex(self.data_shards + 1)
+        ShardIndex(self.data_shards + 2)
+    }
+
+    /// The mailbox of a shard that owns partitions. Data shards come first among the mailboxes.
+    pub fn mailbox_of(&self, shard: ShardId) -> ShardIndex {
+        match shard {
+            ShardId::COORDINATOR => self.coordinator(),
+            ShardId(number) => ShardIndex(number),
+        }
     }
 
     /// Mailboxes of the node.
     pub fn endpoints(&self) -> u16 {
-        self.data_shards + 2
+        self.data_shards + 3
     }
 
-    /// Mailboxes of shards: the data shards' and the controller's.
+    /// Mailboxes of shards: the data shards', the controller's and the coordinator's.
     pub fn shards(&self) -> impl Iterator<Item = ShardIndex> + use<> {
-        (0..=self.data_shards).map(ShardIndex)
+        (0..=self.coordinator().0).map(ShardIndex)
+    }
+
+    /// A shard as it is shown: a data shard's number, or what a dedicated shard does.
+    pub fn shown(&self, shard: ShardIndex) -> String {
+        if shard == self.controller() {
+            "controller".to_owned()
+        } else if shard == self.coordinator() {
+            "coordinator".to_owned()
+        } else {
+            shard.0.to_string()
+        }
+    }
+
+    /// Mailboxes of shards that own partitions of topics.
+    pub fn owners(&self) -> impl Iterator<Item = ShardIndex> + use<> {
+        (0..self.data_shards).map(ShardIndex).chain([self.coordinator()])
     }
 
     pub(crate) fn directory_path(&self, dir: DirId) -> &str {
@@ -111,7 +141,7 @@ impl NodeFacts {
 
     /// Whether a shard's journal was in a log directory that failed while the node ran.
     pub(crate) fn is_shard_offline(&self, shard: ShardId) -> bool {
-        let journal = self.journals.get(usize::from(shard.0));
+        let journal = self.journals.get(usize::from(self.mailbox_of(shard).0));
         journal.is_some_and(|journal| self.has_failed(*journal))
     }
 
@@ -119,7 +149,7 @@ impl NodeFacts {
     pub(crate) fn offline_places(&self) -> OfflinePlaces {
         let directories = (0..).map(DirId).zip(self.directories.iter());
         let directories = directories.filter(|(dir, _)| self.has_failed(*dir));
-        let shards = (0..self.data_shards).map(ShardId);
+        let shards = (0..self.data_shards).map(ShardId).chain([ShardId::COORDINATOR]);
         let shards = shards.filter(|shard| self.is_shard_offline(*shard));
         OfflinePlaces {
             directories: directories.map(|(_, directory)| directory.id).collect(),

@@ -5,9 +5,14 @@ use core::fmt;
 
 use protocol::{BrokerId, Str};
 
-/// A data shard of a node: one core with its own partitions.
+/// A shard of a node that owns partitions: a data shard by its number, or the coordinator shard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardId(pub u16);
+
+impl ShardId {
+    /// Every node has one, whatever the number of its data shards; the logs of coordinators live there.
+    pub const COORDINATOR: Self = Self(65_534);
+}
 
 /// A log directory's lasting identity, from its `meta.properties`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,7 +51,7 @@ pub struct Broker {
 
 impl Broker {
     pub fn has_shard(&self, shard: ShardId) -> bool {
-        shard.0 < self.data_shards
+        shard.0 < self.data_shards || shard == ShardId::COORDINATOR
     }
 
     /// A directory that was usable at the last start; partitions of another are offline until it
@@ -58,6 +63,9 @@ impl Broker {
 
 impl fmt::Display for ShardId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
+        match *self {
+            Self::COORDINATOR => f.write_str("coordinator"),
+            Self(number) => write!(f, "{number}"),
+        }
     }
 }

@@ -9,9 +9,10 @@ use super::{
     Command, Decision, Metadata, MetadataRecord, WallMillis,
     assignment::{self, AssignmentError},
     create_topics::{new_partition, write_offline},
-    placement::{OfflinePlaces, Placement},
+    placement::{Home, OfflinePlaces, Placement},
     record::excess_bytes,
     topic::Topic,
+    topic_name::is_internal,
 };
 use crate::limits::RECORDS_PER_DECISION_MAX;
 
@@ -58,6 +59,8 @@ pub enum CreatePartitionsError {
         count: i32,
     },
     Assignment(AssignmentError),
+    /// Which of its partitions a group belongs to follows from their number: groups would lose their place.
+    InternalTopic,
     /// All that the new partitions could live on there failed.
     BrokerOffline {
         broker: BrokerId,
@@ -119,6 +122,9 @@ fn check<'a>(
     let image = &metadata.image;
     let topic = image.topic_by_name(&grown.name).ok_or(CreatePartitionsError::UnknownTopic)?;
     let current = topic.partitions.len();
+    if is_internal(&topic.name) && usize::try_from(grown.count) != Ok(current) {
+        return Err(CreatePartitionsError::InternalTopic);
+    }
     let added = match usize::try_from(grown.count) {
         Ok(count) if count == current => return Err(CreatePartitionsError::SameCount { count }),
         Ok(count) if count > current => count - current,
@@ -153,13 +159,14 @@ fn grow(
         Some(assigned) => assigned.clone(),
         None => assignment::spread(&metadata.image, 0, first, added, replication_factor(topic)),
     };
-    if let Some(broker) = placement.first_offline(assigned.iter().flatten()) {
+    let home = Home::of(&topic.name);
+    if let Some(broker) = placement.first_offline(home, assigned.iter().flatten()) {
         return Err(CreatePartitionsError::BrokerOffline { broker });
     }
     let mut load = topic.load();
     for (index, brokers) in (first..).zip(&assigned) {
         let partition = PartitionIndex(i32::try_from(index).expect("the count is an i32"));
-        let state = new_partition(placement.place(&mut load, first as u64, brokers));
+        let state = new_partition(placement.place(home, &mut load, first as u64, brokers));
         records.push(MetadataRecord::Partition { topic: topic.id, partition, state });
     }
     Ok(())
@@ -189,6 +196,10 @@ impl fmt::Display for CreatePartitionsError {
                  increase."
             ),
             Self::Assignment(error) => error.fmt(f),
+            Self::InternalTopic => f.write_str(
+                "The number of partitions of an internal topic cannot change: it says which of them a \
+                 group belongs to.",
+            ),
             Self::BrokerOffline { broker } => write_offline(f, *broker),
         }
     }

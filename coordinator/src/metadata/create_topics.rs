@@ -14,10 +14,10 @@ use super::{
     Command, Decision, Metadata, MetadataRecord, WallMillis,
     assignment::{self, AssignmentError},
     image::Image,
-    placement::{OfflinePlaces, Placement},
+    placement::{Home, OfflinePlaces, Placement},
     record::{ConfigTarget, excess_bytes},
     topic::{Partition, Replica, TopicLoad},
-    topic_name::{self, CLUSTER_METADATA_TOPIC, TopicNameError},
+    topic_name::{self, CLUSTER_METADATA_TOPIC, CONSUMER_OFFSETS_TOPIC, TopicNameError},
 };
 use crate::{
     limits::{RECORDS_PER_DECISION_MAX, REPLICAS_MAX},
@@ -133,6 +133,29 @@ impl CreateTopics {
         let topics = topics.into_iter().map(new).collect();
         Self { topics, validate_only: false, offline: OfflinePlaces::NONE }
     }
+
+    /// The group coordinator's log, as the broker properties want it. Replicas that there are no brokers for
+    /// are not asked for.
+    pub fn consumer_offsets(id: TopicId, metadata: &Metadata) -> Self {
+        let brokers = metadata.image.brokers().count().max(1);
+        let replicas = metadata.broker_number("offsets.topic.replication.factor");
+        let replicas = i16::try_from(positive(replicas).min(brokers)).unwrap_or(i16::MAX);
+        let segment_bytes = metadata.broker_config_value("offsets.topic.segment.bytes");
+        let given = |name, value| (Str::from_static(name), Some(value));
+        let topic = NewTopic {
+            name: Str::from_static(CONSUMER_OFFSETS_TOPIC),
+            id,
+            partitions: Some(metadata.broker_number("offsets.topic.num.partitions")),
+            replication_factor: Some(replicas),
+            assignments: Vec::new(),
+            configs: vec![
+                given("cleanup.policy", Str::from_static("compact")),
+                given("compression.type", Str::from_static("producer")),
+                given("segment.bytes", Str::from(segment_bytes.unwrap_or_default())),
+            ],
+        };
+        Self { topics: vec![topic], validate_only: false, offline: OfflinePlaces::NONE }
+    }
 }
 
 impl Command for CreateTopics {
@@ -217,7 +240,9 @@ impl Creation<'_> {
         self.check_name(topic)?;
         let configs = check_configs(topic, self.metadata)?;
         let brokers = choose_brokers(topic, self.metadata, self.ordinal)?;
-        if let Some(broker) = self.placement.first_offline(brokers.iter().flatten()) {
+        if let Some(broker) =
+            self.placement.first_offline(Home::of(&topic.name), brokers.iter().flatten())
+        {
             return Err(CreateTopicError::BrokerOffline { broker });
         }
         assert!(!topic.id.is_none(), "the caller draws a topic id");
@@ -262,6 +287,7 @@ impl Creation<'_> {
         configs: &Overrides,
         brokers: &[Vec<BrokerId>],
     ) {
+        let home = Home::of(&name);
         self.records.push(MetadataRecord::Topic { topic, name, created: self.now });
         for (name, value) in configs {
             let (target, name, value) =
@@ -270,7 +296,7 @@ impl Creation<'_> {
         }
         let mut load = TopicLoad::new();
         for (partition, brokers) in (0..).map(PartitionIndex).zip(brokers) {
-            let replicas = self.placement.place(&mut load, self.ordinal, brokers);
+            let replicas = self.placement.place(home, &mut load, self.ordinal, brokers);
             let state = new_partition(replicas);
             self.records.push(MetadataRecord::Partition { topic, partition, state });
         }

@@ -5,6 +5,7 @@ use core::fmt;
 use protocol::{BrokerId, PartitionIndex, TopicId};
 
 use super::{
+    broker::ShardId,
     image::Image,
     topic::{PlacementReason, Replica},
 };
@@ -53,6 +54,10 @@ impl Image {
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.replica.shard == ShardId::COORDINATOR {
+            f.write_str("a coordinator's log, on the shard of its own that coordinators have")?;
+            return self.write_directory(f);
+        }
         match self.replica.reason {
             PlacementReason::Created => f.write_str("created here for balance")?,
             PlacementReason::Moved => f.write_str("moved here by an operator")?,
@@ -68,6 +73,12 @@ impl fmt::Display for Explanation {
             ": {} of the topic's {} partitions, {} in all, on this one of {} shards",
             self.topic_on_shard, self.topic_on_broker, self.all_on_shard, self.data_shards
         )?;
+        self.write_directory(f)
+    }
+}
+
+impl Explanation {
+    fn write_directory(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.directory_online { Ok(()) } else { f.write_str("; its log directory is missing") }
     }
 }

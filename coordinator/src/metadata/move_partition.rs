@@ -46,6 +46,8 @@ pub enum MovePartitionError {
         shard: ShardId,
         shards: u16,
     },
+    /// The partition of an internal topic: the coordinator shard alone reads it.
+    BelongsToCoordinator,
     UnknownDirectory {
         directory: LogDirectoryId,
     },
@@ -73,7 +75,10 @@ impl Command for MovePartition {
         let broker = image.broker(self.broker).expect("replicas live on registered brokers");
         let (shard, directory) =
             (self.shard.unwrap_or(from.shard), self.directory.unwrap_or(from.directory));
-        if !broker.has_shard(shard) {
+        if from.shard == ShardId::COORDINATOR && shard != from.shard {
+            return Err(MovePartitionError::BelongsToCoordinator);
+        }
+        if shard.0 >= broker.data_shards && shard != from.shard {
             let shards = broker.data_shards;
             return Err(MovePartitionError::UnknownShard { shard, shards });
         }
@@ -116,6 +121,9 @@ impl fmt::Display for MovePartitionError {
             Self::UnknownShard { shard, shards } => {
                 write!(f, "there is no shard {shard}: the broker's are 0 to {}", shards - 1)
             }
+            Self::BelongsToCoordinator => f.write_str(
+                "the partition belongs to the coordinator, which has a shard of its own",
+            ),
             Self::UnknownDirectory { directory } => {
                 write!(
                     f,

@@ -5,7 +5,7 @@
 //! the next one round from where the topic starts; each topic starts one shard further than the
 //! last. So a topic's partitions differ by at most one between shards, and topics of one partition
 //! spread as well. Its directory is the one with the fewest partitions for its free space. What failed
-//! since its broker started takes no new replica.
+//! since its broker started takes no new replica. Partitions of internal topics go to the coordinator shard.
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -19,6 +19,7 @@ use super::{
     broker::{Broker, LogDirectoryId, ShardId},
     image::Image,
     topic::{PlacementReason, Replica, TopicLoad},
+    topic_name::is_internal,
 };
 
 /// What failed since its broker started: new partitions are placed beside it. The controller says it with
@@ -33,6 +34,19 @@ pub struct OfflinePlaces {
 impl OfflinePlaces {
     /// Nothing failed.
     pub const NONE: Self = Self { directories: BTreeSet::new(), shards: BTreeSet::new() };
+}
+
+/// Which shards a topic's partitions may live on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Home {
+    DataShards,
+    CoordinatorShard,
+}
+
+impl Home {
+    pub(crate) fn of(topic: &str) -> Self {
+        if is_internal(topic) { Self::CoordinatorShard } else { Self::DataShards }
+    }
 }
 
 /// How loaded every broker is, while one command places partitions.
@@ -70,15 +84,17 @@ impl Placement {
     /// The first of these brokers that can take no partition: all that it could live on failed.
     pub(crate) fn first_offline<'a>(
         &self,
+        home: Home,
         brokers: impl IntoIterator<Item = &'a BrokerId>,
     ) -> Option<BrokerId> {
         let mut brokers = brokers.into_iter();
-        brokers.find(|broker| self.brokers[broker].is_offline()).copied()
+        brokers.find(|broker| self.brokers[broker].is_offline(home)).copied()
     }
 
     /// Owners for one new partition on these brokers, of which none is offline; counts them in.
     pub(crate) fn place(
         &mut self,
+        home: Home,
         topic: &mut TopicLoad,
         ordinal: u64,
         brokers: &[BrokerId],
@@ -86,7 +102,10 @@ impl Placement {
         let mut replicas = Vec::with_capacity(brokers.len());
         for &broker in brokers {
             let load = self.broker(broker);
-            let shard = load.emptiest(broker, topic, ordinal);
+            let shard = match home {
+                Home::DataShards => load.emptiest(broker, topic, ordinal),
+                Home::CoordinatorShard => ShardId::COORDINATOR,
+            };
             let directory = load.roomiest_directory();
             load.add(shard, directory);
             *topic.entry((broker, shard)).or_default() += 1;
@@ -110,25 +129,32 @@ impl BrokerLoad {
             free_bytes: directory.free_bytes.max(1),
             partitions: 0,
         });
-        let shards = (0..broker.data_shards).map(ShardId);
-        let offline_shards = shards.filter(|shard| offline.shards.contains(&(broker.id, *shard)));
+        let offline_shards = offline.shards.iter().filter(|(of, _)| *of == broker.id);
         Self {
             shards: vec![0; usize::from(broker.data_shards)],
-            offline_shards: offline_shards.collect(),
+            offline_shards: offline_shards.map(|(_, shard)| *shard).collect(),
             directories: directories.collect(),
         }
     }
 
     fn add(&mut self, shard: ShardId, directory: LogDirectoryId) {
-        self.shards[usize::from(shard.0)] += 1;
+        if shard != ShardId::COORDINATOR {
+            self.shards[usize::from(shard.0)] += 1;
+        }
         let directory = self.directories.iter_mut().find(|load| load.id == directory);
         if let Some(load) = directory {
             load.partitions += 1;
         }
     }
 
-    fn is_offline(&self) -> bool {
-        self.directories.is_empty() || self.offline_shards.len() == self.shards.len()
+    fn is_offline(&self, home: Home) -> bool {
+        let is_offline = |shard: ShardId| self.offline_shards.contains(&shard);
+        let shards = u16::try_from(self.shards.len()).expect("shards are bounded by SHARDS_MAX");
+        self.directories.is_empty()
+            || match home {
+                Home::DataShards => (0..shards).map(ShardId).all(is_offline),
+                Home::CoordinatorShard => is_offline(ShardId::COORDINATOR),
+            }
     }
 
     fn emptiest(&self, broker: BrokerId, topic: &TopicLoad, ordinal: u64) -> ShardId {

@@ -180,7 +180,7 @@ impl Moves {
             for (index, partition) in topic.indexed() {
                 let Some(replica) = partition.replica_on(broker.id) else { continue };
                 moves.replicas.insert((topic.id, index), *replica);
-                if broker.has_shard(replica.shard) {
+                if replica.shard != ShardId::COORDINATOR && broker.has_shard(replica.shard) {
                     moves.count(topic.id, replica.shard);
                 }
             }
@@ -191,7 +191,10 @@ impl Moves {
     /// Every partition of a shard that is gone, deleted ones too: somebody has to remove their
     /// files.
     fn leave_missing_shards(&mut self) {
-        let gone = |replica: &Replica| usize::from(replica.shard.0) >= self.totals.len();
+        let gone = |replica: &Replica| {
+            replica.shard != ShardId::COORDINATOR
+                && usize::from(replica.shard.0) >= self.totals.len()
+        };
         let leaving = self.replicas.iter().filter(|(_, replica)| gone(replica));
         let leaving: Vec<_> = leaving.map(|(key, replica)| (*key, *replica)).collect();
         for (ordinal, ((topic, partition), replica)) in (0..).zip(leaving) {
@@ -219,7 +222,7 @@ impl Moves {
 
     fn balance_one(&mut self, topic: TopicId, partition: PartitionIndex) {
         let replica = self.replicas[&(topic, partition)];
-        if replica.reason == PlacementReason::Moved {
+        if replica.reason == PlacementReason::Moved || replica.shard == ShardId::COORDINATOR {
             return;
         }
         let from = replica.shard;

@@ -10,6 +10,15 @@ use crate::limits::TOPIC_NAME_BYTES_MAX;
 /// The controller's own log: nobody creates it.
 pub(crate) const CLUSTER_METADATA_TOPIC: &str = "__cluster_metadata";
 
+/// The group coordinator's log.
+pub const CONSUMER_OFFSETS_TOPIC: &str = "__consumer_offsets";
+
+/// Whether a topic is the log of a coordinator: its partitions live on the coordinator shard, clients do not
+/// write to it, and asking for it does not create it.
+pub fn is_internal(name: &str) -> bool {
+    matches!(name, CONSUMER_OFFSETS_TOPIC | "__transaction_state" | "__share_group_state")
+}
+
 /// Why a name is none; declared in the order in which it is checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TopicNameError {

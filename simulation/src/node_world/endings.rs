@@ -5,7 +5,7 @@ use broker::engine::recovery::NodeRecovery;
 use broker::shard::mail::Mail;
 use broker::shard::metadata_log::METADATA;
 
-use super::node::{Node, NodeStart, StartError};
+use super::node::{DEDICATED_SHARDS, Node, NodeStart, StartError};
 use super::{NANOS_PER_MS, NodeWorld, Turn};
 use crate::engine_world::{CutPhase, mark_disk};
 use crate::violation::{Checked, Checker, Violation};
@@ -185,9 +185,12 @@ impl NodeWorld {
             (0..data).for_each(|shard| self.post_from_main(shard, Mail::ShutDown));
             is_over = self.wait_until(|world| world.stopped.len() == data)?;
         }
-        if is_over {
-            self.post_from_main(data, Mail::ShutDown);
-            is_over = self.wait_until(|world| world.stopped.len() == data + 1)?;
+        // The coordinator, then the controller.
+        for (last, stopped) in [(data + 1, data + 1), (data, data + 2)] {
+            if is_over {
+                self.post_from_main(last, Mail::ShutDown);
+                is_over = self.wait_until(|world| world.stopped.len() == stopped)?;
+            }
         }
         if !is_over {
             self.cut();
@@ -259,7 +262,7 @@ impl NodeWorld {
         // The controller hands out connections: shards of this node are numbered as they start.
         std::mem::swap(&mut self.node, &mut node);
         self.note(|_| format!("starts with {data_shards} data shards"));
-        let shards = usize::from(data_shards) + 1;
+        let shards = usize::from(data_shards) + DEDICATED_SHARDS;
         if !self.wait_until(|world| world.ready == shards)? {
             return Err(Failure::Stopped);
         }

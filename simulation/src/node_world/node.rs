@@ -31,8 +31,11 @@ use crate::random::Random;
 const SALT: JournalSalt = JournalSalt(0x5eed_0001);
 pub(super) const ARENA_BYTES: usize = 48 << 20;
 const TAIL_BYTES_MAX: usize = 6 << 20;
-/// The controller's place among journals.
+/// The controller's and the coordinator's.
+pub(super) const DEDICATED_SHARDS: usize = 2;
+/// The places of controller and coordinator among journals.
 const CONTROLLER_JOURNAL: u32 = 65_535;
+const COORDINATOR_JOURNAL: u32 = 65_534;
 /// Parcels between two shards at most: few, so that shards wait for each other.
 const MAILBOX_SLOTS: usize = 4;
 /// Mail takes up to this long.
@@ -90,7 +93,7 @@ impl Mailboxes {
 
 #[derive(Debug, Default)]
 pub(super) struct Node {
-    /// The data shards, then the controller.
+    /// The data shards, the controller, the coordinator.
     pub(super) shards: Vec<NodeShard>,
     pub(super) mail: Mailboxes,
     /// Goes when the start is committed.
@@ -99,7 +102,7 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) fn data_shards(&self) -> usize {
-        self.shards.len().saturating_sub(1)
+        self.shards.len().saturating_sub(DEDICATED_SHARDS)
     }
 
     /// The mailbox of the node's main thread.
@@ -225,8 +228,11 @@ impl NodeStart<'_> {
         let mut node = Node { leftovers: Some(leftovers), ..Node::default() };
         for (at, start) in starts.into_iter().enumerate() {
             let arena = self.arenas[at].clone();
-            let number =
-                if at == usize::from(self.data_shards) { CONTROLLER_JOURNAL } else { at as u32 };
+            let number = match at.checked_sub(usize::from(self.data_shards)) {
+                None => at as u32,
+                Some(0) => CONTROLLER_JOURNAL,
+                Some(_) => COORDINATOR_JOURNAL,
+            };
             node.shards.push(NodeShard {
                 disk: self.disk(number, &arena, random),
                 shard: Shard::new(start, arena, self.now),
@@ -270,7 +276,7 @@ impl NodeStart<'_> {
         StartPlan {
             data_shards: self.data_shards,
             data: limits.clone(),
-            controller: limits,
+            dedicated: limits,
             listeners: vec![ListenerFacts {
                 name: Str::from("PLAINTEXT"),
                 host: Str::from("simulated"),

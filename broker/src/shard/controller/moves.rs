@@ -11,7 +11,6 @@ use engine::request::LifecycleError;
 use super::{Asker, Shard, Then};
 use crate::shard::command::{CommandReply, MoveError, Refused};
 use crate::shard::mail::{Mail, ShardIndex};
-use crate::shard::replica::shard_index;
 
 /// A move in progress.
 #[derive(Debug)]
@@ -47,7 +46,7 @@ impl Shard {
         if self.node.is_shard_offline(moved.to.shard) {
             return self.refuse_move(asker, MoveError::ShardOffline);
         }
-        let from = shard_index(moved.from.shard);
+        let from = self.node.mailbox_of(moved.from.shard);
         self.controller_mut().moves.insert(id, Move { asker, command, from, ends: None });
         self.outbox.post(from, Mail::Release { partition: id });
     }
@@ -93,7 +92,7 @@ impl Shard {
     pub(super) fn hand_over(&mut self, partition: Box<RecoveredPartition>, moved: &MovedPartition) {
         let moving = self.controller_mut().moves.get_mut(&partition.id);
         moving.expect("a hand-over belongs to a move").ends = Some(Ok(*moved));
-        self.outbox.post(shard_index(moved.to.shard), Mail::Adopt { partition });
+        self.outbox.post(self.node.mailbox_of(moved.to.shard), Mail::Adopt { partition });
     }
 
     /// The record was refused.

@@ -24,8 +24,7 @@ use super::produce_and_fetch::{create, fetch, produce};
 use super::world::{Client, World, batch, owner};
 use crate::shard::RequestId;
 use crate::shard::command::{Command, CommandReply};
-use crate::shard::event::Event;
-use crate::shard::mail::{Mail, ShardIndex};
+use crate::shard::mail::Mail;
 use crate::shard::slab::SlabKey;
 
 fn metadata(world: &mut World, client: Client, name: &str, create: bool) -> (i16, usize, TopicId) {
@@ -241,9 +240,9 @@ pub(super) fn begin_move(world: &mut World, to: usize) {
         directory: None,
     };
     let command = Box::new(Command::MovePartition(command));
-    let main = ShardIndex(3);
+    let main = world.main_index();
     let mail = Mail::Command { shard: main, request: RequestId::from_raw(1), command };
-    world.apply(2, Event::Mail { from: main, parcel: vec![mail] });
+    world.tell(2, mail);
 }
 
 #[test]
@@ -319,7 +318,7 @@ fn a_long_poll_ends_when_the_node_does() {
     let client = world.connect(0);
     create(&mut world, client, "t", 2);
     world.send(client, 12, fetch("t", &[(0, 0), (1, 0)], (10_000, 1)));
-    world.apply(0, Event::Mail { from: ShardIndex(3), parcel: vec![Mail::Drain] });
+    world.tell(0, Mail::Drain);
     type Response = protocol::messages::fetch::FetchResponse;
     let response = world.response::<Response>(client, 12).expect("an answer");
     assert!(response.responses[0].partitions.iter().all(|partition| partition.error_code == 0));
@@ -334,16 +333,14 @@ fn an_orderly_end_is_reported_by_every_shard() {
     create(&mut world, client, "t", 2);
     world.ask(client, 9, produce(1, "t", 0, batch(&["x"], 1_700_000_000_000)));
     for shard in 0..2 {
-        let parcel = vec![Mail::Drain];
-        world.apply(shard, Event::Mail { from: ShardIndex(3), parcel });
+        world.tell(shard, Mail::Drain);
     }
     assert_eq!(world.closed, [(0, client.connection)], "nothing was left to answer");
-    for shard in 0..3 {
-        let parcel = vec![Mail::ShutDown];
-        world.apply(shard, Event::Mail { from: ShardIndex(3), parcel });
+    for shard in 0..4 {
+        world.tell(shard, Mail::ShutDown);
         world.settle();
         assert!(world.shard(shard).is_stopped(), "shard {shard}");
     }
     let stopped = world.main.iter().filter(|mail| matches!(mail, Mail::Stopped)).count();
-    assert_eq!(stopped, 3);
+    assert_eq!(stopped, 4);
 }

@@ -16,8 +16,7 @@ use super::life_of_a_topic::begin_move;
 use super::produce_and_fetch::{create, fetch, produce};
 use super::world::{Client, World, batch};
 use crate::shard::command::{CommandReply, MoveError, Refused};
-use crate::shard::event::Event;
-use crate::shard::mail::{Mail, ShardIndex};
+use crate::shard::mail::Mail;
 
 const PRODUCE: i16 = 9;
 const TIME: i64 = 1_700_000_000_000;
@@ -76,8 +75,7 @@ fn shown(world: &mut World, client: Client) -> Vec<(i16, i32, Vec<i32>, Vec<i32>
 fn states(world: &mut World) -> Vec<&'static str> {
     world.main.clear();
     for shard in 0..3 {
-        let parcel = vec![Mail::ListPartitions];
-        world.apply(shard, Event::Mail { from: ShardIndex(4), parcel });
+        world.tell(shard, Mail::ListPartitions);
     }
     let mut all = Vec::new();
     for mail in &world.main {

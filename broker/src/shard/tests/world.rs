@@ -165,19 +165,22 @@ impl World {
                 port: 9,
             }],
             directories: Arc::new(directory_facts.collect()),
-            journals: Arc::new((0..=data_shards).map(journal_dir).collect()),
+            journals: Arc::new((0..data_shards + 2).map(journal_dir).collect()),
             space: Arc::new(Vec::new()),
         };
-        let shards = (0..=data_shards).map(|index| {
+        let shards = (0..data_shards + 2).map(|index| {
             let node = NodeFacts { me: ShardIndex(index), ..facts.clone() };
-            let role = match index == data_shards {
-                false => Role::Data,
-                true => Role::Controller(Box::new(ControllerStart {
+            let role = if index == data_shards {
+                Role::Controller(Box::new(ControllerStart {
                     metadata: Metadata::new(BrokerId(1), configured.clone()),
                     next: Offset(0),
                     log_start: Offset(0),
                     decisions: decisions.clone(),
-                })),
+                }))
+            } else if index > data_shards {
+                Role::Coordinator
+            } else {
+                Role::Data
             };
             let start = ShardStart {
                 node,
@@ -193,7 +196,7 @@ impl World {
         let mut world = Self {
             now,
             shards: shards.collect(),
-            mailboxes: (0..data_shards + 2).map(|_| VecDeque::new()).collect(),
+            mailboxes: (0..data_shards + 3).map(|_| VecDeque::new()).collect(),
             disk: VecDeque::new(),
             sent: BTreeMap::new(),
             closed: Vec::new(),
@@ -203,7 +206,7 @@ impl World {
         };
         world.settle();
         let ready = world.main.iter().filter(|mail| matches!(mail, Mail::Ready)).count();
-        assert_eq!(ready, usize::from(data_shards) + 1, "every shard is ready");
+        assert_eq!(ready, usize::from(data_shards) + 2, "every shard is ready");
         world
     }
 
@@ -219,11 +222,19 @@ impl World {
             usable_bytes: 700,
         };
         let space: Arc<Vec<DirectorySpace>> = Arc::new(offline.iter().map(space).collect());
-        let main = ShardIndex(u16::try_from(self.shards.len()).unwrap());
         for shard in 0..self.shards.len() {
-            let parcel = vec![Mail::Storage(Arc::clone(&space))];
-            self.apply(shard, Event::Mail { from: main, parcel });
+            self.tell(shard, Mail::Storage(Arc::clone(&space)));
         }
+    }
+
+    /// Mail of the node's main thread.
+    pub(super) fn tell(&mut self, shard: usize, mail: Mail) {
+        let from = self.main_index();
+        self.apply(shard, Event::Mail { from, parcel: vec![mail] });
+    }
+
+    pub(super) fn main_index(&self) -> ShardIndex {
+        self.shards[0].node.main()
     }
 
     pub(super) fn connect(&mut self, shard: usize) -> Client {

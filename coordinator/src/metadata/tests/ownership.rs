@@ -1,17 +1,21 @@
 //! Moves, leader epochs, producer ids.
 
-use alloc::{string::ToString, vec};
+use alloc::{collections::BTreeSet, string::ToString, vec};
 
 use protocol::{BrokerId, LeaderEpoch, PartitionIndex, ProducerId};
 
-use super::{NODE, NOW, apply, broker, create, directory, registration, started, text, topic_id};
+use super::{
+    NODE, NOW, apply, broker, create, directory, registration, shards, started, text, topic_id,
+};
 use crate::{
     limits::RECORDS_PER_DECISION_MAX,
     metadata::{
-        AllocateProducerIds, BumpLeaderEpochs, LeaderEpochBump, LogDirectoryId, Metadata,
-        MetadataRecord, MovePartition, PlacementReason, ShardId, TopicSelector,
+        AllocateProducerIds, BumpLeaderEpochs, CONSUMER_OFFSETS_TOPIC, CreatePartitions,
+        CreateTopics, LeaderEpochBump, LogDirectoryId, Metadata, MetadataRecord, MovePartition,
+        OfflinePlaces, PlacementReason, ShardId, TopicSelector,
         allocate_producer_ids::AllocateProducerIdsError,
         bump_leader_epochs::{BumpLeaderEpochError, BumpLeaderEpochsError},
+        create_partitions::{CreatePartitionsError, GrownTopic},
         move_partition::MovePartitionError,
         record::LeaderEpochReason,
     },
@@ -137,4 +141,55 @@ fn producer_ids_are_given_out_once() {
     metadata.replay(&MetadataRecord::ProducerIds { next: ProducerId(i64::MAX - 1) }).unwrap();
     let expected = AllocateProducerIdsError::Exhausted;
     assert_eq!(metadata.decide(NOW, &block(2)).unwrap_err(), expected);
+}
+
+#[test]
+fn the_group_coordinators_log_lives_on_its_shard_whatever_the_number_of_data_shards() {
+    let mut metadata = started(4);
+    create(&mut metadata, "a", 1, 4);
+    let command = CreateTopics::consumer_offsets(topic_id(2), &metadata);
+    let created = apply(&mut metadata, &command).unwrap();
+    assert_eq!(created[0].1.as_ref().map(|topic| topic.partitions), Ok(50));
+    let of_coordinator = vec![ShardId::COORDINATOR.0; 50];
+    assert_eq!(shards(&metadata, CONSUMER_OFFSETS_TOPIC), of_coordinator);
+    // Data shards are balanced as if it were not there.
+    create(&mut metadata, "b", 3, 4);
+    assert_eq!(shards(&metadata, "b").iter().collect::<BTreeSet<_>>().len(), 4);
+    for data_shards in [2, 8, 1] {
+        apply(&mut metadata, &registration(broker(1, data_shards))).unwrap();
+        assert_eq!(shards(&metadata, CONSUMER_OFFSETS_TOPIC), of_coordinator, "{data_shards}");
+        assert!(shards(&metadata, "a").iter().all(|shard| *shard < data_shards));
+    }
+    metadata.invariants();
+}
+
+#[test]
+fn partitions_do_not_move_onto_the_coordinators_shard_nor_off_it() {
+    let mut metadata = started(2);
+    create(&mut metadata, "a", 1, 1);
+    let command = CreateTopics::consumer_offsets(topic_id(2), &metadata);
+    apply(&mut metadata, &command).unwrap();
+    let shard = ShardId::COORDINATOR;
+    assert_eq!(
+        metadata.decide(NOW, &to(Some(shard.0), None)).unwrap_err(),
+        MovePartitionError::UnknownShard { shard, shards: 2 }
+    );
+    let topic = TopicSelector::Name(text(CONSUMER_OFFSETS_TOPIC));
+    assert_eq!(
+        metadata.decide(NOW, &MovePartition { topic, ..to(Some(1), None) }).unwrap_err(),
+        MovePartitionError::BelongsToCoordinator
+    );
+}
+
+#[test]
+fn an_internal_topic_does_not_grow() {
+    let mut metadata = started(2);
+    let command = CreateTopics::consumer_offsets(topic_id(2), &metadata);
+    apply(&mut metadata, &command).unwrap();
+    let name = text(CONSUMER_OFFSETS_TOPIC);
+    let grown = GrownTopic { name, count: 51, assignments: None };
+    let offline = OfflinePlaces::NONE;
+    let command = CreatePartitions { topics: vec![grown], validate_only: false, offline };
+    let refused = apply(&mut metadata, &command).unwrap();
+    assert_eq!(refused[0].1, Err(CreatePartitionsError::InternalTopic));
 }

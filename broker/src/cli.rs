@@ -96,12 +96,34 @@ enum Command {
 /// The whole program.
 pub(crate) fn main() -> ExitCode {
     let arguments = with_default_command(std::env::args_os().collect());
-    // Prints what is wrong, or the help that was asked for, and ends the process with 2 or 0.
-    let line = CommandLine::parse_from(arguments);
+    let line = match CommandLine::try_parse_from(&arguments) {
+        Ok(line) => line,
+        Err(error) if error.use_stderr() && asks_for_json(&arguments) => {
+            return misunderstood(&error).report(Format::Json);
+        }
+        // Prints what is wrong, or the help that was asked for, and ends the process with 2 or 0.
+        Err(error) => error.exit(),
+    };
     match run(&line) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => failure.report(line.format),
     }
+}
+
+/// A line that is not understood may ask for JSON nevertheless.
+fn asks_for_json(arguments: &[OsString]) -> bool {
+    arguments.windows(2).any(|two| two[0] == "--format" && two[1] == "json")
+        || arguments.iter().any(|argument| argument == "--format=json")
+}
+
+/// What the parser of the line says, which is several lines for people, as one sentence.
+fn misunderstood(error: &clap::Error) -> Failure {
+    let text = error.to_string();
+    let said = text.split("\n\nUsage:").next().unwrap_or_default();
+    let said = said.split("\n\nFor more information").next().unwrap_or_default();
+    let said = said.strip_prefix("error: ").unwrap_or(said);
+    let words: Vec<&str> = said.split_whitespace().collect();
+    Failure::usage(format!("{}; see `corelane --help`", words.join(" ")))
 }
 
 fn run(line: &CommandLine) -> Result<(), Failure> {

@@ -8,6 +8,7 @@
 //! listen = ["0.0.0.0:9092"]
 //! advertise = ["broker1.example.com:9092"]
 //! memory = "16GiB"
+//! pin-memory = true
 //!
 //! [kafka]                       # Kafka's broker properties, with Kafka's names
 //! log.retention.hours = 72
@@ -50,7 +51,7 @@ pub struct Settings {
     pub node_id: Option<i32>,
     pub durability: Option<Durability>,
     pub log_format: Option<LogFormat>,
-    pub pin_memory: bool,
+    pub pin_memory: Option<bool>,
     /// Data directories of before that are not given are given up.
     pub give_up_missing: bool,
 }
@@ -148,7 +149,7 @@ impl Config {
             durability,
             log_format: settings.log_format.or(file.log_format).unwrap_or_default(),
             give_up_missing: settings.give_up_missing,
-            pin_memory: settings.pin_memory,
+            pin_memory: settings.pin_memory.or(file.pin_memory).unwrap_or_default(),
             properties,
             warnings,
         })

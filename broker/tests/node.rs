@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// How long a node may take to become ready or to end before the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -105,10 +107,18 @@ impl Node {
 
     /// SIGTERM; the node must end by itself, successfully.
     pub fn stop(&mut self) {
+        self.signal(Signal::TERM);
+        self.wait_for_end();
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.as_ref().unwrap().id()).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+    }
+
+    /// The node must end by itself, successfully.
+    pub fn wait_for_end(&mut self) {
         let mut child = self.child.take().unwrap();
-        let pid = i32::try_from(child.id()).unwrap();
-        let pid = rustix::process::Pid::from_raw(pid).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         let begun = Instant::now();
         loop {
             if let Some(status) = child.try_wait().unwrap() {

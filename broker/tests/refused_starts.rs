@@ -61,6 +61,75 @@ fn a_port_in_use_is_named_with_the_command_that_shows_by_whom() {
     assert!(!Path::new(&data).exists(), "nothing is created by a start that is refused");
 }
 
+/// The node met its own lock, beside a directory that it had begun.
+#[test]
+fn a_directory_that_is_given_twice_is_named_twice() {
+    let place = Place::new();
+    let data = place.path("data");
+    let ports = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    for other in [data.clone(), place.path("elsewhere/../data/")] {
+        let given = ["--data-dir", &data, "--data-dir", &other];
+        let said = refused(&[&given[..], &ports].concat());
+        assert!(said.contains(&format!("--data-dir {other} are the same directory")), "{said}");
+        assert!(!Path::new(&data).exists(), "nothing is created by a start that is refused");
+    }
+}
+
+/// It was an input/output error of a mapping, beside a directory that was begun.
+#[test]
+fn more_memory_than_shards_can_have_is_refused_with_what_they_can_have() {
+    let place = Place::new();
+    let data = place.path("data");
+    let said = refused(&["--data-dir", &data, "--memory", "999TiB", "--shards", "2"]);
+    assert!(said.contains("--memory 999 TiB is more than the shards can use"), "{said}");
+    assert!(said.contains("give 2 TiB or less"), "{said}");
+    assert!(!Path::new(&data).exists());
+}
+
+/// The environment has texts, and its truths are texts, too.
+#[test]
+fn truths_of_the_environment_and_of_flags_are_understood() {
+    let place = Place::new();
+    let data = place.path("data");
+    let code = |truth: Option<&str>, flag: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_corelane"));
+        command.args(["serve", "--data-dir", &data, "--memory", "1MiB"]).args(flag);
+        if let Some(truth) = truth {
+            command.env("CORELANE_PIN_MEMORY", truth);
+        }
+        command.stdin(Stdio::null()).output().unwrap().status.code()
+    };
+    // 1: understood, and refused for the memory.
+    for truth in ["1", "0", "true", "false"] {
+        assert_eq!(code(Some(truth), &[]), Some(1), "{truth}");
+    }
+    for flag in ["--pin-memory", "--pin-memory=true", "--pin-memory=false"] {
+        assert_eq!(code(None, &[flag]), Some(1), "{flag}");
+    }
+    assert_eq!(code(Some("perhaps"), &[]), Some(2));
+}
+
+#[test]
+fn a_refusal_is_json_where_json_is_asked_for() {
+    let place = Place::new();
+    let data = place.path("data");
+    let said_of = |words: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_corelane")).args(words).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        let last: serde_json::Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+        (output.status.code(), last["error"].clone())
+    };
+    let (code, error) = said_of(&["--format", "json", "--data-dir", &data, "--data-dir", &data]);
+    assert_eq!((code, &error["kind"]), (Some(1), &"failed".into()));
+    assert_eq!(error["next"], "give each one once");
+    let (code, error) = said_of(&["topic", "--format=json", "lisst"]);
+    assert_eq!((code, &error["kind"]), (Some(2), &"usage".into()));
+    assert!(error["message"].as_str().unwrap().contains("lisst"), "{error}");
+    let (code, error) = said_of(&["topic", "list", "--format", "json", "-b", "127.0.0.1:1"]);
+    assert_eq!(code, Some(1));
+    assert!(error["next"].as_str().unwrap().contains("start a node"), "{error}");
+}
+
 #[test]
 fn a_second_node_on_a_directory_is_told_of_the_first() {
     let node = Node::start();

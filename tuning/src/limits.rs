@@ -38,6 +38,10 @@ const _: () = assert!(RESPONSE_BYTES <= DATA_SHARD_BYTES_MIN.get() / 4);
 /// read is seconds long, and a larger arena only starts slower.
 pub(crate) const DATA_SHARD_BYTES_DEFAULT_MAX: ByteCount = ByteCount::gib(4);
 
+/// The memory of a shard is one arena.
+pub(crate) const DATA_SHARD_BYTES_MAX: ByteCount =
+    ByteCount(runtime::limits::ARENA_BYTES_MAX as u64);
+
 /// The controller shard and the coordinator shard, each: they hold metadata and groups, no bulk
 /// data. A sixteenth of the whole, within these bounds.
 pub(crate) const DEDICATED_SHARD_BYTES_MIN: ByteCount = ByteCount::mib(16);

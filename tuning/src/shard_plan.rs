@@ -20,9 +20,9 @@ use crate::cpu_set::CpuId;
 use crate::cpus::CpuFacts;
 use crate::host::HostFacts;
 use crate::limits::{
-    CORES_WITH_ONE_FOR_CONTROL_MIN, DATA_SHARD_BYTES_DEFAULT_MAX, DATA_SHARD_BYTES_MIN,
-    DEDICATED_SHARD_BYTES_MAX, DEDICATED_SHARD_BYTES_MIN, DEDICATED_SHARD_FRACTION,
-    DEDICATED_SHARDS, MEMLOCK_BYTES_MIN, RING_LOCKED_WANTED, SHARDS_MAX,
+    CORES_WITH_ONE_FOR_CONTROL_MIN, DATA_SHARD_BYTES_DEFAULT_MAX, DATA_SHARD_BYTES_MAX,
+    DATA_SHARD_BYTES_MIN, DEDICATED_SHARD_BYTES_MAX, DEDICATED_SHARD_BYTES_MIN,
+    DEDICATED_SHARD_FRACTION, DEDICATED_SHARDS, MEMLOCK_BYTES_MIN, RING_LOCKED_WANTED, SHARDS_MAX,
 };
 use crate::memory::MemoryFacts;
 
@@ -55,8 +55,20 @@ pub struct DataShard {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShardPlanError {
     NoShards,
-    TooManyShards { wanted: u32, max: u32 },
-    TooLittleMemory { given: ByteCount, least: ByteCount, source: MemorySource },
+    TooManyShards {
+        wanted: u32,
+        max: u32,
+    },
+    TooLittleMemory {
+        given: ByteCount,
+        least: ByteCount,
+        source: MemorySource,
+    },
+    /// More than the arena of a shard can be.
+    TooMuchMemory {
+        given: ByteCount,
+        most: ByteCount,
+    },
 }
 
 /// Who bounds the memory.
@@ -76,6 +88,10 @@ impl fmt::Display for ShardPlanError {
             Self::TooLittleMemory { given, least, source: MemorySource::Option } => {
                 write!(formatter, "--memory {given} is too little: give {least} or more")
             }
+            Self::TooMuchMemory { given, most } => write!(
+                formatter,
+                "--memory {given} is more than the shards can use: give {most} or less"
+            ),
             Self::TooLittleMemory { given, least, source: MemorySource::Machine } => write!(
                 formatter,
                 "this machine or container has {given} of memory: a node needs {least} or more"
@@ -114,6 +130,10 @@ pub fn plan_shards(
     let ring_locked_bytes_max = ring_share(facts, count, &mut notes);
     let (control_cpu, data_shards) = place(&facts.cpus, &usable, count, &mut notes);
     let dedicated_shard_memory = dedicated_memory(memory);
+    let most = ByteCount(count * DATA_SHARD_BYTES_MAX.get());
+    if memory > most {
+        return Err(ShardPlanError::TooMuchMemory { given: memory, most });
+    }
     let rest = memory.get() - DEDICATED_SHARDS * dedicated_shard_memory.get();
     let plan = ShardPlan {
         data_shards,

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+use super::output::Format;
+
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Exit {
@@ -50,9 +52,12 @@ impl Failure {
     }
 
     /// Says the sentence and gives the exit code.
-    pub(crate) fn report(&self) -> ExitCode {
+    pub(crate) fn report(&self, format: Format) -> ExitCode {
         if !self.sentence.is_empty() {
-            eprintln!("corelane: {}", self.sentence);
+            match format {
+                Format::Text => eprintln!("corelane: {}", self.sentence),
+                Format::Json => eprintln!("{}", self.json()),
+            }
         }
         match self.exit {
             Exit::Failed => ExitCode::from(1),
@@ -62,8 +67,59 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// `next` is what to do, where the sentence ends with it.
+    fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "error": {
+                "kind": match self.exit {
+                    Exit::Usage => "usage",
+                    Exit::Failed | Exit::NobodyListens => "failed",
+                },
+                "message": self.sentence,
+                "next": next_step(&self.sentence),
+            }
+        })
+    }
+}
+
+/// Our sentences say what is wrong, then what to do: behind a semicolon, or behind a colon where a command or a
+/// flag is named.
+fn next_step(sentence: &str) -> Option<&str> {
+    if let Some((_, next)) = sentence.rsplit_once("; ") {
+        return Some(next);
+    }
+    let (_, next) = sentence.rsplit_once(": ")?;
+    (next.contains('`') || next.contains("--")).then_some(next)
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.sentence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Failure;
+
+    #[test]
+    fn a_failure_as_json_has_the_whole_sentence_and_what_to_do_apart() {
+        for (sentence, next) in [
+            (
+                "nothing listens on a:1; start a node with `corelane`",
+                "start a node with `corelane`",
+            ),
+            ("a:1 is taken: `ss -l` names it; stop it", "stop it"),
+            ("the disk is slow: put --data-dir on another", "put --data-dir on another"),
+        ] {
+            let json = Failure::failed(sentence).json();
+            assert_eq!(json["error"]["message"], sentence);
+            assert_eq!(json["error"]["next"], next);
+            assert_eq!(json["error"]["kind"], "failed");
+        }
+        let json = Failure::usage("file.txt: not found").json();
+        assert_eq!(json["error"]["next"], serde_json::Value::Null);
+        assert_eq!(json["error"]["kind"], "usage");
     }
 }

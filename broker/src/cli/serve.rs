@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use broker::config::{Config, LogFormat, Settings};
 use broker::node::{self, Started};
+use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 use engine::config::Durability;
 use tuning::ByteCount;
@@ -17,8 +18,8 @@ use super::output::{Colour, Output};
   corelane --data-dir /mnt/a --data-dir /mnt/b --memory 16GiB
   corelane --listen 0.0.0.0:9092 --advertise broker1.example.com:9092
 \nEvery flag can stand in a file (--config) or in the environment (CORELANE_DATA_DIR, CORELANE_LISTEN, …): flags
-come before the environment, the environment before the file. SIGTERM ends the node in good order; after SIGKILL or a
-power cut, everything that was acknowledged is there.")]
+come before the environment, the environment before the file. SIGTERM and Ctrl-C end the node in good order, however often
+SIGTERM comes; a second Ctrl-C ends it at once. After that, SIGKILL or a power cut, everything that was acknowledged is there.")]
 pub(crate) struct ServeArgs {
     /// A TOML file with the settings below and with Kafka's broker properties.
     #[arg(long, value_name = "FILE", env = "CORELANE_CONFIG")]
@@ -60,8 +61,16 @@ pub(crate) struct ServeArgs {
     /// Touch and pin all memory at the start and register it with the kernel: the first gigabytes cost no
     /// more CPU than later ones, and direct I/O a little less; the start takes seconds. Needs as much
     /// lockable memory (`ulimit -l unlimited`).
-    #[arg(long, env = "CORELANE_PIN_MEMORY")]
-    pin_memory: bool,
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "CORELANE_PIN_MEMORY",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new()
+    )]
+    pin_memory: Option<bool>,
 
     /// Start although a data directory of before is not given or not mounted: its partitions are offline,
     /// and what only its journal held of the others is lost; those whose segments hold more than the other

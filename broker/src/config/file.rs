@@ -66,6 +66,7 @@ pub(super) struct File {
     pub(super) node_id: Option<i32>,
     pub(super) durability: Option<Durability>,
     pub(super) log_format: Option<LogFormat>,
+    pub(super) pin_memory: Option<bool>,
     /// Kafka's properties, dotted.
     pub(super) kafka: Vec<(String, String)>,
 }
@@ -87,6 +88,8 @@ struct Keys {
     durability: Option<String>,
     #[serde(alias = "log_format")]
     log_format: Option<String>,
+    #[serde(alias = "pin_memory")]
+    pin_memory: Option<bool>,
     #[serde(default)]
     kafka: toml::Table,
 }
@@ -149,6 +152,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<File, FileError> {
         node_id: keys.node_id,
         durability: durability.transpose()?,
         log_format: log_format.transpose()?,
+        pin_memory: keys.pin_memory,
         kafka,
     })
 }

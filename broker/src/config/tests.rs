@@ -57,6 +57,19 @@ fn settings_come_before_the_file_and_the_file_before_defaults() {
 }
 
 #[test]
+fn truths_of_the_file_are_overruled_by_settings() {
+    for (file, given, expected) in [
+        ("", None, false),
+        ("pin-memory = true", None, true),
+        ("pin_memory = true", Some(false), false),
+        ("pin-memory = false", Some(true), true),
+    ] {
+        let settings = Settings { pin_memory: given, ..Settings::default() };
+        assert_eq!(merged(settings, file).unwrap().pin_memory, expected, "{file:?}, {given:?}");
+    }
+}
+
+#[test]
 fn unknown_keys_are_refused_by_name() {
     for (text, named) in [
         ("datadir = \"/a\"", "datadir"),
@@ -64,6 +77,7 @@ fn unknown_keys_are_refused_by_name() {
         ("[kafka]\nnum.partitions = \"many\"", "num.partitions"),
         ("durability = \"maybe\"", "maybe"),
         ("memory = \"much\"", "much"),
+        ("pin-memory = \"very\"", "pin-memory"),
     ] {
         let error = merged(Settings::default(), text).unwrap_err().to_string();
         assert!(error.contains(named), "{error}");

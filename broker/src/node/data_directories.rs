@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use engine::disk::real::{DataAccess, DirectoryLock, RealFileSystem, SlowCalls};
@@ -53,6 +53,7 @@ impl DataDirectories {
         give_up_missing: bool,
         log: &Log,
     ) -> Result<Self, NodeError> {
+        refuse_twice(paths)?;
         let slow_calls = SlowCalls::new(SLOW_CALLS_IN_FLIGHT_MAX).map_err(NodeError::Mailboxes)?;
         let slow_calls = Arc::new(slow_calls);
         let mut opened = Vec::with_capacity(paths.len());
@@ -176,6 +177,35 @@ impl Opened {
 fn missing(opened: &[Opened]) -> Vec<KnownDirectory> {
     let metas: Vec<&MetaProperties> = opened.iter().filter_map(|one| one.meta.as_ref()).collect();
     MetaProperties::missing(&metas).into_iter().cloned().collect()
+}
+
+/// Before anything is created: the node would meet its own lock.
+fn refuse_twice(paths: &[PathBuf]) -> Result<(), NodeError> {
+    for (at, path) in paths.iter().enumerate() {
+        let same = |other: &&PathBuf| resolved(other) == resolved(path);
+        if let Some(other) = paths[..at].iter().find(same) {
+            return Err(NodeError::DirectoryTwice { path: path.clone(), other: other.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// Without symbolic links and dots, as far as it exists.
+fn resolved(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    for existing in path.ancestors() {
+        if let (Ok(mut found), Ok(rest)) = (existing.canonicalize(), path.strip_prefix(existing)) {
+            // What does not exist is no symbolic link.
+            for part in rest.components() {
+                match part {
+                    Component::ParentDir => drop(found.pop()),
+                    part => found.push(part),
+                }
+            }
+            return found;
+        }
+    }
+    path
 }
 
 fn open_one(

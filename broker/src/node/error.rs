@@ -29,6 +29,11 @@ pub enum NodeError {
         error: io::Error,
     },
     Lock(LockError),
+    /// Two `--data-dir` are one directory.
+    DirectoryTwice {
+        path: PathBuf,
+        other: PathBuf,
+    },
     /// What keeps this directory from being used, with what mends it.
     Directory(String),
     MetaDamaged {
@@ -110,6 +115,12 @@ impl fmt::Display for NodeError {
                 write!(f, "{path} cannot be written ({}): {mend}", io::Error::from(errno))
             }
             Self::Lock(error @ LockError::Held { .. }) => error.fmt(f),
+            Self::DirectoryTwice { path, other } => write!(
+                f,
+                "--data-dir {} and --data-dir {} are the same directory; give each one once",
+                other.display(),
+                path.display()
+            ),
             Self::Directory(sentence) | Self::Metadata(sentence) | Self::Listening(sentence) => {
                 f.write_str(sentence)
             }

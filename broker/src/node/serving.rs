@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::net::TcpStream;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -78,6 +79,14 @@ struct Heard {
     stopped: BTreeSet<ShardIndex>,
 }
 
+/// How waiting for a step of the end came out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    Heard,
+    TimeIsUp,
+    Interrupted,
+}
+
 struct Serving {
     node: RunningNode,
     directories: DataDirectories,
@@ -100,7 +109,7 @@ impl Serving {
             if let Some(failure) = self.take_mail() {
                 return Some(failure);
             }
-            if signals.take() > 0 {
+            if signals.take() {
                 return None;
             }
             if self.space_due <= Instant::now() {
@@ -113,16 +122,23 @@ impl Serving {
     }
 
     /// Sleeps until there is mail, a signal, an admin request, or something due.
-    fn wait(&mut self, signals: &Signals) {
-        let bell = Arc::clone(self.node.mailbox.bell());
+    fn wait(&self, signals: &Signals) {
+        let admin = self.admin.as_ref().map(AsFd::as_fd);
+        let fds: Vec<BorrowedFd<'_>> = signals.fds().into_iter().chain(admin).collect();
+        self.wait_for(&fds, self.space_due);
+    }
+
+    /// Sleeps until there is mail, one of these can be read, or it is time.
+    fn wait_for(&self, fds: &[BorrowedFd<'_>], until: Instant) {
+        let bell = self.node.mailbox.bell();
         bell.announce_park();
         if self.node.mailbox.is_empty() {
-            let mut fds =
-                vec![PollFd::new(&*bell, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
-            if let Some(admin) = &self.admin {
-                fds.push(PollFd::new(admin, PollFlags::IN));
-            }
-            let left = self.space_due.saturating_duration_since(Instant::now());
+            let mut fds: Vec<PollFd<'_>> = [bell.as_fd()]
+                .iter()
+                .chain(fds)
+                .map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN))
+                .collect();
+            let left = until.saturating_duration_since(Instant::now());
             let timeout = Timespec {
                 tv_sec: i64::try_from(left.as_secs()).unwrap_or(1),
                 tv_nsec: i64::from(left.subsec_nanos()),
@@ -314,24 +330,60 @@ impl Serving {
             self.node.post_mail(*shard, Mail::Drain);
         }
         let drain = Duration::from_millis(DRAIN_MS_MAX);
-        if !self.await_heard(drain, |heard| heard.drained.len() == data.len()) {
-            self.log.warn("some connections were not drained in time: they are closed");
+        let drained = |heard: &Heard| heard.drained.len() == data.len();
+        match self.await_end(signals, drain, drained) {
+            Wait::Heard => {}
+            Wait::TimeIsUp => {
+                self.log.warn("some connections were not drained in time: they are closed");
+            }
+            Wait::Interrupted => return self.tell_stopped_early(),
         }
         for shard in &data {
             self.node.post_mail(*shard, Mail::ShutDown);
         }
-        let mut is_over =
-            self.await_heard(SHUT_DOWN_WAIT, |heard| heard.stopped.len() == data.len());
+        let stopped = |heard: &Heard| data.iter().all(|shard| heard.stopped.contains(shard));
+        let mut ends = vec![self.await_end(signals, SHUT_DOWN_WAIT, stopped)];
         for last in [self.node.facts.coordinator(), controller] {
+            if ends.contains(&Wait::Interrupted) {
+                break;
+            }
             self.node.post_mail(last, Mail::ShutDown);
-            is_over &= self.await_heard(SHUT_DOWN_WAIT, |heard| heard.stopped.contains(&last));
+            let stopped = |heard: &Heard| heard.stopped.contains(&last);
+            ends.push(self.await_end(signals, SHUT_DOWN_WAIT, stopped));
         }
-        if is_over && signals.take() == 0 {
+        if ends.iter().all(|end| *end == Wait::Heard) {
             self.node.shards.drain(..).for_each(runtime::shard::ShardHandle::join);
             self.tell_stopped();
         } else {
-            self.log.warn("stopped early: the next start recovers what was acknowledged");
+            self.tell_stopped_early();
         }
+    }
+
+    /// As [`Self::await_heard`], and ended by a SIGINT.
+    fn await_end(
+        &mut self,
+        signals: &Signals,
+        within: Duration,
+        is_there: impl Fn(&Heard) -> bool,
+    ) -> Wait {
+        let end = Instant::now() + within;
+        loop {
+            self.take_mail();
+            if is_there(&self.heard) {
+                return Wait::Heard;
+            }
+            if signals.take_interrupt() {
+                return Wait::Interrupted;
+            }
+            if end <= Instant::now() {
+                return Wait::TimeIsUp;
+            }
+            self.wait_for(&[signals.interrupt_fd()], end);
+        }
+    }
+
+    fn tell_stopped_early(&self) {
+        self.log.warn("stopped early: the next start recovers what was acknowledged");
     }
 
     fn tell_stopped(&self) {

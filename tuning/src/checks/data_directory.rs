@@ -104,7 +104,7 @@ fn stable(facts: &DirectoryFacts, probe: &Probe, durability: DurabilityWanted) -
         why: "an acknowledged record is on stable storage",
         mend: Some(
             "put --data-dir on a disk with ext4 or XFS, or give up the promise: \
-             durability=memory"
+             --durability memory"
                 .to_owned(),
         ),
         severity: match durability {

@@ -117,6 +117,10 @@ pub const CHECKPOINT_INTERVAL_MS: u64 = 10_000;
 /// is cheaper: on a busy disk each of 5,000 took 5 ms.
 pub const FILE_SYNCS_MAX: usize = 16;
 
+/// A start compares the last blocks of logs in a log directory with the journal if there are no more entries in
+/// it: 1,000 reads of a block are some 100 ms. In larger ones a damaged block is written with the next append.
+pub const LAST_BLOCKS_COMPARED_MAX: usize = 1_000;
+
 /// Partitions that a checkpoint run looks at for each batch of inputs: 64 look-ups are some 10 µs, all
 /// 8,192 would be a millisecond each time.
 pub const CHECKPOINT_TARGETS_A_BATCH: usize = 64;

@@ -12,6 +12,7 @@
 
 mod beginning;
 pub mod directories;
+mod files_before;
 mod from_journal;
 pub mod identity;
 mod journal_files;
@@ -44,6 +45,7 @@ use crate::partition::tail::Tail;
 use crate::partition::{Partition, PartitionDirectory, PartitionState};
 
 pub use directories::{LogDirectories, NodeRecovery, RecoverError, Vanished, recover, restore};
+pub use files_before::FilesBefore;
 pub use from_journal::FromJournal;
 pub use materialise::LastBlock;
 pub use opening::{open_shard, open_shard_with};
@@ -84,6 +86,7 @@ pub struct RecoveredPartition {
     pub producers_known: bool,
     pub suspicion: Option<Suspicion>,
     pub from_journal: FromJournal,
+    pub files_before: FilesBefore,
 }
 
 /// The last segment of a recovered log.
@@ -156,6 +159,7 @@ impl RecoveredPartition {
             producers_known: partition.producers_known,
             suspicion: None,
             from_journal: FromJournal::default(),
+            files_before: FilesBefore::default(),
         }
     }
 

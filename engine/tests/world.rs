@@ -172,7 +172,7 @@ impl World {
         let directories = LogDirectories {
             dirs: dirs.collect(),
             salt: SALT,
-            last_blocks: LastBlock::InJournal,
+            last_blocks: LastBlock::Compared,
             journals_missing: false,
         };
         let recovery = recover(&directories).unwrap();

@@ -9,6 +9,7 @@
 //! * `metadata`: what the cluster's metadata says of the directories
 //! * `report`: what is damaged, and what it hurts
 //! * `accept_loss`: what goes, and bringing partitions back
+//! * `mended`: segment files that the next start mends from the journal
 //! * `mend`: segments written anew without their damaged batches
 //! * `sound_end`: how far the batches of a suspect partition go on without a gap
 
@@ -16,6 +17,7 @@ mod accept_loss;
 mod indexes;
 mod journals;
 mod mend;
+mod mended;
 mod metadata;
 mod node_data;
 mod overlay;
@@ -130,6 +132,7 @@ fn check_node(data: &NodeData, report: &mut Report) -> Result<(), Failure> {
         let id = partition.directory.dir;
         if let Some((_, fs)) = overlays.iter().find(|(of, _)| *of == id) {
             partitions::check(data.path_of(id), fs, partition, &facts, report);
+            mended::check(data.path_of(id), fs, partition, report)?;
         }
     }
     Ok(())

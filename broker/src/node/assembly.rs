@@ -318,7 +318,7 @@ fn restore(
     let known = known.map(|(dir, one)| KnownDirectory { dir, id: one.id, fs: one.fs });
     let known: Vec<KnownDirectory<'_>> = known.collect();
     let (image, broker) = (before.metadata.image(), BrokerId(directories.node_id));
-    let restored = restore_vanished(found, image, broker, &known, LastBlock::InJournal);
+    let restored = restore_vanished(found, image, broker, &known, LastBlock::Compared);
     let restored = restored.map_err(|failed| {
         let path = directories.get(failed.dir).path.clone();
         NodeError::Disk { path, error: failed.error }

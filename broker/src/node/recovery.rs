@@ -49,7 +49,7 @@ pub(super) fn recover(
     let dirs = LogDirectories {
         dirs: dirs.collect(),
         salt: directories.salt,
-        last_blocks: LastBlock::InJournal,
+        last_blocks: LastBlock::Compared,
         journals_missing: !directories.given_up.is_empty(),
     };
     let found = recovery::recover(&dirs)

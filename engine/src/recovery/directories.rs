@@ -18,6 +18,7 @@ use crate::disk::job::read_file;
 use crate::disk::{DirId, FileSystem, FileSystemError};
 use crate::journal::group::JournalSalt;
 use crate::journal::writer::JournalFileName;
+use crate::limits::LAST_BLOCKS_COMPARED_MAX;
 use crate::partition::PartitionDirectory;
 
 /// One log directory of the node.
@@ -122,7 +123,12 @@ fn recover_directory(
     recovery: &mut NodeRecovery,
 ) -> Result<(), FileSystemError> {
     let mut unsynced = Unsynced::default();
-    for entry in fs.entries(Path::new(""))? {
+    let entries = fs.entries(Path::new(""))?;
+    let last_blocks = match last_blocks {
+        LastBlock::Compared if entries.len() > LAST_BLOCKS_COMPARED_MAX => LastBlock::InJournal,
+        _ => last_blocks,
+    };
+    for entry in entries {
         let Some(name) = entry.name.to_str().filter(|_| entry.is_dir) else { continue };
         if identity::is_doomed(name) {
             recovery.doomed.push((dir, entry.name.clone()));

@@ -16,6 +16,7 @@ use protocol::Offset;
 use protocol::record_batch::BatchHeader;
 
 use super::beginning::{begin, tells_of_all};
+use super::files_before::FilesBefore;
 use super::from_journal::FromJournal;
 use super::identity;
 use super::replay::{Piece, Replay};
@@ -54,6 +55,8 @@ pub enum LastBlock {
     /// In memory, and in the journal that is opened next: where the file has room for it nothing is written,
     /// so that thousands of partitions with a few records each start at once.
     InJournal,
+    /// The same, but written where the file has something else in place of acknowledged bytes.
+    Compared,
     /// In the file, too: for whoever reads the files afterwards.
     InFile,
 }
@@ -93,6 +96,7 @@ struct Builder<'a> {
     /// The journal has bytes of this segment behind that.
     grew: bool,
     from_journal: FromJournal,
+    files_before: FilesBefore,
     finished: Vec<(Offset, u64)>,
     epochs: EpochHistory,
     producers: ProducerTable,
@@ -141,6 +145,7 @@ impl<'a> Builder<'a> {
             checkpointed: position,
             grew: false,
             from_journal: FromJournal::default(),
+            files_before: FilesBefore::new((segment, position), replay),
             finished: older,
             epochs: saved.map(|saved| saved.epochs.clone()).unwrap_or_default(),
             producers: known.map(|saved| saved.producers.clone()).unwrap_or_default(),
@@ -374,7 +379,7 @@ impl<'a> Builder<'a> {
         let path = self.log_path();
         let on_disk = self.files.segments.iter().find(|(base, _)| *base == self.segment);
         let has_room = on_disk.is_some_and(|(_, length)| *length >= self.position);
-        if last_block == LastBlock::InJournal && has_room {
+        if has_room && self.may_stay_behind(last_block)? {
             self.flush_blocks()?;
         } else {
             self.flush_padded()?;
@@ -420,6 +425,7 @@ impl<'a> Builder<'a> {
             producers_known: self.producers_known,
             suspicion: self.suspicion,
             from_journal: self.from_journal,
+            files_before: self.files_before,
         })
     }
 

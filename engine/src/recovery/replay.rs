@@ -12,6 +12,7 @@ use protocol::{LeaderEpoch, Offset};
 use crate::PartitionId;
 use crate::journal::entry::{Entry, EntryKind};
 use crate::journal::scan::{Damage, Scan, ScanStep};
+use crate::limits::BLOCK_BYTES;
 
 /// Bytes that the journal holds, or vouches for, beyond the checkpoint.
 #[derive(Clone, Debug)]
@@ -43,6 +44,8 @@ pub struct Replay {
     pub epochs: Vec<(LeaderEpoch, Offset)>,
     /// Segments are durable below (base, position).
     pub checkpoint: Option<(Offset, u64)>,
+    /// The segment that may hold unacknowledged runs of an earlier process behind its checkpoint.
+    pub unacknowledged_in: Option<Offset>,
     /// A checkpoint behind which nothing was acknowledged when it was stated, and the log end there.
     pub whole: Option<((Offset, u64), Offset)>,
     /// Acknowledged bytes behind it that the newest row expects in the journal.
@@ -58,6 +61,8 @@ pub struct Replay {
     pub damage: Option<Damage>,
     /// A group of unknown contents is missing behind what is known so far.
     doubt: Option<Damage>,
+    /// The journal tells of the partition since the shard's start, or since it came to the shard.
+    is_told_from_the_start: bool,
 }
 
 impl Replay {
@@ -71,6 +76,7 @@ impl Replay {
             leader_epoch: LeaderEpoch(0),
             epochs: Vec::new(),
             checkpoint: None,
+            unacknowledged_in: None,
             whole: None,
             unflushed: 0,
             acknowledged: Offset(0),
@@ -79,6 +85,7 @@ impl Replay {
             pieces: Vec::new(),
             damage: None,
             doubt: None,
+            is_told_from_the_start: false,
         }
     }
 
@@ -122,6 +129,13 @@ impl Replay {
         self.acknowledged = self.acknowledged.max(entry.next);
         self.next = self.next.max(entry.next);
         let stated = (entry.segment, entry.position);
+        if self.checkpoint.is_none() {
+            // An orderly end cut the file to its length; and a partition that the shard's opening does not
+            // state was created, or handed over with complete files, in this incarnation.
+            let is_cut = !entry.position.is_multiple_of(BLOCK_BYTES as u64);
+            let is_new = self.is_told_from_the_start && entry.as_of != u64::MAX;
+            self.unacknowledged_in = (!is_cut && !is_new).then_some(entry.segment);
+        }
         self.checkpoint = self.checkpoint.max(Some(stated));
         if entry.run_bytes == 0 {
             self.whole = self.whole.max(Some((stated, entry.next)));
@@ -133,16 +147,18 @@ impl Replay {
 pub fn replay(scan: Scan, shard: u32) -> BTreeMap<PartitionId, Replay> {
     let mut replays: BTreeMap<PartitionId, Replay> = BTreeMap::new();
     let incarnation = scan.incarnation;
-    let mut doubt = None;
+    let (mut doubt, mut is_told_from_the_start) = (None, false);
     for step in scan.steps {
         match step {
             ScanStep::Apply(entry, body) => {
+                is_told_from_the_start |= entry.kind == EntryKind::Start;
                 if entry.partition == PartitionId::NONE {
                     continue;
                 }
-                let replay = replays
-                    .entry(entry.partition)
-                    .or_insert_with(|| Replay { doubt, ..Replay::new(incarnation, shard) });
+                let replay = replays.entry(entry.partition).or_insert_with(|| {
+                    let new = Replay::new(incarnation, shard);
+                    Replay { doubt, is_told_from_the_start, ..new }
+                });
                 replay.reached = replay.reached.max(entry.next);
                 if replay.damage.is_none() {
                     replay.apply(entry, body);

@@ -88,7 +88,7 @@ impl NodeStart<'_> {
         let recovery = recover(&LogDirectories {
             dirs,
             salt: SALT,
-            last_blocks: LastBlock::InJournal,
+            last_blocks: LastBlock::Compared,
             journals_missing: false,
         })
         .map_err(|RecoverError { error, .. }| StartError::from(error))?;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use engine::PartitionId;
 use engine::disk::{DirId, FileSystem};
-use engine::journal::group::{GroupContent, HEADER_BYTES, JournalSalt};
+use engine::journal::group::{GroupContent, JournalSalt};
 use engine::journal::scan::{Damage, JournalBytes, Scan, ScanStep, scan};
 use engine::journal::writer::JournalFileName;
 use protocol::Offset;
@@ -147,11 +147,12 @@ fn check_shard(
             let length = data.len() as u64;
             groups.insert(at, Placed { file: root.join(&name), length, stored });
         }
-        files.push(JournalBytes::from(data));
+        files.push((root.join(&name), JournalBytes::from(data)));
     }
     let whole = root.join(&directory);
-    let scans = scan(&files, salt, shard);
-    let is_empty = files.iter().all(|file| file.bytes.iter().all(|byte| *byte == 0));
+    let bytes: Vec<JournalBytes> = files.iter().map(|(_, bytes)| bytes.clone()).collect();
+    let scans = scan(&bytes, salt, shard);
+    let is_empty = bytes.iter().all(|file| file.bytes.iter().all(|byte| *byte == 0));
     if scans.incarnation_max == 0 && !is_empty {
         report.damage(
             &whole,
@@ -215,26 +216,28 @@ fn locate(groups: &Groups, damage: Damage, directory: &Path) -> (PathBuf, Option
     }
 }
 
-/// Behind the last group that counts stands an older one or nothing; a header that nearly matches is
-/// worth a word: it is a torn write of a power cut, or a damaged group of which nothing was acknowledged.
-fn check_end(groups: &Groups, scan: &Scan, files: &[JournalBytes], report: &mut Report) {
-    let (incarnation, cut) = (scan.incarnation, scan.cut);
+/// Behind the last group that counts stands an older one or nothing. One that is neither is worth a word: it is
+/// a torn write of a power cut, or a damaged group of which nothing was acknowledged.
+fn check_end(groups: &Groups, scan: &Scan, files: &[(PathBuf, JournalBytes)], report: &mut Report) {
+    let Scan { incarnation, cut, .. } = *scan;
+    let note = "nothing in it was acknowledged, and the next start goes on without it";
+    if let Some(next) = groups.get(&(incarnation, cut)) {
+        let at = next.stored.position;
+        let what =
+            format!("group {incarnation}.{cut} at {at} is damaged or lacks the one before it");
+        return report.note(&next.file, format!("{what}; {note}"));
+    }
     let Some(last) = cut.checked_sub(1).and_then(|last| groups.get(&(incarnation, last))) else {
         return;
     };
-    let at = usize::try_from(last.stored.end()).unwrap_or(usize::MAX);
-    let torn = files.iter().any(|file| {
-        let head = file.bytes.get(at..at.saturating_add(HEADER_BYTES));
-        head.is_some_and(|head| {
-            head.starts_with(b"CLJG")
-                && head.get(16..24) == Some(&incarnation.to_le_bytes())
-                && head.get(24..32) == Some(&cut.to_le_bytes())
-        })
+    let at = last.stored.end();
+    let is_readable =
+        groups.values().any(|group| group.file == last.file && group.stored.position == at);
+    let is_begun = files.iter().filter(|(file, _)| *file == last.file).any(|(_, data)| {
+        let behind = usize::try_from(at).ok().and_then(|at| data.bytes.get(at..));
+        behind.is_some_and(|behind| behind.starts_with(b"CLJG"))
     });
-    if torn && !groups.contains_key(&(incarnation, cut)) {
-        report.note(
-            &last.file,
-            format!("group {incarnation}.{cut} at {at} is torn; nothing in it was acknowledged"),
-        );
+    if is_begun && !is_readable {
+        report.note(&last.file, format!("the group at {at} is torn or damaged; {note}"));
     }
 }

@@ -35,6 +35,18 @@ impl Overlay {
         Self { below, changes: RefCell::default() }
     }
 
+    /// The files as they are.
+    pub(super) fn on_disk(&self) -> &RealFileSystem {
+        &self.below
+    }
+
+    /// Positions of the blocks of a file that were written, in order.
+    pub(super) fn changed_blocks(&self, path: &Path) -> Vec<u64> {
+        let changes = self.changes.borrow();
+        let file = changes.get(path).and_then(Option::as_ref);
+        file.into_iter().flat_map(|file| file.blocks.keys().map(|block| block * BLOCK)).collect()
+    }
+
     /// The file's head where it was changed, without its blocks.
     fn changed(&self, path: &Path) -> Option<Option<ChangedFile>> {
         let head = |file: &ChangedFile| ChangedFile { blocks: BTreeMap::new(), ..*file };

@@ -9,8 +9,17 @@ use crate::cli::failure::Failure;
 use crate::cli::output::{Colour, Output};
 use crate::cli::progress::Progress;
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Severity {
+    Damage,
+    /// The file is damaged, and nothing is lost: the next start writes it again.
+    MendedAtStart,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Damage {
+    pub(super) severity: Severity,
     pub(super) file: PathBuf,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) position: Option<u64>,
@@ -49,7 +58,20 @@ impl Report {
         hurts: impl Into<String>,
     ) {
         let (file, what, hurts) = (file.to_owned(), what.into(), hurts.into());
-        self.damages.push(Damage { file, position, what, hurts });
+        let severity = Severity::Damage;
+        self.damages.push(Damage { severity, file, position, what, hurts });
+    }
+
+    /// A file is damaged where the journal has what belongs there.
+    pub(super) fn mended(&mut self, file: &Path, position: Option<u64>, what: impl Into<String>) {
+        self.damages.push(Damage {
+            severity: Severity::MendedAtStart,
+            file: file.to_owned(),
+            position,
+            what: what.into(),
+            hurts: "nothing: the journal has these bytes, and the next start mends the file"
+                .to_owned(),
+        });
     }
 
     pub(super) fn note(&mut self, file: &Path, what: impl Into<String>) {
@@ -76,7 +98,10 @@ impl Report {
         }
         for damage in &self.damages {
             let position = damage.position.map_or_else(String::new, |at| format!(" at {at}"));
-            let mark = output.coloured(Colour::Red, "damage");
+            let mark = match damage.severity {
+                Severity::Damage => output.coloured(Colour::Red, "damage"),
+                Severity::MendedAtStart => output.coloured(Colour::Yellow, "damage"),
+            };
             output.line(format_args!(
                 "{mark}  {}{position}: {}",
                 damage.file.display(),
@@ -95,10 +120,15 @@ impl Report {
             self.batches,
             self.records
         ))?;
+        let is_mended = |damage: &&Damage| damage.severity == Severity::MendedAtStart;
+        let mended = match self.damages.iter().filter(is_mended).count() {
+            0 => String::new(),
+            count => format!("; the next start mends {count} from the journal"),
+        };
         match self.damages.len() {
             0 => output.line(output.coloured(Colour::Green, "no damage")),
-            1 => output.line("1 damage"),
-            count => output.line(format_args!("{count} damages")),
+            1 => output.line(format_args!("1 damage{mended}")),
+            count => output.line(format_args!("{count} damages{mended}")),
         }
     }
 }

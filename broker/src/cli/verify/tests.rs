@@ -18,8 +18,8 @@ use engine::partition::position::LogPosition;
 use engine::partition::producers::ProducerTable;
 use engine::recovery::meta::{FORMAT_VERSION, MetaProperties};
 use engine::recovery::{
-    ActiveSegment, FromJournal, LastBlock, LogDirectories, OpenedJournal, RecoveredPartition,
-    identity, open_shard, recover,
+    ActiveSegment, FilesBefore, FromJournal, LastBlock, LogDirectories, OpenedJournal,
+    RecoveredPartition, identity, open_shard, recover,
 };
 use protocol::{LeaderEpoch, Offset, PartitionIndex, TopicId};
 use runtime::memory::Arena;
@@ -28,17 +28,21 @@ use tempfile::TempDir;
 use super::accept_loss;
 use super::check_node;
 use super::node_data::NodeData;
-use super::report::Report;
+use super::report::{Report, Severity};
 use crate::cli::output::{Format, Output};
 use crate::cli::segment_walk::tests::batch;
 
 const SALT: JournalSalt = JournalSalt(0x5a17);
+/// The second segment's file.
+const ROOM_BYTES: u64 = 65_536;
 const ID: PartitionId = PartitionId { topic_id: TopicId([7; 16]), partition: PartitionIndex(0) };
 
 /// A node's data: `orders-0` with segments at 0 (finished, offsets 0 to 39) and 40 (offsets 40 to 49),
 /// and two records, 50 and 51, that only the journal has.
 struct World {
     directory: TempDir,
+    /// Of the second segment, as its checkpoint has it: the file has room for more.
+    second_bytes: usize,
 }
 
 impl World {
@@ -49,7 +53,7 @@ impl World {
     /// In the file alone, or in the journal's opening, too.
     fn with_last_block(last_block: LastBlock) -> Self {
         let directory = crate::cli::tests::directory();
-        let world = Self { directory };
+        let mut world = Self { directory, second_bytes: 0 };
         let fs = world.fs();
         let meta = MetaProperties {
             cluster_id: "cluster".to_owned(),
@@ -76,8 +80,11 @@ impl World {
             // An entry for nearly every batch.
             build_files(&fs, orders, base, 600).unwrap();
         }
+        // Room is durable before the journal speaks of what belongs there.
+        world.second_bytes = second.len();
+        world.resize(&segment(40, "log"), ROOM_BYTES);
         let journaled = match last_block {
-            LastBlock::InJournal => &second[second.len() / 4096 * 4096..],
+            LastBlock::InJournal | LastBlock::Compared => &second[second.len() / 4096 * 4096..],
             LastBlock::InFile => &[],
         };
         let opened = world.open(&fs, first.len() as u64, second.len() as u64, journaled);
@@ -123,6 +130,7 @@ impl World {
             producers_known: true,
             suspicion: None,
             from_journal: FromJournal::default(),
+            files_before: FilesBefore::default(),
         };
         let identity = JournalIdentity { shard: 0, incarnation: 1, salt: SALT };
         open_shard(fs, identity, &[partition], 0).unwrap()
@@ -182,6 +190,11 @@ impl World {
         let mut bytes = std::fs::read(self.path(name)).unwrap();
         bytes[at] ^= 0x10;
         std::fs::write(self.path(name), bytes).unwrap();
+    }
+
+    fn resize(&self, name: &str, bytes: u64) {
+        let file = std::fs::OpenOptions::new().write(true).open(self.path(name)).unwrap();
+        file.set_len(bytes).unwrap();
     }
 
     fn length(&self, name: &str) -> usize {
@@ -307,7 +320,7 @@ fn a_damaged_journal_names_the_partition_and_accepting_the_loss_brings_it_back()
 fn segments_without_a_journal_keep_their_sound_batches() {
     let world = World::new();
     std::fs::remove_dir_all(world.path("journal")).unwrap();
-    world.flip(&segment(40, "log"), world.length(&segment(40, "log")) - 10);
+    world.flip(&segment(40, "log"), world.second_bytes - 10);
     assert!(world.verify().damages[0].what.contains("no journal speaks of them"));
     world.accept().unwrap();
     let recovered = world.recovered();
@@ -353,6 +366,7 @@ fn a_damaged_batch_in_a_suspect_log_costs_no_sound_one_behind_its_end() {
         let world = World::with_last_block(LastBlock::InFile);
         let name = segment(40, "log");
         let mut bytes = std::fs::read(world.path(&name)).unwrap();
+        bytes.truncate(world.second_bytes);
         bytes.extend([batch(50, 1, 0), batch(51, 1, 0), batch(52, 3, 0)].concat());
         std::fs::write(world.path(&name), bytes).unwrap();
         if in_next_segment {
@@ -399,6 +413,53 @@ fn segments_that_are_cut_short_or_swapped_give_up_what_is_not_there() {
     let report = world.verify();
     assert_eq!(report.damages, []);
     assert_eq!(world.recovered().suspicion, None);
+}
+
+/// The start heals them from the journal, and verify said "no damage".
+#[test]
+fn what_the_next_start_mends_is_named() {
+    let world = World::new();
+    let name = segment(40, "log");
+    let only = |report: Report| {
+        let [damage] = &report.damages[..] else { panic!("{:?}", report.damages) };
+        assert_eq!(damage.severity, Severity::MendedAtStart, "{damage:?}");
+        assert_eq!(damage.file, world.path(&name));
+        assert!(damage.hurts.starts_with("nothing"), "{damage:?}");
+        assert_eq!(report.records, 52, "{damage:?}");
+        damage.clone()
+    };
+    assert!(world.second_bytes < 4096, "the journal has all of it");
+    for at in (0..world.second_bytes).step_by(7) {
+        let damage = only(world.verify_flipped(&name, at));
+        assert_eq!(damage.position, Some(0), "byte {at}: {damage:?}");
+        assert!(damage.what.starts_with("bytes 0 to "), "{damage:?}");
+    }
+    let before = std::fs::read(world.path(&name)).unwrap();
+    for bytes in [world.second_bytes - 1, 100, 0] {
+        world.resize(&name, bytes as u64);
+        assert_eq!(only(world.verify()).position, Some(bytes as u64));
+    }
+    std::fs::remove_file(world.path(&name)).unwrap();
+    assert_eq!(only(world.verify()).what, "it is missing");
+    std::fs::write(world.path(&name), before).unwrap();
+    assert_eq!(world.verify().damages, []);
+}
+
+/// Behind the checkpoint stands what was written behind before the process ended: nothing yet, or some of it.
+#[test]
+fn what_was_not_written_behind_yet_is_no_damage() {
+    let world = World::new();
+    let name = segment(40, "log");
+    let mut bytes = std::fs::read(world.path(&name)).unwrap();
+    let behind = [batch(50, 1, 0), batch(51, 1, 0)].concat();
+    bytes[world.second_bytes..][..behind.len()].copy_from_slice(&behind);
+    std::fs::write(world.path(&name), bytes).unwrap();
+    assert_eq!(world.verify().damages, []);
+    for at in world.second_bytes..world.second_bytes + behind.len() {
+        let report = world.verify_flipped(&name, at);
+        assert_eq!(report.damages.len(), 1, "byte {at}: {:?}", report.damages);
+        assert_eq!(report.damages[0].severity, Severity::MendedAtStart);
+    }
 }
 
 /// Where the group with this record begins in the journal.

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use protocol::record_batch::BatchHeader;
 
-use super::{ActiveSegment, BLOCK, Builder, index};
+use super::{ActiveSegment, BLOCK, Builder, LastBlock, index};
 use crate::batch::BatchView;
 use crate::disk::FileSystemError;
+use crate::limits::BLOCK_BYTES;
 use crate::partition::index::{SegmentIndex, segment_path};
 
 impl Builder<'_> {
@@ -32,6 +33,23 @@ impl Builder<'_> {
             index,
             is_complete,
         })
+    }
+
+    /// Whether the unfinished last block need not be written to a file that has room for it.
+    pub(super) fn may_stay_behind(&self, last_block: LastBlock) -> Result<bool, FileSystemError> {
+        let whole = self.buffer.len() - self.buffer.len() % BLOCK_BYTES;
+        let start = self.buffer_start + whole as u64;
+        // Of the block's bytes: what is not durable in the file need not be there.
+        let durable = index(self.checkpointed.min(self.position).saturating_sub(start));
+        match last_block {
+            LastBlock::InFile => Ok(false),
+            LastBlock::Compared if durable > 0 => {
+                let mut block = vec![0; BLOCK_BYTES];
+                self.fs.read(&self.log_path(), start, &mut block)?;
+                Ok(block[..durable] == self.buffer[whole..][..durable])
+            }
+            LastBlock::Compared | LastBlock::InJournal => Ok(true),
+        }
     }
 
     fn has_index_files(&self) -> Result<bool, FileSystemError> {

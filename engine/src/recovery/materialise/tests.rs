@@ -148,7 +148,7 @@ impl World {
         let saved = self.saved.as_ref();
         let id = some_partition();
         let found =
-            materialise(&self.fs, id, &files, replay, saved, LastBlock::InJournal, &mut unsynced)
+            materialise(&self.fs, id, &files, replay, saved, LastBlock::Compared, &mut unsynced)
                 .unwrap();
         unsynced.sync(&self.fs).unwrap();
         found
@@ -212,6 +212,28 @@ fn a_fragment_that_repeats_what_a_segment_has_is_nothing_to_recover() {
     let found = world.sound();
     assert_eq!((found.end.offset, found.end.position), (Offset(2), 6_000));
     assert_eq!(found.from_journal, FromJournal::default());
+}
+
+/// The journal's copy was taken, and the file left as it was: whoever read the file found the damage.
+#[test]
+fn a_damaged_last_block_is_written_again_from_the_journal() {
+    let log = log(&[3_000, 3_000]);
+    let world = |file: &[u8]| {
+        World::new()
+            .file(LOG, file)
+            .piece(EntryKind::Fragment, 0, 4_096, (0, 2), &log[4_096..])
+            .row(0, 6_000, 2, 0, 0)
+    };
+    for at in [4_096, 5_999] {
+        let mut damaged = log.clone();
+        damaged[at] ^= 1;
+        let world = world(&damaged);
+        let found = world.sound();
+        assert_eq!(world.bytes(LOG, 6_000), log, "byte {at}");
+        assert_eq!(found.last_block, log[4_096..]);
+    }
+    let sound = world(&log);
+    assert!(sound.sound().active.unwrap().allocated < 6_000, "nothing was written");
 }
 
 #[test]

@@ -3,8 +3,10 @@
 
 mod world;
 
+use std::path::Path;
+
 use engine::PartitionId;
-use engine::disk::{DirId, DiskClass, DiskEffect, DiskOp, Step};
+use engine::disk::{DirId, DiskClass, DiskEffect, DiskOp, FileSystem, Step};
 use engine::partition::segment::Segment;
 use engine::request::{AppendError, LifecycleError};
 use protocol::{LeaderEpoch, Offset};
@@ -288,6 +290,24 @@ fn a_dead_directory_leaves_the_others_alone() {
     }
     rotate(&mut world, kept, 9);
     world.append(kept, &Batch::of(1));
+}
+
+/// Its name in the sound directory was taken until the next start.
+#[test]
+fn a_partition_is_deleted_from_a_sound_directory_when_the_journal_is_lost() {
+    let mut world = World::with_directories(2);
+    let sound = world.create_in("sound-0", DirId(1));
+    let lost = world.create_in("lost-0", DirId(0));
+    world.append(sound, &Batch::of(1));
+    world.engine_mut().on_directory_failed(DirId(0));
+    for (partition, expected) in [(sound, Ok(())), (lost, Err(LifecycleError::Unavailable))] {
+        let token = world.token();
+        world.engine_mut().delete(token, partition);
+        world.settle(3);
+        assert_eq!(world.answer_of(token), Some(expected));
+    }
+    let left = |dir: usize, name| world.disks[dir].entries(name).is_ok_and(|it| !it.is_empty());
+    assert!(!left(1, Path::new("sound-0")) && left(0, Path::new("lost-0")));
 }
 
 /// Its operations in flight may succeed all the same.

@@ -93,6 +93,14 @@ struct Creation {
     reply: Box<CommandReply>,
 }
 
+/// Partitions of a deleted topic that are not gone.
+#[derive(Debug)]
+struct Deletion {
+    missing: BTreeSet<PartitionId>,
+    /// Those that stay until the next start: their log directory failed.
+    left: BTreeSet<PartitionId>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Controller {
     broker: BrokerId,
@@ -111,8 +119,7 @@ pub(crate) struct Controller {
     /// Replies in order of the announcement that all shards must have applied first.
     held: VecDeque<(u64, Asker, Box<CommandReply>)>,
     creations: Vec<Creation>,
-    /// Partitions of deleted topics whose owners have not reported yet.
-    deletions: BTreeMap<TopicId, BTreeSet<PartitionId>>,
+    deletions: BTreeMap<TopicId, Deletion>,
     /// Deleted topics that are ready to be forgotten.
     forgettable: VecDeque<TopicId>,
     moves: BTreeMap<PartitionId, Move>,
@@ -171,7 +178,7 @@ impl Controller {
         if missing.is_empty() {
             self.forgettable.push_back(topic);
         }
-        self.deletions.insert(topic, missing);
+        self.deletions.insert(topic, Deletion { missing, left: BTreeSet::new() });
     }
 }
 
@@ -450,17 +457,20 @@ impl Shard {
         partition: PartitionId,
         result: &Result<(), LifecycleError>,
     ) {
-        if result.is_err() {
-            // Its log directory failed: the next start removes it.
-            return;
-        }
         let controller = self.controller_mut();
         let topic = partition.topic_id;
-        if let Some(missing) = controller.deletions.get_mut(&topic)
-            && missing.remove(&partition)
-            && missing.is_empty()
-        {
+        let Some(Deletion { missing, left }) = controller.deletions.get_mut(&topic) else { return };
+        match result {
+            Ok(()) if !missing.remove(&partition) => return,
+            Ok(()) => {}
+            // Its log directory failed: the next start removes it.
+            Err(_) => drop(left.insert(partition)),
+        }
+        if missing.is_empty() {
             controller.forgettable.push_back(topic);
+        } else if missing.is_subset(left) {
+            let partitions = Arc::new(missing.clone());
+            self.announce(News::Left { topic, partitions });
         }
     }
 

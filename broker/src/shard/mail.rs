@@ -3,6 +3,7 @@
 //! A question carries the place that its answer goes to ([`ReplyTo`]); whoever asks has reserved that
 //! place before. One hop each way for produce and fetch.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use engine::recovery::RecoveredPartition;
 use engine::request::{
     AppendError, Appended, LifecycleError, PartitionOffsets, ReadError, Records,
 };
-use protocol::{LeaderEpoch, Offset, ProducerId};
+use protocol::{LeaderEpoch, Offset, ProducerId, TopicId};
 use runtime::memory::MemoryRange;
 
 use super::command::{Command, CommandReply};
@@ -157,6 +158,11 @@ pub enum News {
     },
     /// The owners' directories of these partitions are durable.
     Usable(Vec<PartitionId>),
+    /// Of this deleted topic only these partitions are left until the next start: their log directory failed.
+    Left {
+        topic: TopicId,
+        partitions: Arc<BTreeSet<PartitionId>>,
+    },
 }
 
 /// One batch for one partition.

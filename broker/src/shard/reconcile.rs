@@ -1,17 +1,18 @@
 //! This shard's partitions follow the committed metadata: created, deleted, given new properties and
 //! epochs. What is done is reported to the controller, which waits for it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use coordinator::metadata::record::ConfigTarget;
-use coordinator::metadata::{MetadataRecord, Topic};
+use coordinator::metadata::{LogDirectoryId, MetadataRecord, Topic};
 use engine::PartitionId;
 use engine::engine::lifecycle::PartitionSpec;
 use engine::partition::PartitionDirectory;
 use engine::request::LifecycleError;
-use protocol::{LeaderEpoch, TopicId};
+use protocol::{LeaderEpoch, PartitionIndex, TopicId};
 use runtime::clock::Monotonic;
 
 use super::Shard;
@@ -24,8 +25,10 @@ use crate::limits::RECONCILE_RETRY_MS;
 /// Creations that cannot go on yet.
 #[derive(Debug, Default)]
 pub(crate) struct Reconciler {
-    /// Wait for a deleted topic of the same name to be gone, or for space.
+    /// Wait for a deleted topic's partition of the same name to be gone, or for space.
     waiting: BTreeSet<PartitionId>,
+    /// What is left of deleted topics until the next start, where no more of them will go.
+    left: BTreeMap<TopicId, Arc<BTreeSet<PartitionId>>>,
     /// On their way between shards, and expected here: released by this shard, to which they come back if
     /// the move fails, or not adopted yet.
     in_transit: BTreeSet<PartitionId>,
@@ -56,6 +59,10 @@ impl Shard {
                 }
             }
             News::Usable(partitions) => self.replica.set_usable(&partitions),
+            News::Left { topic, partitions } => {
+                self.owner.reconciler.left.insert(topic, partitions);
+                self.retry_waiting();
+            }
         }
     }
 
@@ -89,7 +96,10 @@ impl Shard {
                 }
             }
             MetadataRecord::TopicDeleted { topic } => self.delete_topic_partitions(*topic),
-            MetadataRecord::TopicRemoved { .. } => self.retry_waiting(),
+            MetadataRecord::TopicRemoved { topic } => {
+                self.owner.reconciler.left.remove(topic);
+                self.retry_waiting();
+            }
             MetadataRecord::Config { target, .. } => self.on_config(*target),
             MetadataRecord::LeaderEpochBumped { topic, partition, leader_epoch, .. } => {
                 let id = PartitionId { topic_id: *topic, partition: *partition };
@@ -124,25 +134,24 @@ impl Shard {
     /// Partitions of a live topic that this shard owns.
     fn owned_of(&self, topic: TopicId) -> Vec<PartitionId> {
         let Some(topic) = self.replica.topic(topic) else { return Vec::new() };
-        let indexes = (0..).map(protocol::PartitionIndex).take(topic.partitions().len());
+        let indexes = (0..).map(PartitionIndex).take(topic.partitions().len());
         let routes = indexes.filter_map(|index| self.replica.route(topic, index));
         routes.filter(|route| route.owner == self.node.me).map(|route| route.partition).collect()
     }
 
     fn create_partition(&mut self, id: PartitionId) {
         let Some(topic) = self.replica.topic(id.topic_id) else { return };
-        let image = self.replica.metadata().image();
-        if image.deleting().any(|deleted| deleted.name() == topic.name()) {
-            // The directory has the name of its predecessor's: that one has to go first.
-            self.owner.reconciler.waiting.insert(id);
-            return;
-        }
         let partition = topic.partition(id.partition).expect("the caller found it in the topic");
         let replica = partition.replica_on(self.node.broker).expect("this shard owns it");
         let Some(dir) = self.node.dir_of(replica.directory) else {
             // Its log directory is missing: the partition is offline until the directory returns.
             return;
         };
+        if self.is_taken(topic.name(), id.partition, replica.directory) {
+            // The directory has the name of its predecessor's: that one has to go first.
+            self.owner.reconciler.waiting.insert(id);
+            return;
+        }
         let path = PathBuf::from(format!("{}-{}", topic.name(), id.partition));
         let config = self.replica.metadata().topic_config(id.topic_id);
         let spec = PartitionSpec {
@@ -153,6 +162,18 @@ impl Shard {
         };
         let token = self.wait_for(Wait::Create(id));
         self.owner.engine.create(token, spec);
+    }
+
+    /// Whether a partition of a deleted topic may still stand under this name in this log directory.
+    fn is_taken(&self, name: &str, index: PartitionIndex, directory: LogDirectoryId) -> bool {
+        let deleting = self.replica.metadata().image().deleting();
+        deleting.filter(|deleted| **deleted.name() == *name).any(|deleted| {
+            let id = PartitionId { topic_id: deleted.id(), partition: index };
+            let left = self.owner.reconciler.left.get(&deleted.id());
+            let replica = deleted.partition(index).and_then(|it| it.replica_on(self.node.broker));
+            replica.is_some_and(|replica| replica.directory == directory)
+                && left.is_none_or(|left| left.contains(&id))
+        })
     }
 
     fn create_metadata_log(&mut self) {
@@ -208,7 +229,7 @@ impl Shard {
         let image = self.replica.metadata().image();
         let Some(topic) = image.deleting().find(|deleted| deleted.id() == topic) else { return };
         let (topic_id, me) = (topic.id(), self.node.me);
-        let partitions = (0..).map(protocol::PartitionIndex).zip(topic.partitions());
+        let partitions = (0..).map(PartitionIndex).zip(topic.partitions());
         let mine = partitions.filter(|(_, partition)| {
             let replica = partition.replica_on(broker);
             replica.is_some_and(|replica| self.node.mailbox_of(replica.shard) == me)

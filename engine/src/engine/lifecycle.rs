@@ -326,7 +326,7 @@ impl Engine {
             return self.done(token, Err(LifecycleError::NotOwner));
         };
         if self.journal.has_failed() {
-            return self.done(token, Err(LifecycleError::Unavailable));
+            return self.delete_without_journal(token, slot);
         }
         let partition = self.partition_mut(slot).expect("the id was just looked up");
         match partition.closing {
@@ -357,6 +357,20 @@ impl Engine {
             partition.is_leaving = true;
         }
         self.push_control(entry, Bytes::new(), Some(Notice::Closed(slot)));
+    }
+
+    /// The journal is lost, and the partition stands in another log directory: its files go all the same, so that
+    /// a topic of the same name can have the directory. That it is deleted the metadata know.
+    fn delete_without_journal(&mut self, token: Token, slot: Slot) {
+        let partition = self.partition(slot).expect("the caller looked the id up");
+        if partition.directory.dir == self.config.journal_dir || partition.operations > 0 {
+            return self.done(token, Err(LifecycleError::Unavailable));
+        }
+        if let Some(partition) = self.partition_mut(slot) {
+            partition.closing = Some(Closing::Delete(token));
+            partition.is_leaving = true;
+        }
+        self.close_if_quiet(slot);
     }
 
     pub(super) fn on_close_durable(&mut self, slot: Slot) {

@@ -4,6 +4,7 @@ use coordinator::metadata::Replica;
 use engine::disk::DirId;
 use protocol::messages::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
 use protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
+use protocol::messages::delete_topics::DeleteTopicsRequest;
 use protocol::messages::describe_log_dirs::DescribeLogDirsRequest;
 use protocol::messages::describe_topic_partitions::{DescribeTopicPartitionsRequest, TopicRequest};
 use protocol::messages::fetch::FetchResponse;
@@ -194,6 +195,33 @@ fn new_partitions_are_placed_beside_a_log_directory_that_failed() {
     }
     assert_eq!(automatic_code(&mut world, client, "automatic"), 0);
     assert_eq!(states(&mut world), ["online"; 8]);
+}
+
+/// Its partitions waited for those that only the next start could remove: they had no leader until then.
+#[test]
+fn a_topic_is_deleted_and_created_again_beside_a_log_directory_that_failed() {
+    let mut world = World::with_two_directories(3);
+    let client = world.connect(0);
+    create(&mut world, client, "t", 6);
+    for index in 0..6 {
+        world.ask(client, PRODUCE, produce(-1, "t", index, batch(&["old"], TIME)));
+    }
+    let places: Vec<_> = (0..6).map(|index| place(&world, index)).collect();
+    assert!(places.contains(&(1, DirId(0))), "its journal is lost, its directory is not");
+    world.tell_offline(&[false, true]);
+    let topic_names = vec![Str::from("t")];
+    let request = DeleteTopicsRequest { topic_names, timeout_ms: 1_000, ..Default::default() };
+    assert_eq!(world.ask(client, 5, request).responses[0].error_code, 0);
+    create(&mut world, client, "t", 6);
+    assert_eq!(shown(&mut world, client), vec![(0, 1, vec![1], vec![]); 6]);
+    for index in 0..6 {
+        assert_eq!(place(&world, index).1, DirId(0));
+        let response = world.ask(client, PRODUCE, produce(-1, "t", index, batch(&["a"], TIME)));
+        let answer = &response.responses[0].partition_responses[0];
+        assert_eq!((answer.error_code, answer.base_offset), (0, 0));
+    }
+    let image = world.shard(0).replica.metadata().image();
+    assert_eq!(image.deleting().count(), 1, "the next start removes the rest of it");
 }
 
 #[test]

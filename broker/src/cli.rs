@@ -76,10 +76,10 @@ enum Command {
     /// Starts a node (the default).
     Serve(Box<serve::ServeArgs>),
     /// Creates, lists, describes, configures and deletes topics.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = topic::EXAMPLES)]
     Topic(topic::TopicCommand),
     /// Shows and changes which core and disk each partition lives on.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = partition::EXAMPLES)]
     Partition(partition::PartitionCommand),
     /// Writes records to a topic.
     Produce(Box<produce::ProduceArgs>),

@@ -48,6 +48,9 @@ fn row(one: &PlacedPartition, facts: &NodeFacts, cpus: &[u32]) -> Value {
     })
 }
 
+/// What comes next for whoever asked for what there is not.
+const LOOK: &str = "; `corelane partition list` shows partitions, shards and log directories";
+
 /// The answer to a move.
 pub(crate) fn moved(
     facts: &NodeFacts,
@@ -86,8 +89,15 @@ pub(crate) fn moved(
 
 fn refused(error: &MoveError) -> Answer {
     match error {
-        MoveError::Command(error) => Answer::refusal(404, &error.to_string()),
-        MoveError::Moving => Answer::refusal(409, "the partition is being moved already"),
+        MoveError::Command(error) => {
+            let why = error.to_string();
+            // Some say themselves what to do.
+            let next = if why.contains(';') { "" } else { LOOK };
+            Answer::refusal(404, &format!("{why}{next}"))
+        }
+        MoveError::Moving => {
+            Answer::refusal(409, &format!("the partition is being moved already{LOOK}"))
+        }
         MoveError::OtherDirectory => Answer::refusal(
             400,
             "a partition keeps its log directory while the node runs: leave out --dir",
@@ -97,7 +107,7 @@ fn refused(error: &MoveError) -> Answer {
             "the log directory of that shard's journal failed: choose another shard",
         ),
         MoveError::Owner(error) => {
-            let why = format!("its owner could not hand it over ({error:?})");
+            let why = format!("its owner could not hand it over ({error:?}); see the node's log");
             Answer::refusal(503, &why)
         }
     }

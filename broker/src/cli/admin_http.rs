@@ -16,15 +16,12 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct AdminArgs {
-    /// The node's admin address.
-    #[arg(
-        long,
-        value_name = "HOST:PORT",
-        env = "CORELANE_ADMIN",
-        default_value = "127.0.0.1:9644"
-    )]
-    admin: String,
+    /// The node's admin address. [default: 127.0.0.1:9644]
+    #[arg(long, value_name = "HOST:PORT", env = "CORELANE_ADMIN")]
+    admin: Option<String>,
 }
+
+const ADMIN: &str = "127.0.0.1:9644";
 
 /// An answer: its status and what it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,12 +38,15 @@ impl Answer {
             let said = said.as_ref().and_then(|value| value.get("error")?.as_str());
             return Err(Failure::failed(match said {
                 Some(said) => said.to_owned(),
-                None => format!("the node answered with HTTP status {}", self.status),
+                None => format!(
+                    "the node answered with HTTP status {}; name its admin address with --admin",
+                    self.status
+                ),
             }));
         }
         serde_json::from_slice(&self.body).map_err(|error| {
             Failure::failed(format!(
-                "the admin address gave an answer that this version does not understand ({error})"
+                "the admin address gave an answer that this version does not understand ({error}); use the `corelane` of the node's version"
             ))
         })
     }
@@ -54,7 +54,12 @@ impl Answer {
 
 impl AdminArgs {
     pub(crate) fn address(&self) -> &str {
-        &self.admin
+        self.admin.as_deref().unwrap_or(ADMIN)
+    }
+
+    /// Whether an address was given.
+    pub(crate) fn is_given(&self) -> bool {
+        self.admin.is_some()
     }
 
     pub(crate) fn get(&self, path: &str) -> Result<Answer, Failure> {
@@ -66,7 +71,7 @@ impl AdminArgs {
     }
 
     fn ask(&self, method: &str, path: &str) -> Result<Answer, Failure> {
-        let address = &self.admin;
+        let address = self.address();
         self.exchange(method, path).map_err(|error| {
             Failure::failed(match error.kind() {
                 io::ErrorKind::ConnectionRefused => format!(
@@ -86,7 +91,7 @@ impl AdminArgs {
         write!(
             stream,
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
-            self.admin
+            self.address()
         )?;
         let mut bytes = Vec::new();
         (&mut stream).take(ADMIN_RESPONSE_BYTES_MAX).read_to_end(&mut bytes)?;
@@ -95,7 +100,7 @@ impl AdminArgs {
 
     fn dial(&self) -> io::Result<TcpStream> {
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-        for candidate in self.admin.to_socket_addrs()? {
+        for candidate in self.address().to_socket_addrs()? {
             match TcpStream::connect_timeout(&candidate, CONNECT_TIMEOUT) {
                 Ok(stream) => return Ok(stream),
                 Err(error) => last = error,

@@ -21,7 +21,8 @@ use super::partition::Placement;
 #[command(after_help = "Examples:
   corelane doctor
   corelane doctor --data-dir /mnt/a --data-dir /mnt/b --all
-\nExit code 1 where something keeps a node from starting, or the node is not healthy.")]
+\nExit code 1 where something keeps a node from starting, or the node is not healthy, or, where --admin (or
+CORELANE_ADMIN) asks for a node, none answers. Without, a machine on which no node runs is in order.")]
 pub(crate) struct DoctorArgs {
     /// The data directories to check.
     #[arg(
@@ -101,8 +102,14 @@ impl DoctorArgs {
 
     fn node_health(&self) -> NodeHealth {
         let admin = self.admin.address().to_owned();
-        let Ok(ready) = self.admin.get("/readyz") else {
-            return NodeHealth { admin, state: "not running", problems: Vec::new() };
+        let ready = match self.admin.get("/readyz") {
+            Ok(ready) => ready,
+            Err(failure) => {
+                // Only whoever asked for a node misses one.
+                let problems = self.admin.is_given().then(|| failure.to_string());
+                let problems = problems.into_iter().collect();
+                return NodeHealth { admin, state: "not running", problems };
+            }
         };
         let mut problems = Vec::new();
         if ready.status != 200 {

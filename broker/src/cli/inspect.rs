@@ -38,6 +38,9 @@ pub(crate) struct InspectArgs {
     records: bool,
 }
 
+/// What to do where there is nothing to show.
+const TRY: &str = "`corelane inspect DATA-DIR` says what there is";
+
 impl InspectArgs {
     pub(crate) fn run(&self, output: &mut Output) -> Result<(), Failure> {
         for (number, path) in self.paths.iter().enumerate() {
@@ -52,7 +55,7 @@ impl InspectArgs {
 
     fn inspect(&self, path: &Path, output: &mut Output) -> Result<(), Failure> {
         let stat = std::fs::metadata(path)
-            .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
+            .map_err(|error| Failure::failed(format!("{}: {error}; {TRY}", path.display())))?;
         if stat.is_dir() {
             return directory::inspect(path, output);
         }
@@ -64,7 +67,7 @@ impl InspectArgs {
             FileKind::State => state::inspect(path, output),
             FileKind::Meta | FileKind::PartitionMetadata | FileKind::Note => text(path, output),
             FileKind::Other => Err(Failure::failed(format!(
-                "{} is none of Corelane's files, which are named NNNNNNNNNNNNNNNNNNNN.log, .index and .timeindex, {JOURNAL_DIRECTORY}/N/N.journal, state, meta.properties and partition.metadata",
+                "{} is none of Corelane's files, which are named NNNNNNNNNNNNNNNNNNNN.log, .index and .timeindex, {JOURNAL_DIRECTORY}/N/N.journal, state, meta.properties and partition.metadata; {TRY}",
                 path.display()
             ))),
         }
@@ -86,12 +89,15 @@ fn text(path: &Path, output: &mut Output) -> Result<(), Failure> {
 
 /// A file that is read whole.
 fn small_file(path: &Path) -> Result<Vec<u8>, Failure> {
-    let failed = |error: &std::io::Error| Failure::failed(format!("{}: {error}", path.display()));
+    let failed = |error: &std::io::Error| {
+        let path = path.display();
+        Failure::failed(format!("{path}: {error}; run this as the user of the node"))
+    };
     let length = std::fs::metadata(path).map_err(|error| failed(&error))?.len();
     if length > super::limits::SMALL_FILE_BYTES_MAX {
         let path = path.display();
         return Err(Failure::failed(format!(
-            "{path}: {length} bytes are more than such a file has"
+            "{path}: {length} bytes are more than such a file has; look at it with `head -c 4096 {path}`"
         )));
     }
     std::fs::read(path).map_err(|error| failed(&error))

@@ -96,6 +96,15 @@ impl Output {
     }
 }
 
+/// `1 record`, `2 records`.
+pub(crate) fn counted(count: u64, one: &str) -> String {
+    match (count, one.strip_suffix("ch")) {
+        (1, _) => format!("1 {one}"),
+        (_, Some(_)) => format!("{count} {one}es"),
+        (_, None) => format!("{count} {one}s"),
+    }
+}
+
 /// Rows below headings; columns of numbers are set to the right.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
@@ -167,7 +176,13 @@ fn is_number(cell: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Table;
+    use super::{Table, counted};
+
+    #[test]
+    fn one_of_a_thing_is_not_many() {
+        let said = [counted(1, "record"), counted(0, "record"), counted(2, "batch")];
+        assert_eq!(said, ["1 record", "0 records", "2 batches"]);
+    }
 
     #[test]
     fn columns_are_aligned_and_numbers_stand_on_the_right() {

@@ -11,6 +11,10 @@ use super::admin_http::{AdminArgs, encoded};
 use super::failure::Failure;
 use super::output::{Output, Table};
 
+pub(super) const EXAMPLES: &str = "Examples:
+  corelane partition list orders
+  corelane partition move orders 3 --shard 1";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum PartitionCommand {
     /// Lists partitions with their core, disk and size, and why they live there.

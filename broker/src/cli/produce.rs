@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::client::{Client, ClusterArgs};
 use super::failure::Failure;
-use super::output::{Output, Table};
+use super::output::{Output, Table, counted};
 use super::times;
 use super::topic_argument::TopicArgument;
 use input::{Input, RecordRules};
@@ -189,7 +189,11 @@ impl ProduceArgs {
             return output.line("there was nothing to write");
         }
         let number = |offset: Option<i64>| offset.map_or_else(|| "–".into(), |o| o.to_string());
-        output.line(format_args!("wrote {records} records to {}", self.topic.name()))?;
+        output.line(format_args!(
+            "wrote {} to {}",
+            counted(records, "record"),
+            self.topic.name()
+        ))?;
         let mut table = Table::new(&["PARTITION", "RECORDS", "FIRST OFFSET", "LAST OFFSET"]);
         for partition in written {
             table.push(vec![

@@ -15,6 +15,13 @@ use clap::Subcommand;
 use super::failure::Failure;
 use super::output::Output;
 
+pub(super) const EXAMPLES: &str = "Examples:
+  corelane topic create orders --partitions 12
+  corelane topic list
+  corelane topic describe orders
+  corelane topic config orders --set retention.ms=86400000
+  corelane topic delete orders";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum TopicCommand {
     /// Creates a topic.

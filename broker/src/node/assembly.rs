@@ -45,8 +45,8 @@ use crate::vanished::{KnownDirectory, restore_vanished};
 
 /// The places of controller and coordinator among journals: no data shard has these numbers, whatever
 /// `--shards` says.
-const CONTROLLER_JOURNAL: u32 = 65_535;
-const COORDINATOR_JOURNAL: u32 = ShardId::COORDINATOR.0 as u32;
+pub const CONTROLLER_JOURNAL: u32 = 65_535;
+pub const COORDINATOR_JOURNAL: u32 = ShardId::COORDINATOR.0 as u32;
 
 /// One log directory as a start sees it. Its `DirId` is its place.
 pub struct StartDirectory<'a> {

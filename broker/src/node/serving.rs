@@ -294,7 +294,12 @@ impl Serving {
             directories.clone().find(|known| known.path == wanted).map(|known| known.id)
         });
         let directory = match directory {
-            Some(None) => return Answer::refusal(400, "--dir is no log directory of this node"),
+            Some(None) => {
+                return Answer::refusal(
+                    400,
+                    "--dir is no log directory of this node; `corelane partition list` shows them",
+                );
+            }
             Some(found) => found,
             None => None,
         };
@@ -312,7 +317,10 @@ impl Serving {
         self.node.post_mail(self.node.facts.controller(), mail);
         let is_there = |heard: &Heard| heard.replies.iter().any(|reply| reply.0 == id);
         if !self.await_heard(MOVE_WAIT, is_there) {
-            return Answer::refusal(503, "the partition is still being moved");
+            return Answer::refusal(
+                503,
+                "the partition is still being moved; `corelane partition list` shows where it is",
+            );
         }
         let at = self.heard.replies.iter().position(|reply| reply.0 == id);
         let (_, reply) = self.heard.replies.swap_remove(at.expect("it is there"));

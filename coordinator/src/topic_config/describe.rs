@@ -95,7 +95,8 @@ fn description(
     if sensitive {
         synonyms.iter_mut().for_each(|synonym| synonym.value.clear());
     }
-    let note = match definition.effect {
+    let effect = definition.effect_of(value.as_deref());
+    let note = match effect {
         Effect::Now => "",
         Effect::Later => " (Accepted; without effect yet.)",
         Effect::Never => " (Accepted for compatibility; without effect here.)",
@@ -106,7 +107,7 @@ fn description(
         source,
         synonyms,
         kind: definition.kind,
-        effect: definition.effect,
+        effect,
         documentation: format!("{}{note}", definition.doc),
         sensitive,
         read_only,

@@ -35,7 +35,7 @@ const fn row(
 
 pub static TOPIC_CONFIGS: &[ConfigDefinition] = &[
     row("cleanup.policy", List, "delete", ListOf(&["compact", "delete"]), Now,
-        "What happens to old segments: 'delete' drops them by time and size; 'compact' keeps the last record of each key and is still to come.")
+        "What happens to old segments: 'delete' drops them by time and size; 'compact' keeps the last record of each key, which is still to come: until then a topic without 'delete' keeps all its records.")
         .with(&[same("log.cleanup.policy")]),
     row("compression.gzip.level", Int, "-1", BetweenOr(1, 9, -1), Later,
         "The level used when compression.type is gzip; -1 is the codec's own default.")

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use broker::node::assembly::{CONTROLLER_JOURNAL, COORDINATOR_JOURNAL};
 use engine::disk::{DirectoryEntry, FileSystem};
 use engine::recovery::identity;
 use engine::recovery::meta;
@@ -36,7 +37,7 @@ pub(super) fn inspect(path: &Path, output: &mut Output) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::failed(format!(
-        "{} is neither a data directory nor one of a partition or a journal",
+        "{} is neither a data directory nor one of a partition or a journal; name the --data-dir of a node",
         path.display()
     )))
 }
@@ -77,6 +78,8 @@ struct Segment {
 #[derive(Serialize)]
 struct JournalDirectory {
     shard: String,
+    /// `shard N`, `controller` or `coordinator`.
+    owner: String,
     files: usize,
     bytes: u64,
 }
@@ -127,10 +130,10 @@ fn data_directory(
     }
     output.table(&table)?;
     output.line("")?;
-    let mut table = Table::new(&["JOURNAL OF SHARD", "FILES", "SIZE"]);
+    let mut table = Table::new(&["JOURNAL OF", "FILES", "SIZE"]);
     for journal in data.journals {
         let size = ByteCount(journal.bytes).to_string();
-        table.push(vec![journal.shard, journal.files.to_string(), size]);
+        table.push(vec![journal.owner, journal.files.to_string(), size]);
     }
     output.table(&table)
 }
@@ -145,14 +148,25 @@ fn journal_directories(path: &Path) -> Result<Vec<JournalDirectory>, Failure> {
         let files = entries_of(&root.join(&entry.name))?;
         let of_journal =
             |file: &&DirectoryEntry| matches!(FileKind::of(&file.name), FileKind::Journal { .. });
+        let shard = entry.name.to_string_lossy().into_owned();
         journals.push(JournalDirectory {
-            shard: entry.name.to_string_lossy().into_owned(),
+            owner: owner_of_journal(&shard),
+            shard,
             files: files.iter().filter(of_journal).count(),
             bytes: files.iter().filter(of_journal).map(|file| file.length).sum(),
         });
     }
     journals.sort_by_key(|journal| journal.shard.parse::<u32>().unwrap_or(u32::MAX));
     Ok(journals)
+}
+
+/// Controller and coordinator have numbers that no data shard has.
+fn owner_of_journal(number: &str) -> String {
+    match number.parse() {
+        Ok(CONTROLLER_JOURNAL) => format!("controller (journal/{number})"),
+        Ok(COORDINATOR_JOURNAL) => format!("coordinator (journal/{number})"),
+        _ => format!("shard {number}"),
+    }
 }
 
 fn partition_directory(path: &Path, name: String) -> Result<PartitionDirectory, Failure> {

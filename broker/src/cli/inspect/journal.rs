@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::split;
 use crate::cli::failure::Failure;
 use crate::cli::journal_walk::{StoredGroup, groups_of, kind_name, read_journal_file};
-use crate::cli::output::{Colour, Output};
+use crate::cli::output::{Colour, Output, counted};
 use crate::cli::stored_files::{data_directory_of, open_for_reading, read_meta};
 
 pub(super) fn inspect(path: &Path, output: &mut Output) -> Result<(), Failure> {
@@ -19,11 +19,14 @@ pub(super) fn inspect(path: &Path, output: &mut Output) -> Result<(), Failure> {
     let shard =
         whole.parent().and_then(Path::file_name).and_then(|name| name.to_str()?.parse().ok());
     let shard: u32 = shard.ok_or_else(|| {
-        Failure::failed(format!("{} is not in a shard's directory journal/N", path.display()))
+        Failure::failed(format!(
+            "{} is not in a shard's directory journal/N; inspect it where the node wrote it",
+            path.display()
+        ))
     })?;
     let root = data_directory_of(&whole).ok_or_else(|| {
         Failure::failed(format!(
-            "{} is in no data directory: without the salt in meta.properties its groups cannot be told from data",
+            "{} is in no data directory: without the salt in meta.properties its groups cannot be told from data; inspect it in its data directory",
             path.display()
         ))
     })?;
@@ -38,7 +41,11 @@ pub(super) fn inspect(path: &Path, output: &mut Output) -> Result<(), Failure> {
     if output.is_json() {
         return Ok(());
     }
-    output.line(format_args!("{} groups in {written} of {} bytes", groups.len(), data.len()))
+    output.line(format_args!(
+        "{} in {written} of {} bytes",
+        counted(groups.len() as u64, "group"),
+        data.len()
+    ))
 }
 
 fn show(group: &StoredGroup, output: &mut Output) -> Result<(), Failure> {

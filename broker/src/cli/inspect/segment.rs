@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::split;
 use crate::cli::failure::Failure;
-use crate::cli::output::{Colour, Output};
+use crate::cli::output::{Colour, Output, counted};
 use crate::cli::records::{Content, StoredRecord, records_of};
 use crate::cli::segment_walk::{SegmentWalk, StoredBatch};
 use crate::cli::stored_files::{open_for_reading, unreadable};
@@ -81,7 +81,9 @@ pub(super) fn inspect(
     }
     if !output.is_json() {
         output.line(format_args!(
-            "{batches} batches, {records} records, {} bytes; the next offset is {next}",
+            "{}, {}, {} bytes; the next offset is {next}",
+            counted(batches, "batch"),
+            counted(records, "record"),
             walk.position()
         ))?;
     }
@@ -94,8 +96,9 @@ pub(super) fn inspect(
             Ok(())
         }
         _ => Err(Failure::failed(format!(
-            "{}: {damaged} damaged batches; `corelane verify` says what they hurt",
-            path.display()
+            "{}: {}; `corelane verify` says what is hurt",
+            path.display(),
+            counted(damaged, "damaged batch")
         ))),
     }
 }

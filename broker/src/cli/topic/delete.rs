@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::cli::client::{Client, ClusterArgs, Refusal};
 use crate::cli::confirm::confirm;
 use crate::cli::failure::Failure;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, counted};
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
@@ -30,9 +30,8 @@ impl DeleteArgs {
         let mut client = Client::connect(&self.cluster)?;
         if !self.yes {
             let topic = client.topic_now(&self.name)?;
-            let count = topic.partitions.len();
-            let question =
-                format!("delete topic {} with {count} partition(s) and all records?", self.name);
+            let count = counted(topic.partitions.len() as u64, "partition");
+            let question = format!("delete topic {} with {count} and all records?", self.name);
             confirm(&question)?;
         }
         let name = self.name.as_str();

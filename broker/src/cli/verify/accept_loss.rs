@@ -43,7 +43,7 @@ use super::sound_end::{self, SoundEnd};
 use super::{of_directory, partitions, recover_all};
 use crate::cli::confirm::confirm;
 use crate::cli::failure::Failure;
-use crate::cli::output::{Colour, Output};
+use crate::cli::output::{Colour, Output, counted};
 use crate::cli::stored_files::{ACCEPTED_LOSSES_FILE, unreadable};
 use crate::cli::times;
 
@@ -148,8 +148,8 @@ pub(super) fn run(paths: &[PathBuf], yes: bool, output: &mut Output) -> Result<(
         return output.json(&serde_json::json!({ "accepted": accepted }));
     }
     output.line(format_args!(
-        "accepted, and written to {ACCEPTED_LOSSES_FILE}; {} partition(s) take records again when the node starts",
-        accepted.len()
+        "accepted, and written to {ACCEPTED_LOSSES_FILE}; {} from the node's next start on takes records again",
+        counted(accepted.len() as u64, "partition")
     ))
 }
 

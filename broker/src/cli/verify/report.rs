@@ -6,7 +6,7 @@ use serde::Serialize;
 use tuning::ByteCount;
 
 use crate::cli::failure::Failure;
-use crate::cli::output::{Colour, Output};
+use crate::cli::output::{Colour, Output, counted};
 use crate::cli::progress::Progress;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -113,12 +113,12 @@ impl Report {
             output.line(format_args!("note    {}: {}", note.file.display(), note.what))?;
         }
         output.line(format_args!(
-            "checked {} files, {}: {} partitions, {} batches, {} records",
-            self.files,
+            "checked {}, {}: {}, {}, {}",
+            counted(self.files, "file"),
             ByteCount(self.bytes),
-            self.partitions,
-            self.batches,
-            self.records
+            counted(self.partitions, "partition"),
+            counted(self.batches, "batch"),
+            counted(self.records, "record")
         ))?;
         let is_mended = |damage: &&Damage| damage.severity == Severity::MendedAtStart;
         let mended = match self.damages.iter().filter(is_mended).count() {
@@ -127,8 +127,9 @@ impl Report {
         };
         match self.damages.len() {
             0 => output.line(output.coloured(Colour::Green, "no damage")),
-            1 => output.line(format_args!("1 damage{mended}")),
-            count => output.line(format_args!("{count} damages{mended}")),
+            count => {
+                output.line(format_args!("{}{mended}", counted(count as u64, "damage")))
+            }
         }
     }
 }

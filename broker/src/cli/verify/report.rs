@@ -127,9 +127,7 @@ impl Report {
         };
         match self.damages.len() {
             0 => output.line(output.coloured(Colour::Green, "no damage")),
-            count => {
-                output.line(format_args!("{}{mended}", counted(count as u64, "damage")))
-            }
+            count => output.line(format_args!("{}{mended}", counted(count as u64, "damage"))),
         }
     }
 }

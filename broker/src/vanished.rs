@@ -2,7 +2,7 @@
 //! nothing sound says what is in it.
 //!
 //! They get their directory back with what the journal still holds of them, and are suspect where that is
-//! not all; never are they created anew, empty.
+//! not all, or where a journal that is missing may have known more; never are they created anew, empty.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -36,12 +36,15 @@ pub fn restore_vanished(
         }
         let failed = |error| RecoverError { dir: directory.dir, error };
         let known = found.vanished.remove(&id);
-        if known.is_none() && !holds_segments(directory.fs, &path).map_err(failed)? {
-            // It was never written.
+        let is_told_of = known.is_some() || found.journals_missing;
+        if !is_told_of && !holds_segments(directory.fs, &path).map_err(failed)? {
+            // It was never written: a journal would speak of it.
             continue;
         }
         let (fs, dir) = (directory.fs, directory.dir);
-        let partition = restore(fs, dir, &path, id, known.as_ref(), last_blocks).map_err(failed)?;
+        let (known, journals_missing) = (known.as_ref(), found.journals_missing);
+        let partition =
+            restore(fs, dir, &path, id, known, journals_missing, last_blocks).map_err(failed)?;
         // Its partition.metadata named another one.
         found.partitions.retain(|_, other| other.directory != partition.directory);
         found.unknown.retain(|unknown| *unknown != (directory.dir, path.clone()));
@@ -105,11 +108,21 @@ mod tests {
     };
     use coordinator::topic_config::StaticBrokerConfig;
     use engine::PartitionId;
+    use engine::config::LogConfig;
     use engine::disk::DirId;
     use engine::disk::real::{DataAccess, RealFileSystem};
     use engine::journal::group::JournalSalt;
-    use engine::recovery::{LastBlock, LogDirectories, identity, recover};
-    use protocol::{BrokerId, PartitionIndex, Str, TopicId};
+    use engine::journal::writer::JournalIdentity;
+    use engine::partition::PartitionDirectory;
+    use engine::partition::epochs::EpochHistory;
+    use engine::partition::index::SegmentIndex;
+    use engine::partition::position::LogPosition;
+    use engine::partition::producers::ProducerTable;
+    use engine::recovery::{
+        ActiveSegment, FilesBefore, FromJournal, LastBlock, LogDirectories, RecoveredPartition,
+        Suspicion, identity, open_shard, recover,
+    };
+    use protocol::{BrokerId, LeaderEpoch, Offset, PartitionIndex, Str, TopicId};
 
     use super::{KnownDirectory, restore_vanished};
 
@@ -184,5 +197,70 @@ mod tests {
         );
         let kept = std::fs::read(partition.join(identity::FILE_NAME)).unwrap();
         assert_eq!(kept, identity::encode(old), "it still says whose it is");
+    }
+
+    /// Who let it go, or had it in an earlier start, knows the older part alone: it was served as if it were all.
+    #[test]
+    fn what_only_a_missing_journal_knew_makes_a_partition_suspect() {
+        let id = PartitionId { topic_id: TopicId([1; 16]), partition: PartitionIndex(0) };
+        let mut metadata = started();
+        create(&mut metadata, id.topic_id);
+        for (is_stated, end) in [(false, Offset(0)), (true, Offset(1))] {
+            for journals_missing in [false, true] {
+                let folder = tempfile::tempdir().unwrap();
+                let files = RealFileSystem::open(folder.path(), DataAccess::Buffered).unwrap();
+                let partitions = if is_stated { vec![one_record(id)] } else { Vec::new() };
+                for (shard, incarnation, partitions) in [(0, 1, &partitions[..]), (1, 2, &[])] {
+                    let identity = JournalIdentity { shard, incarnation, salt: JournalSalt(1) };
+                    open_shard(&files, identity, partitions, 0).unwrap();
+                }
+                let mut found = recover(&LogDirectories {
+                    dirs: vec![(DirId(0), &files)],
+                    salt: JournalSalt(1),
+                    last_blocks: LastBlock::InJournal,
+                    journals_missing,
+                })
+                .unwrap();
+                let known = [KnownDirectory { dir: DirId(0), id: DIRECTORY, fs: &files }];
+                let last_block = LastBlock::InJournal;
+                restore_vanished(&mut found, metadata.image(), NODE, &known, last_block).unwrap();
+                let restored = found.partitions.get(&id);
+                assert_eq!(restored.is_some(), is_stated || journals_missing);
+                let suspicion = restored.and_then(|partition| partition.suspicion.clone());
+                let expected = journals_missing.then_some(Suspicion::Forgotten { end });
+                assert_eq!(suspicion, expected, "stated {is_stated}");
+                assert_eq!(folder.path().join("t-0/suspect").exists(), journals_missing);
+            }
+        }
+    }
+
+    /// A partition whose one record is in the journal.
+    fn one_record(id: PartitionId) -> RecoveredPartition {
+        let length = 100;
+        RecoveredPartition {
+            id,
+            directory: PartitionDirectory { dir: DirId(0), path: "t-0".into() },
+            config: LogConfig::default(),
+            leader_epoch: LeaderEpoch(0),
+            epochs: EpochHistory::default(),
+            log_start: Offset(0),
+            end: LogPosition { offset: Offset(1), segment: Offset(0), position: length },
+            reached: Offset(1),
+            missing_below: None,
+            finished: Vec::new(),
+            active: Some(ActiveSegment {
+                base: Offset(0),
+                length,
+                allocated: 4096,
+                index: SegmentIndex::default(),
+                is_complete: false,
+            }),
+            last_block: vec![1; 100].into(),
+            producers: ProducerTable::default(),
+            producers_known: true,
+            suspicion: None,
+            from_journal: FromJournal::default(),
+            files_before: FilesBefore::default(),
+        }
     }
 }

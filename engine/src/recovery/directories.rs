@@ -11,7 +11,9 @@ use super::journals::{self, Journals};
 use super::materialise::{LastBlock, PartitionFiles, materialise};
 use super::replay::Replay;
 use super::state_file::SavedState;
-use super::suspicion::{self, ACCEPT_LOSS_FILE, NOTE_BYTES_MAX, SUSPECT_FILE, SuspectNote};
+use super::suspicion::{
+    self, ACCEPT_LOSS_FILE, NOTE_BYTES_MAX, SUSPECT_FILE, SuspectNote, Suspicion,
+};
 use super::unsynced::Unsynced;
 use crate::PartitionId;
 use crate::disk::job::read_file;
@@ -47,6 +49,8 @@ pub struct NodeRecovery {
     /// Partitions that are not suspect, of which only a journal that is missing may have held the newest
     /// records.
     pub outdated: Vec<PartitionId>,
+    /// See [`LogDirectories::journals_missing`].
+    pub journals_missing: bool,
     pub incarnation_max: u64,
     pub journal_bytes: u64,
 }
@@ -67,7 +71,8 @@ pub struct RecoverError {
 
 /// Recovers all partitions: their segments are complete and durable when it returns.
 pub fn recover(directories: &LogDirectories<'_>) -> Result<NodeRecovery, RecoverError> {
-    let mut recovery = NodeRecovery::default();
+    let journals_missing = directories.journals_missing;
+    let mut recovery = NodeRecovery { journals_missing, ..NodeRecovery::default() };
     let Journals { replays, saved } = journals::read(directories, &mut recovery)?;
     for (dir, fs) in &directories.dirs {
         let last_blocks = directories.last_blocks;
@@ -75,7 +80,8 @@ pub fn recover(directories: &LogDirectories<'_>) -> Result<NodeRecovery, Recover
             .map_err(|error| RecoverError { dir: *dir, error })?;
     }
     for (id, replay) in replays {
-        let is_missed = !replay.is_closed && replay.reached > Offset(0);
+        // Who let it go knows the most where the journal of its next owner is missing.
+        let is_missed = (!replay.is_closed || journals_missing) && replay.reached > Offset(0);
         if is_missed && !recovery.partitions.contains_key(&id) {
             let saved = saved.get(&id).cloned();
             recovery.vanished.insert(id, Vanished { replay, saved });
@@ -85,13 +91,15 @@ pub fn recover(directories: &LogDirectories<'_>) -> Result<NodeRecovery, Recover
 }
 
 /// Gives a partition its directory back: with what the journal has of it and what stands in segments of
-/// that name. It is suspect unless that is all.
+/// that name. It is suspect unless that is all; where a journal that is missing may have known more, that is not
+/// known.
 pub fn restore(
     fs: &dyn FileSystem,
     dir: DirId,
     path: &Path,
     id: PartitionId,
     known: Option<&Vanished>,
+    journals_missing: bool,
     last_blocks: LastBlock,
 ) -> Result<RecoveredPartition, FileSystemError> {
     fs.create_dir(path)?;
@@ -106,7 +114,11 @@ pub fn restore(
         None => (None, None),
     };
     let mut unsynced = Unsynced::default();
-    let recovered = materialise(fs, id, &files, replay, saved, last_blocks, &mut unsynced)?;
+    let mut recovered = materialise(fs, id, &files, replay, saved, last_blocks, &mut unsynced)?;
+    if journals_missing && replay.is_none_or(|replay| replay.may_be_older) {
+        let end = recovered.end.offset;
+        recovered.suspicion.get_or_insert(Suspicion::Forgotten { end });
+    }
     unsynced.sync(fs)?;
     if let (Some(suspicion), None) = (&recovered.suspicion, &files.suspect_note) {
         suspicion::leave_note(fs, &recovered, suspicion)?;

@@ -34,6 +34,8 @@ pub enum Suspicion {
     /// The journal that had the partition last is missing, and its segments go on behind `end`, where those
     /// that are here let it go.
     Outdated { end: Offset },
+    /// Its directory was gone, and so is the journal that had it last.
+    Forgotten { end: Offset },
     /// Stated by an earlier recovery; the loss was not accepted since.
     Earlier(String),
 }
@@ -64,6 +66,11 @@ impl fmt::Display for Suspicion {
             Self::Outdated { end } => write!(
                 f,
                 "its segments go on behind offset {end}, and the journal that spoke of that is missing"
+            ),
+            Self::Forgotten { end } => write!(
+                f,
+                "its directory was gone, and the journal that spoke of it last is missing: nothing is known \
+                 behind offset {end}"
             ),
             Self::Earlier(reason) => write!(f, "an earlier start found: {reason}"),
         }

@@ -25,6 +25,9 @@ const ASYNC_ALLOWED: [(&str, &str); 2] = [
     ("broker/src/shell", "performs effects and collects events"),
 ];
 
+/// What documents say as an example of a path.
+const PATHS_OF_NOTHING: [(&str, &str); 1] = [("docs/style.md", "foo/")];
+
 /// Where Kafka's error codes may be named, and why.
 const ERROR_CODE_ALLOWED: [(&str, &str); 6] = [
     ("protocol/", "defines them"),
@@ -430,25 +433,43 @@ fn the_folder_table_is_the_tree() {
 #[test]
 fn every_path_in_the_documents_exists() {
     let mut findings = Vec::new();
-    for document in ["ARCHITECTURE.md", "README.md", "docs/style.md"] {
-        let text = fs::read_to_string(root().join(document)).expect(document);
-        for path in quoted(&text).iter().filter(|span| is_path(span)) {
-            if !root().join(path).exists() {
-                findings.push(format!("{document}: {path}"));
+    let documents = files();
+    for document in documents.iter().filter(|file| file.path.ends_with(".md")) {
+        let folder = Path::new(&document.path).parent().expect("a file is in a folder");
+        for path in quoted(&document.text).iter().filter_map(|span| path_of(span)) {
+            let is_there = |folder: &Path| root().join(folder).join(path).exists();
+            let is_example = PATHS_OF_NOTHING.contains(&(document.path.as_str(), path));
+            if !is_there(Path::new("")) && !is_there(folder) && !is_example {
+                findings.push(format!("{}: {path}", document.path));
             }
         }
     }
     expect_none("named, but not there", &findings);
 }
 
-/// `engine/src/log.rs`, `docs/style.md`, `deny.toml`; no patterns, options or names of the user's files.
-fn is_path(span: &str) -> bool {
+/// The path that a span is or begins with: `engine/src/log.rs`, `.ci/run`, `docs/`, `deny.toml`; no patterns,
+/// options, values or names of the user's files, and nothing that only a build or a run makes.
+fn path_of(span: &str) -> Option<&str> {
+    let path = span.split(char::is_whitespace).next()?;
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
     let starts_as_path = |c: char| c.is_ascii_alphanumeric() || c == '.';
-    span.starts_with(starts_as_path)
-        && span.chars().all(plain)
-        && ([".md", ".toml"].iter().any(|ending| span.ends_with(ending))
-            || (span.ends_with(".rs") && span.contains('/')))
+    let is_made = path.split('/').any(|part| ["target", "node_modules", ".work"].contains(&part));
+    let is_path = path.starts_with(starts_as_path)
+        && path.chars().all(plain)
+        && (path.contains('/') || [".md", ".toml"].iter().any(|ending| path.ends_with(ending)))
+        && !path.starts_with("./")
+        && !path.starts_with(|c: char| c.is_ascii_digit());
+    (is_path && !is_made).then_some(path)
+}
+
+#[test]
+fn folders_and_scripts_are_paths_too() {
+    for span in ["engine/src/log.rs", ".ci/run", "docs/", "deny.toml", "conformance/run --list"] {
+        assert_eq!(path_of(span), span.split(' ').next(), "{span}");
+    }
+    for span in ["cargo test", "ulimit -l", "--pin-memory", "/metrics", "target/ci"] {
+        assert_eq!(path_of(span), None, "{span}");
+    }
 }
 
 #[test]

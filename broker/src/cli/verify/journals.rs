@@ -82,8 +82,9 @@ pub(super) fn check<F: FileSystem>(
     for directory in &data.directories {
         let (root, fs) = (&directory.path, of_directory(file_systems, directory.id));
         for shard in shards(root, fs, report)? {
-            check_shard(root, fs, directory.meta.salt, shard, &mut findings, facts, report)?;
-            state::check(root, fs, shard, report)?;
+            let salt = directory.meta.salt;
+            let has_journal = check_shard(root, fs, salt, shard, &mut findings, facts, report)?;
+            state::check(root, fs, shard, has_journal, report)?;
         }
     }
     let Findings { findings, stated, newest } = findings;
@@ -120,6 +121,7 @@ fn shards(root: &Path, fs: &dyn FileSystem, report: &mut Report) -> Result<Vec<u
     Ok(shards)
 }
 
+/// Whether the shard has a journal at all: a start that was cut short may not have come so far.
 fn check_shard(
     root: &Path,
     fs: &dyn FileSystem,
@@ -128,7 +130,7 @@ fn check_shard(
     findings: &mut Findings,
     facts: &mut JournalFacts,
     report: &mut Report,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let directory = JournalFileName::directory(shard);
     let entries = fs.entries(&directory).map_err(|error| unreadable(&directory, &error))?;
     let mut files = Vec::new();
@@ -166,7 +168,7 @@ fn check_shard(
         check_end(&groups, newest, &files, report);
         findings.add(newest, &groups, &whole);
     }
-    Ok(())
+    Ok(!files.is_empty())
 }
 
 impl Findings {

@@ -18,6 +18,7 @@ pub(super) fn check(
     root: &Path,
     fs: &dyn FileSystem,
     shard: u32,
+    has_journal: bool,
     report: &mut Report,
 ) -> Result<(), Failure> {
     let path = state_file::path(shard);
@@ -27,7 +28,9 @@ pub(super) fn check(
         "idempotent producers of this shard's partitions: they wait until their state is rebuilt";
     let Some(file) = file.map_err(|error| unreadable(&path, &error))? else {
         // Written before the journal that it belongs to.
-        report.damage(&whole, None, "it is missing", hurts_all);
+        if has_journal {
+            report.damage(&whole, None, "it is missing", hurts_all);
+        }
         return Ok(());
     };
     report.checked(file.len() as u64);

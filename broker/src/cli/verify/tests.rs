@@ -462,6 +462,16 @@ fn what_was_not_written_behind_yet_is_no_damage() {
     }
 }
 
+/// The directory is made first, then the state file, then the journal: a power cut at a start leaves the first alone.
+#[test]
+fn a_shard_that_has_no_journal_yet_needs_no_state_file() {
+    let world = World::new();
+    std::fs::create_dir(world.path("journal/1")).unwrap();
+    assert_eq!(world.verify().damages, []);
+    std::fs::remove_file(world.path("journal/0/state")).unwrap();
+    assert_eq!(world.verify().damages.len(), 1);
+}
+
 /// Where the group with this record begins in the journal.
 fn world_group_position(world: &World, offset: i64) -> usize {
     let file = std::fs::read(world.path("journal/0/0.journal")).unwrap();

@@ -18,6 +18,8 @@
 //! without a group's members make a group by themselves.
 //!
 //! * `classic`: groups of the classic protocol, whose members agree among themselves
+//! * `consumer`: groups of the consumer protocol (KIP-848), whose partitions are assigned here
+//! * `settings`: the properties that rule both; `topics`: what there is to read
 //! * `record`: what is decided and replayed; `batch`: how much one decision writes;
 //!   `codec`: its bytes in the log
 //! * `answer`: what members are told, and their errors
@@ -32,6 +34,7 @@ mod batch;
 pub mod classic;
 mod codec;
 pub mod commit;
+pub mod consumer;
 pub mod delete;
 pub mod describe;
 pub mod expiry;
@@ -39,8 +42,10 @@ pub mod offset_delete;
 pub mod offset_fetch;
 pub mod offsets;
 pub mod record;
+pub mod settings;
 pub mod subscribed;
 pub mod timers;
+pub mod topics;
 
 #[cfg(test)]
 mod tests;
@@ -53,12 +58,16 @@ use protocol::Str;
 
 pub use answer::{Answer, Token};
 pub use classic::ClassicGroup;
+pub use consumer::ConsumerGroup;
 pub use offsets::{CommittedOffset, Offsets};
 pub use record::{DurableRecord, GroupRecord, LiveRecord};
+pub use settings::{ConsumerSettings, GroupConfig, GroupSettings, MigrationPolicy};
 pub use timers::{Due, Timer};
+pub use topics::{ClusterTopic, ClusterTopics};
 
 use crate::{limits::GROUPS_MAX, metadata::WallMillis};
 use classic::change::Change;
+use consumer::{ConsumerPart, change::ConsumerChange};
 use expiry::Expiry;
 use timers::Timers;
 
@@ -68,41 +77,6 @@ use timers::Timers;
 pub struct Moment {
     pub monotonic_ms: u64,
     pub wall: WallMillis,
-}
-
-/// Kafka's broker properties that rule groups.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupSettings {
-    /// `group.min.session.timeout.ms`
-    pub session_timeout_min_ms: i32,
-    /// `group.max.session.timeout.ms`
-    pub session_timeout_max_ms: i32,
-    /// `group.initial.rebalance.delay.ms`
-    pub initial_rebalance_delay_ms: u64,
-    /// `group.max.size`, and never more than
-    /// [`GROUP_MEMBERS_MAX`](crate::limits::GROUP_MEMBERS_MAX).
-    pub members_max: usize,
-    /// `offset.metadata.max.bytes`, and never more than
-    /// [`OFFSET_METADATA_BYTES_MAX`](crate::limits::OFFSET_METADATA_BYTES_MAX).
-    pub offset_metadata_max: usize,
-    /// `offsets.retention.minutes`
-    pub offsets_retention_ms: i64,
-    /// `offsets.retention.check.interval.ms`
-    pub offsets_retention_check_ms: u64,
-}
-
-impl Default for GroupSettings {
-    fn default() -> Self {
-        Self {
-            session_timeout_min_ms: 6_000,
-            session_timeout_max_ms: 1_800_000,
-            initial_rebalance_delay_ms: 3_000,
-            members_max: crate::limits::GROUP_MEMBERS_MAX,
-            offset_metadata_max: 4_096,
-            offsets_retention_ms: 7 * 24 * 60 * 60 * 1_000,
-            offsets_retention_check_ms: 600_000,
-        }
-    }
 }
 
 /// What a command decided.
@@ -132,6 +106,12 @@ pub trait GroupCommand {
 pub struct Groups {
     settings: GroupSettings,
     groups: BTreeMap<Str, Rc<ClassicGroup>>,
+    /// Of the consumer protocol. Invariant: no group is in both.
+    consumers: BTreeMap<Str, Rc<ConsumerGroup>>,
+    /// What there is to read.
+    topics: Rc<ClusterTopics>,
+    /// Of single groups.
+    configs: BTreeMap<Str, GroupConfig>,
     /// By group. Invariant: no group without offsets.
     offsets: BTreeMap<Str, Offsets>,
     /// Records of groups of other kinds, by key.
@@ -147,14 +127,49 @@ impl Groups {
         Self { settings, ..Self::default() }
     }
 
+    /// The topics of the cluster changed. Groups look at them at their members' next heartbeats.
+    pub fn set_topics(&mut self, topics: Rc<ClusterTopics>) {
+        self.topics = topics;
+    }
+
+    /// An operator changed a group's properties; `None`: it has none of its own any more. They count from the
+    /// members' next heartbeats on.
+    pub fn set_config(&mut self, group: &Str, config: Option<GroupConfig>) {
+        match config {
+            Some(config) => drop(self.configs.insert(group.detached(), config)),
+            None => drop(self.configs.remove(group)),
+        }
+    }
+
+    /// Of the classic protocol, or with nothing but offsets.
     pub fn get(&self, group: &str) -> Option<&ClassicGroup> {
+        if self.consumers.contains_key(group) {
+            return None;
+        }
         let alone = || self.offsets.contains_key(group).then_some(&self.offsets_alone);
         self.groups.get(group).map(Rc::as_ref).or_else(alone)
     }
 
+    /// Of the consumer protocol.
+    pub fn consumer(&self, group: &str) -> Option<&ConsumerGroup> {
+        self.consumers.get(group).map(Rc::as_ref)
+    }
+
     /// A group of which only offsets are known is one too.
     pub fn contains(&self, group: &str) -> bool {
-        self.groups.contains_key(group) || self.offsets.contains_key(group)
+        self.has_record(group) || self.offsets.contains_key(group)
+    }
+
+    fn has_record(&self, group: &str) -> bool {
+        self.groups.contains_key(group) || self.consumers.contains_key(group)
+    }
+
+    /// Whether somebody in the group may read the topic.
+    fn is_subscribed_to(&self, group: &str, topic: &str) -> bool {
+        match self.consumers.get(group) {
+            Some(consumers) => consumers.is_subscribed_to(topic),
+            None => self.get(group).is_some_and(|classic| classic.is_subscribed_to(topic)),
+        }
     }
 
     pub fn offsets_of(&self, group: &str) -> Option<&Offsets> {
@@ -167,7 +182,7 @@ impl Groups {
     }
 
     fn has_room_for(&self, group: &str) -> bool {
-        self.groups.len() < GROUPS_MAX || self.groups.contains_key(group)
+        self.groups.len() + self.consumers.len() < GROUPS_MAX || self.has_record(group)
     }
 
     fn has_room_for_offsets_of(&self, group: &str) -> bool {
@@ -177,11 +192,19 @@ impl Groups {
     /// The group's id in memory that is kept anyway; for a new one in memory of its own.
     fn name_of(&self, group: &Str) -> Str {
         let of_group = self.groups.get_key_value(group).map(|(known, _)| known);
-        let known = of_group.or_else(|| self.offsets.get_key_value(group).map(|(known, _)| known));
+        let of_consumers = self.consumers.get_key_value(group).map(|(known, _)| known);
+        let known = of_group
+            .or(of_consumers)
+            .or_else(|| self.offsets.get_key_value(group).map(|(known, _)| known));
         known.cloned().unwrap_or_else(|| group.detached())
     }
 
-    /// By id.
+    /// Of the consumer protocol, by id.
+    pub fn consumers(&self) -> impl Iterator<Item = (&Str, &ConsumerGroup)> {
+        self.consumers.iter().map(|(id, group)| (id, group.as_ref()))
+    }
+
+    /// Those that [`Self::get`] knows, by id.
     pub fn iter(&self) -> impl Iterator<Item = (&Str, &ClassicGroup)> {
         let after = |id: &Str| self.first_id_from(Bound::Excluded(id));
         let first = self.first_id_from(Bound::Unbounded);
@@ -192,8 +215,10 @@ impl Groups {
     fn first_id_from(&self, from: Bound<&str>) -> Option<&Str> {
         let of_group = self.groups.range::<str, _>((from, Bound::Unbounded)).next();
         let of_offsets = self.offsets.range::<str, _>((from, Bound::Unbounded)).next();
+        let of_consumers = self.consumers.range::<str, _>((from, Bound::Unbounded)).next();
         let (of_group, of_offsets) = (of_group.map(|(id, _)| id), of_offsets.map(|(id, _)| id));
-        of_group.into_iter().chain(of_offsets).min()
+        let of_consumers = of_consumers.map(|(id, _)| id);
+        of_group.into_iter().chain(of_offsets).chain(of_consumers).min()
     }
 
     /// When [`Due`] is to be decided next.
@@ -239,6 +264,9 @@ impl Groups {
                     self.offsets.remove(group);
                 }
             }
+            GroupRecord::Durable(DurableRecord::Consumer { group, part }) => {
+                self.replay_consumer(group, part);
+            }
             GroupRecord::Durable(DurableRecord::Apart { key, value: Some(value) }) => {
                 self.apart.insert(key.clone(), value.clone());
             }
@@ -249,10 +277,26 @@ impl Groups {
                 Some(value) => drop(self.groups.insert(group.clone(), Rc::clone(value))),
                 None => drop(self.groups.remove(group)),
             },
+            GroupRecord::Live(LiveRecord::Refreshed { group, value }) => {
+                if let Some(consumers) = self.consumers.get_mut(group) {
+                    Rc::make_mut(consumers).set_refreshed(*value);
+                }
+            }
             GroupRecord::Live(LiveRecord::Timer { group, timer, at_ms }) => {
                 self.timers.set(group, timer, *at_ms);
             }
             GroupRecord::Live(LiveRecord::Expiry(expiry)) => self.expiry = expiry.clone(),
+        }
+    }
+
+    fn replay_consumer(&mut self, group: &Str, part: &ConsumerPart) {
+        if !self.consumers.contains_key(group) {
+            self.consumers.insert(group.clone(), Rc::default());
+        }
+        let Some(consumers) = self.consumers.get_mut(group) else { return };
+        Rc::make_mut(consumers).apply(part);
+        if consumers.is_nothing() {
+            self.consumers.remove(group);
         }
     }
 
@@ -272,9 +316,22 @@ impl Groups {
             self.timers.set(&group, &Timer::Session { member }, Some(at_ms));
         }
         self.shrink_crowded_groups(now);
+        self.arm_timers_of_consumers(now);
         let check_ms = self.settings.offsets_retention_check_ms;
         let at_ms = Some(now.monotonic_ms.saturating_add(check_ms));
         self.expiry = Expiry { at_ms, next: None };
+    }
+
+    /// Sessions, and the time for those who have to give partitions back.
+    fn arm_timers_of_consumers(&mut self, now: Moment) {
+        let ids: Vec<Str> = self.consumers.keys().cloned().collect();
+        for id in ids {
+            let mut change = ConsumerChange::of(self, &id, now);
+            change.arm_all_timers();
+            for record in change.decided().records {
+                self.replay(&record);
+            }
+        }
     }
 
     /// `group.max.size` may have become less: a rebalance has room for so many, and lets the others commit
@@ -298,6 +355,10 @@ impl Groups {
     pub fn invariants(&self) {
         for group in self.groups.values() {
             group.invariants();
+        }
+        for (id, group) in &self.consumers {
+            group.invariants();
+            assert!(!self.groups.contains_key(id), "a group is of one protocol");
         }
         self.offsets.values().for_each(Offsets::invariants);
     }

@@ -14,8 +14,8 @@
 //! that iteration is the same everywhere.
 //!
 //! # Map
-//! * [`group`]: the group coordinator's machine: members, generations, assignments, committed offsets;
-//!   its log is a partition of `__consumer_offsets`
+//! * [`group`]: the group coordinator's machine: groups of the classic and of the consumer protocol, their
+//!   members, epochs and assignments, committed offsets; its log is a partition of `__consumer_offsets`
 //! * [`metadata`]: the controller's machine: brokers, topics, partitions and their owners,
 //!   configurations, producer ids; its log is the partition `__cluster_metadata-0`
 //! * [`proposals`]: between *propose* and *commit*: decided records wait here for the log, replies
@@ -25,8 +25,7 @@
 //! * [`limits`]: named maxima
 //!
 //! Still to come, a module of its own beside these: `transaction` (in `__transaction_state`), with Kafka's
-//! record formats and the same two halves. Nothing drives `group` yet: its shard and the consumer protocol
-//! are next.
+//! record formats and the same two halves. Nothing drives `group` yet: its shard is next.
 //!
 //! # Invariants
 //! * A replayed log, or a snapshot of it, gives the state that was live when it was written.

@@ -68,6 +68,33 @@ pub const GROUP_SAID_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// record of one batch; a thousand members with a thousand partitions are 0.5 MB.
 pub const GROUP_RECORD_BYTES_MAX: usize = 3 * 1024 * 1024;
 
+/// Records that one decision about a group of the consumer protocol may write: a group of the largest size that
+/// changes its protocol is three for each member.
+pub const CONSUMER_DECISION_RECORDS_MAX: usize = 4 * GROUP_MEMBERS_MAX;
+
+/// Bytes of what one member of the consumer protocol says of itself: a thousand topics of the longest names are
+/// 250 KB.
+pub const CONSUMER_MEMBER_BYTES_MAX: usize = 1024 * 1024;
+
+/// Different regular expressions of one group. Each is matched with every topic when topics change.
+pub const GROUP_REGEXES_MAX: usize = 100;
+
+/// Bytes of a regular expression: a list of some hundred names.
+pub const REGEX_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of a regular expression when compiled, and of what matching it keeps.
+pub const REGEX_COMPILED_BYTES_MAX: usize = 1024 * 1024;
+
+/// Repetitions that a regular expression may ask for: the bound of RE2.
+pub const REGEX_REPETITIONS_MAX: usize = 1_000;
+
+/// How soon regular expressions are looked up again when topics change: Kafka's ten seconds.
+pub const REGEX_REFRESH_MS_MIN: u64 = 10_000;
+
+/// Passes over all topics when members with different subscriptions are balanced. Members whose subscriptions do
+/// not overlap need two; each further one about halves what is left.
+pub const ASSIGNOR_PASSES_MAX: usize = 16;
+
 /// Offsets that one OffsetCommit may bring: one record each, in one atomic batch.
 pub const COMMIT_OFFSETS_MAX: usize = RECORDS_PER_DECISION_MAX;
 
@@ -80,6 +107,7 @@ pub const OFFSET_METADATA_BYTES_MAX: usize = 32_767;
 pub const EXPIRY_VISITS_MAX: usize = 20_000;
 
 const _: () = assert!(GROUP_RECORD_BYTES_MAX < DECISION_BYTES_MAX);
+const _: () = assert!(CONSUMER_MEMBER_BYTES_MAX < DECISION_BYTES_MAX);
 const _: () = assert!(COMMIT_OFFSETS_MAX <= RECORDS_PER_DECISION_MAX);
 const _: () = assert!(
     LISTENERS_MAX * (249 + 255 + 8) + LOG_DIRECTORIES_MAX * (4_096 + 32) < RECORD_BYTES_MAX

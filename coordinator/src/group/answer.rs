@@ -3,15 +3,16 @@
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use protocol::Str;
+use protocol::{PartitionIndex, Str, TopicId};
 
 use super::{
+    consumer::describe::DescribedConsumerGroup,
     describe::{DescribedGroup, ListedGroup},
     offset_fetch::FetchedOffsets,
 };
 
 /// Whoever asked and waits for an answer; given by the caller, never interpreted here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Token(pub u64);
 
 /// An answer to one request.
@@ -20,15 +21,18 @@ pub enum Answer {
     Join(Result<Joined, JoinError>),
     Sync(Result<Synced, SyncError>),
     Heartbeat(Result<(), HeartbeatError>),
+    ConsumerHeartbeat(Result<ConsumerHeartbeatAnswer, ConsumerHeartbeatError>),
     /// One for each member that was to leave, in the request's order.
     Leave(Vec<Result<(), LeaveError>>),
     /// One for each offset, in the request's order.
     Commit(Result<Vec<Result<(), OffsetRefused>>, CommitError>),
-    OffsetFetch(Vec<FetchedOffsets>),
+    OffsetFetch(Result<Vec<FetchedOffsets>, OffsetFetchError>),
     /// One for each partition, in the request's order.
     OffsetDelete(Result<Vec<Result<(), OffsetNotDeleted>>, OffsetDeleteError>),
     DeleteGroup(Result<(), DeleteGroupError>),
     Describe(DescribedGroup),
+    /// `None`: there is no such group of the consumer protocol.
+    DescribeConsumer(Option<DescribedConsumerGroup>),
     List(Vec<ListedGroup>),
 }
 
@@ -61,6 +65,18 @@ pub struct Synced {
     pub protocol: Str,
     /// As the leader gave it, byte for byte.
     pub assignment: Bytes,
+}
+
+/// What a member of the consumer protocol hears.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsumerHeartbeatAnswer {
+    pub member: Str,
+    /// As in the request of a member that leaves.
+    pub member_epoch: i32,
+    /// 0 for a member that leaves.
+    pub heartbeat_interval_ms: i32,
+    /// What the member has; `None`: as it was told before.
+    pub assignment: Option<Vec<(TopicId, Vec<PartitionIndex>)>>,
 }
 
 /// Why a request is not a member's.
@@ -114,12 +130,76 @@ pub enum HeartbeatError {
     RebalanceInProgress,
 }
 
+/// Why a member of the consumer protocol is not served, in the order in which it is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConsumerHeartbeatError {
+    Invalid(InvalidHeartbeat),
+    UnsupportedAssignor,
+    /// There is none, or it is of the classic protocol and cannot be converted.
+    UnknownGroup,
+    /// The coordinator takes no more groups.
+    TooManyGroups,
+    /// `group.consumer.max.size` members are there, or they say too much.
+    GroupIsFull,
+    UnknownMember,
+    /// Another member has its instance id now.
+    FencedInstance,
+    /// Another member has its instance id, and has not left.
+    UnreleasedInstance,
+    /// The member has to give up its partitions, and to join again.
+    FencedMemberEpoch,
+    InvalidRegularExpression,
+    /// What would have to be recorded does not fit a batch.
+    GroupTooLarge,
+}
+
+/// What is wrong with a heartbeat, in the order in which it is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InvalidHeartbeat {
+    EmptyMemberId,
+    EmptyGroupId,
+    EmptyInstanceId,
+    EmptyRackId,
+    NoRebalanceTimeout,
+    OwnsPartitions,
+    NoSubscription,
+    NoInstanceId,
+    Epoch,
+}
+
+impl InvalidHeartbeat {
+    /// In Kafka's words.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::EmptyMemberId => "MemberId can't be empty.",
+            Self::EmptyGroupId => "GroupId can't be empty.",
+            Self::EmptyInstanceId => "InstanceId can't be empty.",
+            Self::EmptyRackId => "RackId can't be empty.",
+            Self::NoRebalanceTimeout => "RebalanceTimeoutMs must be provided in first request.",
+            Self::OwnsPartitions => "TopicPartitions must be empty when (re-)joining.",
+            Self::NoSubscription => {
+                "Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining."
+            }
+            Self::NoInstanceId => "InstanceId can't be null.",
+            Self::Epoch => "MemberEpoch is invalid.",
+        }
+    }
+}
+
+impl From<InvalidHeartbeat> for ConsumerHeartbeatError {
+    fn from(what: InvalidHeartbeat) -> Self {
+        Self::Invalid(what)
+    }
+}
+
 /// Why a member cannot leave, in the order in which it is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaveError {
     InvalidGroupId,
     UnknownMember,
     FencedInstance,
+    /// Of a group of the consumer protocol: more than one batch of the log takes. The others have left.
+    TooManyMembers,
 }
 
 /// Why nothing was committed, in the order in which it is checked.
@@ -129,7 +209,11 @@ pub enum CommitError {
     UnknownGroup,
     UnknownMember,
     FencedInstance,
+    /// A member of the consumer protocol commits in a version that knows no member epochs.
+    UnsupportedVersion,
     IllegalGeneration,
+    /// Of a member of the consumer protocol: it is in another epoch.
+    StaleMemberEpoch,
     RebalanceInProgress,
     /// The coordinator takes no more groups.
     TooManyGroups,
@@ -143,6 +227,15 @@ pub enum CommitError {
 pub enum OffsetRefused {
     /// More than `offset.metadata.max.bytes`.
     MetadataTooLarge,
+}
+
+/// Why no offset was fetched, in the order in which it is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OffsetFetchError {
+    UnknownMember,
+    /// Of a member of the classic protocol in a group of the consumer protocol.
+    IllegalGeneration,
+    StaleMemberEpoch,
 }
 
 /// Why no offset was deleted, in the order in which it is checked.
@@ -183,4 +276,11 @@ macro_rules! not_a_member {
     )* };
 }
 
-not_a_member!(JoinError, SyncError, HeartbeatError, LeaveError, CommitError);
+not_a_member!(
+    JoinError,
+    SyncError,
+    HeartbeatError,
+    LeaveError,
+    CommitError,
+    ConsumerHeartbeatError
+);

@@ -2,7 +2,9 @@
 
 use alloc::vec::Vec;
 
-use super::{DurableRecord, GroupDecision, GroupRecord, record::StoredMember};
+use protocol::Str;
+
+use super::{DurableRecord, GroupDecision, GroupRecord, Groups, record::StoredMember};
 use crate::limits::{DECISION_BYTES_MAX, RECORDS_PER_DECISION_MAX};
 
 /// What a record takes beside its strings: lengths, versions and numbers of key, value and record.
@@ -28,6 +30,26 @@ impl Batch {
         self.bytes = bytes;
         self.records.push(GroupRecord::Durable(record));
         true
+    }
+
+    /// For the records of an empty group. False: there is no room for all of them, and none was taken.
+    #[must_use]
+    pub(super) fn push_tombstones(&mut self, groups: &Groups, group: &Str) -> bool {
+        let mut tombstones = Vec::new();
+        match groups.consumer(group) {
+            Some(consumers) => {
+                let part = |part| DurableRecord::Consumer { group: group.clone(), part };
+                tombstones.extend(consumers.tombstones().into_iter().map(part));
+            }
+            None => tombstones.push(DurableRecord::GroupGone { group: group.clone() }),
+        }
+        let bytes: usize = tombstones.iter().map(DurableRecord::bytes_max).sum();
+        if self.records.len() + tombstones.len() > RECORDS_PER_DECISION_MAX
+            || self.bytes + bytes > DECISION_BYTES_MAX
+        {
+            return false;
+        }
+        tombstones.into_iter().all(|tombstone| self.push(tombstone))
     }
 
     pub(super) fn into_records(self) -> Vec<GroupRecord> {
@@ -57,6 +79,7 @@ impl DurableRecord {
                 Self::Offset { group, topic, value, .. } => {
                     group.len() + topic.len() + value.metadata.len()
                 }
+                Self::Consumer { group, part } => group.len() + part.bytes_max(),
                 Self::OffsetGone { group, topic, .. } => group.len() + topic.len(),
                 Self::Apart { key, value } => key.len() + value.as_ref().map_or(0, |of| of.len()),
             }

@@ -163,6 +163,17 @@ impl ClassicGroup {
         group
     }
 
+    /// A stable group whose members are still to be put into it.
+    pub(super) fn of_consumers(generation: i32) -> Self {
+        Self {
+            state: ClassicState::Stable,
+            generation,
+            protocol_type: Some(Str::from_static(CONSUMER)),
+            is_stored: true,
+            ..Self::default()
+        }
+    }
+
     /// What its record says.
     pub fn stored(&self) -> StoredClassicGroup {
         let protocol = self.protocol.as_deref().unwrap_or_default();

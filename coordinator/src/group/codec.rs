@@ -17,6 +17,7 @@ use protocol::{
 
 use super::{
     CommittedOffset, DurableRecord,
+    consumer::ConsumerPart,
     record::{StoredClassicGroup, StoredMember},
 };
 use crate::metadata::WallMillis;
@@ -40,6 +41,7 @@ impl DurableRecord {
             Self::OffsetGone { group, topic, partition } => {
                 KafkaRecord::OffsetCommit { key: offset_key(group, topic, *partition), value: None }
             }
+            Self::Consumer { group, part } => part.to_kafka(group),
             Self::Apart { key, value } => {
                 return Ok(EncodedGroupRecord { key: key.clone(), value: value.clone() });
             }
@@ -59,16 +61,11 @@ impl DurableRecord {
                     None => Self::GroupGone { group },
                 })
             }
-            Ok(
-                KafkaRecord::ConsumerGroupMetadata { .. }
-                | KafkaRecord::ConsumerGroupPartitionMetadata { .. }
-                | KafkaRecord::ConsumerGroupMemberMetadata { .. }
-                | KafkaRecord::ConsumerGroupTargetAssignmentMetadata { .. }
-                | KafkaRecord::ConsumerGroupTargetAssignmentMember { .. }
-                | KafkaRecord::ConsumerGroupCurrentMemberAssignment { .. }
-                | KafkaRecord::ConsumerGroupRegularExpression { .. },
-            )
-            | Err(GroupRecordError::UnknownType { .. }) => Ok(apart()),
+            Ok(record) => Ok(match ConsumerPart::from_kafka(&record) {
+                Some(part) => Self::Consumer { group: record.group_id().detached(), part },
+                None => apart(),
+            }),
+            Err(GroupRecordError::UnknownType { .. }) => Ok(apart()),
             Err(
                 error @ (GroupRecordError::UnsupportedVersion { .. }
                 | GroupRecordError::Malformed(_)),

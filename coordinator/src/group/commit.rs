@@ -29,6 +29,8 @@ pub struct OffsetCommit {
     pub generation: Option<i32>,
     /// Named by versions 2 to 4 only.
     pub retention_ms: Option<i64>,
+    /// Version 9 and later: the generation may be a member's epoch.
+    pub knows_member_epochs: bool,
     pub offsets: Vec<OffsetToCommit>,
 }
 
@@ -69,6 +71,9 @@ impl OffsetCommit {
     /// Who is in no generation may commit while nobody is a member: tools, and consumers that assign
     /// themselves. A group that is not there begins so.
     fn check_membership(&self, groups: &Groups, change: &Change<'_>) -> Result<(), CommitError> {
+        if let Some(consumers) = groups.consumer(&self.group) {
+            return consumers.check_commit(self, &groups.topics);
+        }
         let group = &change.group;
         let Some(generation) = self.generation else {
             if group.state() == ClassicState::Empty {

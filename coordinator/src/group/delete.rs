@@ -3,7 +3,7 @@
 use protocol::Str;
 
 use super::{
-    Answer, DurableRecord, GroupCommand, GroupDecision, Groups, Moment, Token,
+    Answer, ConsumerGroup, DurableRecord, GroupCommand, GroupDecision, Groups, Moment, Token,
     answer::DeleteGroupError, batch::Batch, classic::ClassicState,
 };
 
@@ -18,11 +18,12 @@ pub struct DeleteGroup {
 impl GroupCommand for DeleteGroup {
     fn decide(&self, groups: &Groups, _now: Moment) -> GroupDecision {
         let refused = |why| GroupDecision::answer(self.token, Answer::DeleteGroup(Err(why)));
-        let Some(group) = groups.get(&self.group) else {
-            return refused(DeleteGroupError::UnknownGroup);
-        };
-        if group.state() != ClassicState::Empty {
-            return refused(DeleteGroupError::NonEmptyGroup);
+        let classic = groups.get(&self.group).map(|group| group.state() == ClassicState::Empty);
+        let consumers = groups.consumer(&self.group).map(ConsumerGroup::is_empty);
+        match classic.or(consumers) {
+            None => return refused(DeleteGroupError::UnknownGroup),
+            Some(false) => return refused(DeleteGroupError::NonEmptyGroup),
+            Some(true) => {}
         }
         let mut batch = Batch::default();
         let offsets = groups.offsets_of(&self.group).into_iter().flat_map(|of| of.iter());
@@ -32,10 +33,8 @@ impl GroupCommand for DeleteGroup {
                 return batch.decided();
             }
         }
-        let group = self.group.clone();
         // Of offsets alone nothing is left to find: it has to be answered now.
-        let is_done = batch.push(DurableRecord::GroupGone { group })
-            || !groups.groups.contains_key(&self.group);
+        let is_done = batch.push_tombstones(groups, &self.group) || !groups.has_record(&self.group);
         let mut decision = batch.decided();
         if is_done {
             decision.answers.push((self.token, Answer::DeleteGroup(Ok(()))));

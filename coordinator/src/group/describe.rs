@@ -6,7 +6,8 @@ use bytes::Bytes;
 use protocol::Str;
 
 use super::{
-    Answer, ClassicGroup, GroupCommand, GroupDecision, Groups, Moment, Token, classic::ClassicState,
+    Answer, ClassicGroup, GroupCommand, GroupDecision, Groups, Moment, Token,
+    classic::ClassicState, subscribed::CONSUMER,
 };
 
 /// A group's state, as Kafka names it.
@@ -16,6 +17,10 @@ pub enum GroupState {
     PreparingRebalance,
     CompletingRebalance,
     Stable,
+    /// Of the consumer protocol: the target assignment is to be computed.
+    Assigning,
+    /// Of the consumer protocol: members are on their way to the target assignment.
+    Reconciling,
     /// There is no such group.
     Dead,
 }
@@ -27,6 +32,8 @@ impl GroupState {
             Self::PreparingRebalance => "PreparingRebalance",
             Self::CompletingRebalance => "CompletingRebalance",
             Self::Stable => "Stable",
+            Self::Assigning => "Assigning",
+            Self::Reconciling => "Reconciling",
             Self::Dead => "Dead",
         }
     }
@@ -47,12 +54,14 @@ impl From<ClassicState> for GroupState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupType {
     Classic,
+    Consumer,
 }
 
 impl GroupType {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Classic => "classic",
+            Self::Consumer => "consumer",
         }
     }
 }
@@ -149,17 +158,25 @@ pub struct ListedGroup {
 
 impl GroupCommand for ListGroups {
     fn decide(&self, groups: &Groups, _now: Moment) -> GroupDecision {
-        let listed = groups.iter().map(|(id, group)| ListedGroup {
+        let classic = groups.iter().map(|(id, group)| ListedGroup {
             group: id.clone(),
             protocol_type: group.protocol_type().cloned().unwrap_or_default(),
             state: group.state().into(),
             group_type: GroupType::Classic,
         });
-        let wanted = listed.filter(|group| {
+        let consumers = groups.consumers().map(|(id, group)| ListedGroup {
+            group: id.clone(),
+            protocol_type: Str::from_static(CONSUMER),
+            state: group.state(),
+            group_type: GroupType::Consumer,
+        });
+        let wanted = classic.chain(consumers).filter(|group| {
             lets_through(&self.states, group.state.name())
                 && lets_through(&self.types, group.group_type.name())
         });
-        GroupDecision::answer(self.token, Answer::List(wanted.collect()))
+        let mut listed: Vec<ListedGroup> = wanted.collect();
+        listed.sort_by(|one, other| one.group.cmp(&other.group));
+        GroupDecision::answer(self.token, Answer::List(listed))
     }
 }
 

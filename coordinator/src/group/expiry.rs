@@ -6,6 +6,7 @@
 //! offsets alone                      with its commit
 //! empty                              when the group became empty
 //! stable consumers                   with its commit, for topics that none of them subscribes to
+//! of the consumer protocol           with its commit, for topics that none of its members subscribes to
 //! rebalancing, or not consumers      never
 //! ```
 //!
@@ -17,8 +18,8 @@ use core::ops::Bound;
 use protocol::Str;
 
 use super::{
-    ClassicGroup, DurableRecord, GroupCommand, GroupDecision, GroupRecord, Groups, LiveRecord,
-    Moment, Offsets, batch::Batch, classic::ClassicState, subscribed::SubscribedTopics,
+    ClassicGroup, ConsumerGroup, DurableRecord, GroupCommand, GroupDecision, GroupRecord, Groups,
+    LiveRecord, Moment, Offsets, batch::Batch, classic::ClassicState, subscribed::SubscribedTopics,
 };
 use crate::{limits::EXPIRY_VISITS_MAX, metadata::WallMillis};
 
@@ -86,8 +87,14 @@ pub(super) fn search(groups: &Groups, now: Moment) -> GroupDecision {
 
 /// Of one group; false when there was no room for all of it.
 fn expire(groups: &Groups, id: &Str, now: Moment, batch: &mut Batch) -> bool {
-    let Some(group) = groups.get(id) else { return true };
-    let retention = Retention::of(group);
+    let consumers = groups.consumer(id);
+    let classic = groups.get(id);
+    // Of a group of the consumer protocol it is known what its members read, whatever they are doing.
+    let retention = match (consumers, classic) {
+        (Some(_), _) => Retention::SinceCommit,
+        (None, Some(classic)) => Retention::of(classic),
+        (None, None) => return true,
+    };
     let mut stays = false;
     for (topic, partition, offset) in groups.offsets_of(id).into_iter().flat_map(|of| of.iter()) {
         let since = match retention {
@@ -100,7 +107,7 @@ fn expire(groups: &Groups, id: &Str, now: Moment, batch: &mut Batch) -> bool {
             Some(expires_at) => now.wall >= expires_at,
             None => age_ms >= groups.settings.offsets_retention_ms,
         };
-        if !is_over || group.is_subscribed_to(topic) {
+        if !is_over || groups.is_subscribed_to(id, topic) {
             stays = true;
             continue;
         }
@@ -110,7 +117,9 @@ fn expire(groups: &Groups, id: &Str, now: Moment, batch: &mut Batch) -> bool {
         }
     }
     // Whoever was given an id is on its way.
-    stays || !group.is_over() || batch.push(DurableRecord::GroupGone { group: id.clone() })
+    let is_over = consumers.is_some_and(ConsumerGroup::is_empty)
+        || classic.is_some_and(ClassicGroup::is_over);
+    stays || !is_over || batch.push_tombstones(groups, id)
 }
 
 /// A topic was deleted: nobody goes on there, whatever the groups are doing. Decided again until it decides

@@ -42,16 +42,18 @@ impl OffsetDelete {
         if self.group.is_empty() {
             return Err(OffsetDeleteError::InvalidGroupId);
         }
-        let Some(group) = groups.get(&self.group) else {
+        let consumers = groups.consumer(&self.group);
+        let classic = groups.get(&self.group);
+        if consumers.is_none() && classic.is_none() {
             return Err(OffsetDeleteError::UnknownGroup);
-        };
-        if group.state() != ClassicState::Empty && !group.is_of_consumers() {
+        }
+        if classic.is_some_and(|of| of.state() != ClassicState::Empty && !of.is_of_consumers()) {
             return Err(OffsetDeleteError::NonEmptyGroup);
         }
         let offsets = groups.offsets_of(&self.group);
         let mut results = Vec::with_capacity(self.partitions.len());
         for (topic, partition) in &self.partitions {
-            if group.is_subscribed_to(topic) {
+            if groups.is_subscribed_to(&self.group, topic) {
                 results.push(Err(OffsetNotDeleted::GroupIsSubscribed));
                 continue;
             }

@@ -4,7 +4,10 @@ use alloc::vec::Vec;
 
 use protocol::{PartitionIndex, Str};
 
-use super::{Answer, CommittedOffset, GroupCommand, GroupDecision, Groups, Moment, Offsets, Token};
+use super::{
+    Answer, CommittedOffset, GroupCommand, GroupDecision, Groups, Moment, Offsets, Token,
+    answer::OffsetFetchError,
+};
 
 /// An OffsetFetch request, for one group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +18,15 @@ pub struct OffsetFetch {
     /// Offsets that a transaction has brought and not ended are not to be seen. No transaction brings any
     /// yet: an answer holds for both.
     pub require_stable: bool,
+    /// Who asks, where it says so (version 9 and later).
+    pub member: Option<FetchingMember>,
+}
+
+/// A member of a group of the consumer protocol that asks. One of the classic protocol need not be known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchingMember {
+    pub member: Str,
+    pub member_epoch: i32,
 }
 
 /// What is asked for.
@@ -36,6 +48,9 @@ pub struct FetchedOffsets {
 /// A group that is not there has committed nothing: that is no error.
 impl GroupCommand for OffsetFetch {
     fn decide(&self, groups: &Groups, _now: Moment) -> GroupDecision {
+        if let Err(error) = self.check(groups) {
+            return GroupDecision::answer(self.token, Answer::OffsetFetch(Err(error)));
+        }
         let offsets = groups.offsets_of(&self.group);
         let fetched = match &self.topics {
             FetchedTopics::All => offsets.map(all).unwrap_or_default(),
@@ -43,7 +58,16 @@ impl GroupCommand for OffsetFetch {
                 topics.iter().map(|(topic, asked)| these(offsets, topic, asked)).collect()
             }
         };
-        GroupDecision::answer(self.token, Answer::OffsetFetch(fetched))
+        GroupDecision::answer(self.token, Answer::OffsetFetch(Ok(fetched)))
+    }
+}
+
+impl OffsetFetch {
+    fn check(&self, groups: &Groups) -> Result<(), OffsetFetchError> {
+        match (groups.consumer(&self.group), &self.member) {
+            (Some(group), Some(member)) => group.check_fetch(member),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -6,7 +6,13 @@ use alloc::{rc::Rc, vec::Vec};
 use bytes::Bytes;
 use protocol::{PartitionIndex, Str};
 
-use super::{classic::ClassicGroup, expiry::Expiry, offsets::CommittedOffset, timers::Timer};
+use super::{
+    classic::ClassicGroup,
+    consumer::{ConsumerPart, Refreshed},
+    expiry::Expiry,
+    offsets::CommittedOffset,
+    timers::Timer,
+};
 use crate::metadata::WallMillis;
 
 /// One change of the machine's state.
@@ -27,6 +33,8 @@ pub enum DurableRecord {
     Offset { group: Str, topic: Str, partition: PartitionIndex, value: CommittedOffset },
     /// A tombstone: the offset is gone.
     OffsetGone { group: Str, topic: Str, partition: PartitionIndex },
+    /// A part of a group of the consumer protocol, or its tombstone.
+    Consumer { group: Str, part: ConsumerPart },
     /// What Kafka wrote for a group of another kind: kept by its key as it is, and not understood here.
     Apart { key: Bytes, value: Option<Bytes> },
 }
@@ -64,6 +72,8 @@ pub struct StoredMember {
 pub enum LiveRecord {
     /// The group is as it says from now on; `None`: it came to nothing.
     ClassicGroup { group: Str, value: Option<Rc<ClassicGroup>> },
+    /// What the group saw last of the cluster's topics. Of a group that is there.
+    Refreshed { group: Str, value: Refreshed },
     /// The timer ends then; `None`: it ends no more.
     Timer { group: Str, timer: Timer, at_ms: Option<u64> },
     /// The search for what has expired goes on there.

@@ -1,6 +1,7 @@
 //! The classic protocol, request by request, and what a restart makes of it.
 
 mod codec;
+mod consumer;
 mod describe;
 mod expiry;
 mod large;
@@ -65,7 +66,7 @@ impl World {
         let GroupDecision { records, answers } = self.groups.decide(self.now(), command);
         for record in &records {
             self.groups.replay(record);
-            if records.len() < 100 {
+            if records.len() < 10 {
                 self.groups.invariants();
             }
             if let GroupRecord::Durable(record) = record {

@@ -5,7 +5,10 @@ use alloc::collections::{BTreeMap, BTreeSet};
 
 use protocol::Str;
 
-use super::{GroupCommand, GroupDecision, Groups, Moment, classic::change::Change, expiry};
+use super::{
+    GroupCommand, GroupDecision, Groups, Moment, classic::change::Change,
+    consumer::change::ConsumerChange, expiry,
+};
 
 /// Something of a group that ends.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,8 +17,30 @@ pub enum Timer {
     Session { member: Str },
     /// A member id was given and has to be used until then.
     GivenId { member: Str },
+    /// A member of the consumer protocol that has not given back what it has to until then is fenced.
+    Revocation { member: Str },
+    /// A member of the classic protocol in a group of the consumer protocol that was asked to join again and has
+    /// not until then is fenced.
+    ClassicJoin { member: Str },
+    /// The same, of one that has not asked for its assignment.
+    ClassicSync { member: Str },
+    /// The target assignment of a group of the consumer protocol was put off until then.
+    Assignment,
     /// Members that have not joined, or not asked for their assignment, until then are left behind.
     Rebalance,
+}
+
+impl Timer {
+    /// All that a member of a group of the consumer protocol may have.
+    pub(super) fn of_consumer_member(member: &Str) -> [Self; 4] {
+        let member = || member.clone();
+        [
+            Self::Session { member: member() },
+            Self::Revocation { member: member() },
+            Self::ClassicJoin { member: member() },
+            Self::ClassicSync { member: member() },
+        ]
+    }
 }
 
 /// All timers, by what they are for and by time.
@@ -74,12 +99,29 @@ impl GroupCommand for Due {
                 None => GroupDecision::default(),
             };
         };
+        if groups.consumer(group).is_some() {
+            let mut change = ConsumerChange::of(groups, group, now);
+            change.set_timer(timer.clone(), None);
+            change.timer_ended(timer);
+            if change.fits_a_batch() {
+                return change.decided();
+            }
+            // A target assignment that is too large: the heartbeat that asks for it is told.
+            let mut change = ConsumerChange::of(groups, group, now);
+            change.set_timer(timer.clone(), None);
+            return change.decided();
+        }
         let mut change = Change::of(groups, group, now);
         change.set_timer(timer.clone(), None);
         match timer {
             Timer::Session { member } => change.session_ended(member),
             Timer::GivenId { member } => change.given_id_expired(member),
             Timer::Rebalance => change.rebalance_timed_out(),
+            // The group was of the consumer protocol when they began.
+            Timer::Revocation { .. }
+            | Timer::ClassicJoin { .. }
+            | Timer::ClassicSync { .. }
+            | Timer::Assignment => {}
         }
         change.decided()
     }

@@ -46,6 +46,17 @@ impl<'a> Change<'a> {
         }
     }
 
+    /// Of one that has just become a group of the classic protocol. What a restart has to know of it was
+    /// recorded before.
+    pub(in crate::group) fn of_new(
+        groups: &'a Groups,
+        id: &Str,
+        now: Moment,
+        group: ClassicGroup,
+    ) -> Self {
+        Self { before: None, group: Rc::new(group), ..Self::of(groups, id, now) }
+    }
+
     pub(in crate::group) fn id(&self) -> &Str {
         &self.id
     }
@@ -70,6 +81,11 @@ impl<'a> Change<'a> {
             return;
         };
         self.set_timer_in(Timer::Session { member: Str::from(member) }, session_ms);
+    }
+
+    pub(in crate::group) fn extend_all_sessions(&mut self) {
+        let ids: Vec<Str> = self.group.members().map(|(id, _)| id.clone()).collect();
+        ids.iter().for_each(|id| self.extend_session(id));
     }
 
     pub(in crate::group) fn answer(&mut self, token: Token, answer: Answer) {

@@ -5,6 +5,7 @@ use protocol::Str;
 use super::{ClassicState, change::Change};
 use crate::group::{
     Answer, GroupCommand, GroupDecision, Groups, Moment, Token, answer::HeartbeatError,
+    consumer::classic_member,
 };
 
 /// A Heartbeat request.
@@ -19,6 +20,9 @@ pub struct Heartbeat {
 
 impl GroupCommand for Heartbeat {
     fn decide(&self, groups: &Groups, now: Moment) -> GroupDecision {
+        if groups.consumer(&self.group).is_some() {
+            return classic_member::heartbeat(groups, now, self);
+        }
         let mut change = Change::of(groups, &self.group, now);
         let result = self.beat(&mut change);
         change.answer(self.token, Answer::Heartbeat(result));

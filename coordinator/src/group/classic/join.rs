@@ -10,6 +10,7 @@ use crate::{
     group::{
         Answer, GroupCommand, GroupDecision, Groups, Moment, Timer, Token,
         answer::{JoinError, SyncError},
+        consumer::{change::ConsumerChange, classic_member},
     },
     limits::GROUP_SAID_BYTES_MAX,
 };
@@ -40,9 +41,25 @@ pub struct JoinGroup {
 
 impl GroupCommand for JoinGroup {
     fn decide(&self, groups: &Groups, now: Moment) -> GroupDecision {
+        let consumers = groups.consumer(&self.group);
+        if consumers.is_some_and(|consumers| !consumers.is_empty()) && !self.is_out_of_range(groups)
+        {
+            return classic_member::join(groups, now, self);
+        }
         let mut change = Change::of(groups, &self.group, now);
-        if let Err(error) = self.join(groups, &mut change) {
-            change.answer(self.token, Answer::Join(Err(error)));
+        match (self.join(groups, &mut change), consumers) {
+            (Err(error), _) => change.answer(self.token, Answer::Join(Err(error))),
+            // Nobody is left of those who spoke the other protocol.
+            (Ok(()), Some(_)) => {
+                let mut consumers = ConsumerChange::of(groups, &self.group, now);
+                consumers.write_tombstones();
+                let mut decision = consumers.decided();
+                let begun = change.decided();
+                decision.records.extend(begun.records);
+                decision.answers.extend(begun.answers);
+                return decision;
+            }
+            (Ok(()), None) => {}
         }
         change.decided()
     }
@@ -53,9 +70,7 @@ impl JoinGroup {
         if self.group.is_empty() {
             return Err(JoinError::InvalidGroupId);
         }
-        let settings = &groups.settings;
-        let sessions = settings.session_timeout_min_ms..=settings.session_timeout_max_ms;
-        if !sessions.contains(&self.session_timeout_ms) {
+        if self.is_out_of_range(groups) {
             return Err(JoinError::InvalidSessionTimeout);
         }
         if groups.get(&self.group).is_none() && !self.member.is_empty() {
@@ -80,6 +95,12 @@ impl JoinGroup {
         } else {
             self.join_again(change)
         }
+    }
+
+    fn is_out_of_range(&self, groups: &Groups) -> bool {
+        let settings = &groups.settings;
+        let sessions = settings.session_timeout_min_ms..=settings.session_timeout_max_ms;
+        !sessions.contains(&self.session_timeout_ms)
     }
 
     /// Members that are there may always join again, but not in a rebalance that enough others have joined:
@@ -140,7 +161,7 @@ impl JoinGroup {
     }
 
     /// In memory of their own: what a group keeps pins no request.
-    fn detached_protocols(&self) -> Vec<(Str, Bytes)> {
+    pub(in crate::group) fn detached_protocols(&self) -> Vec<(Str, Bytes)> {
         let protocols = self.protocols.iter();
         protocols.map(|(name, data)| (name.detached(), Bytes::copy_from_slice(data))).collect()
     }

@@ -7,6 +7,7 @@ use protocol::Str;
 use super::{ClassicState, change::Change};
 use crate::group::{
     Answer, GroupCommand, GroupDecision, Groups, Moment, Token, answer::LeaveError,
+    consumer::classic_member,
 };
 
 /// A LeaveGroup request.
@@ -27,6 +28,9 @@ pub struct Leaving {
 
 impl GroupCommand for LeaveGroup {
     fn decide(&self, groups: &Groups, now: Moment) -> GroupDecision {
+        if groups.consumer(&self.group).is_some() {
+            return classic_member::leave(groups, now, self);
+        }
         let mut change = Change::of(groups, &self.group, now);
         let mut results = Vec::with_capacity(self.members.len());
         let mut has_changed = false;

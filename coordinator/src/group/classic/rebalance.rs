@@ -35,7 +35,7 @@ impl Change<'_> {
         self.set_timer_in(Timer::Rebalance, delay_ms);
     }
 
-    pub(super) fn begin_rebalance(&mut self) {
+    pub(in crate::group) fn begin_rebalance(&mut self) {
         self.refuse_syncs(SyncError::RebalanceInProgress);
         self.enter(ClassicState::PreparingRebalance { first: None });
         self.set_timer_in(Timer::Rebalance, self.group.rebalance_timeout_ms());

@@ -9,6 +9,7 @@ use super::{ClassicState, change::Change};
 use crate::group::{
     Answer, GroupCommand, GroupDecision, Groups, Moment, Timer, Token,
     answer::{SyncError, Synced},
+    consumer::classic_member,
 };
 
 /// A SyncGroup request.
@@ -28,6 +29,9 @@ pub struct SyncGroup {
 
 impl GroupCommand for SyncGroup {
     fn decide(&self, groups: &Groups, now: Moment) -> GroupDecision {
+        if groups.consumer(&self.group).is_some() {
+            return classic_member::sync(groups, now, self);
+        }
         let mut change = Change::of(groups, &self.group, now);
         if let Err(error) = self.sync(&mut change) {
             change.answer(self.token, Answer::Sync(Err(error)));

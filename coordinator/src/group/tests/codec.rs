@@ -10,8 +10,8 @@ use proptest::{
 use protocol::{
     LeaderEpoch, Offset, PartitionIndex, Str, TopicId,
     group_record::{
-        ConsumerGroupMetadataKey, ConsumerGroupMetadataValue, GroupMetadataKey, GroupMetadataValue,
-        GroupRecord as KafkaRecord, GroupRecordError, MemberMetadata,
+        GroupMetadataKey, GroupMetadataValue, GroupRecord as KafkaRecord, GroupRecordError,
+        MemberMetadata,
     },
 };
 
@@ -117,16 +117,14 @@ fn a_string_that_no_record_can_carry_is_refused() {
 
 #[test]
 fn records_of_other_kinds_of_groups_are_kept_apart_and_fail_nothing() {
-    let key = ConsumerGroupMetadataKey { group_id: g() };
-    let value = Some(ConsumerGroupMetadataValue { epoch: 3, ..Default::default() });
-    let known = decoded(&KafkaRecord::ConsumerGroupMetadata { key: key.clone(), value }).unwrap();
-    assert!(matches!(&known, DurableRecord::Apart { value: Some(_), .. }));
-    let share = Bytes::from_static(b"\0\x0b\0\x01g");
-    let unknown = DurableRecord::decode(&share, Some(&bytes("what a later Kafka knows"))).unwrap();
-    let mut groups = replayed(&[known, unknown]);
+    let keys = [b"\0\x0b\0\x01g", b"\0\x11\0\x01g"].map(|key| Bytes::from_static(key));
+    let unknown =
+        |key| DurableRecord::decode(key, Some(&bytes("what a later Kafka knows"))).unwrap();
+    let records = keys.each_ref().map(unknown);
+    let mut groups = replayed(&records);
     assert_eq!((groups.apart_count(), groups.iter().count()), (2, 0));
 
-    let gone = decoded(&KafkaRecord::ConsumerGroupMetadata { key, value: None }).unwrap();
+    let gone = DurableRecord::decode(&keys[0], None).unwrap();
     groups.replay(&GroupRecord::Durable(gone.clone()));
     groups.replay(&GroupRecord::Durable(gone));
     assert_eq!(groups.apart_count(), 1);

@@ -76,6 +76,7 @@ fn members_assignments_and_offsets_pin_no_request() {
         instance: None,
         generation: None,
         retention_ms: None,
+        knows_member_epochs: false,
         offsets: vec![offset],
     };
     assert_eq!(world.commit(commit), Ok(vec![Ok(())]));

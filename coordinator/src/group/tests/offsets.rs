@@ -36,6 +36,7 @@ pub(super) fn commit(topic: &str, partition: i32, offset: i64) -> OffsetCommit {
         instance: None,
         generation: None,
         retention_ms: None,
+        knows_member_epochs: false,
         offsets: vec![to_commit(topic, partition, offset)],
     }
 }
@@ -66,9 +67,15 @@ impl World {
 
     fn fetch(&mut self, topics: FetchedTopics) -> Vec<FetchedOffsets> {
         let token = self.token();
-        self.run(&OffsetFetch { token, group: Str::from("g"), topics, require_stable: false });
+        self.run(&OffsetFetch {
+            token,
+            group: Str::from("g"),
+            topics,
+            require_stable: false,
+            member: None,
+        });
         match self.answer(token) {
-            Some(Answer::OffsetFetch(fetched)) => fetched,
+            Some(Answer::OffsetFetch(Ok(fetched))) => fetched,
             other => panic!("a fetch is answered at once: {other:?}"),
         }
     }

@@ -1,0 +1,328 @@
+//! Regular expressions of subscriptions, in the syntax of RE2 that Kafka's consumer protocol speaks, matched by
+//! the `regex` crate: both are linear in time, and differ in a few constructs, which are translated here.
+//!
+//! ```text
+//! RE2                       here
+//! \Q...\E                   each character escaped
+//! [ & ~ - inside a class    escaped: no classes within classes, no set operations
+//! \C                        any character
+//! \< \>                     the characters
+//! flags other than imsU     refused
+//! repetitions above 1,000   refused
+//! ```
+//!
+//! A subscription matches whole topic names.
+
+use alloc::string::String;
+use core::{iter::Peekable, str::Chars};
+
+use regex::{Regex, RegexBuilder};
+
+use crate::limits::{REGEX_BYTES_MAX, REGEX_COMPILED_BYTES_MAX, REGEX_REPETITIONS_MAX};
+
+/// It is not one, or it is too large.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidRegex;
+
+/// A regular expression of a subscription.
+#[derive(Clone, Debug)]
+pub struct Pattern(Regex);
+
+impl Pattern {
+    pub fn new(pattern: &str) -> Result<Self, InvalidRegex> {
+        if pattern.len() > REGEX_BYTES_MAX {
+            return Err(InvalidRegex);
+        }
+        let whole = Translation::of(pattern)?;
+        let mut builder = RegexBuilder::new(&whole);
+        builder.size_limit(REGEX_COMPILED_BYTES_MAX).dfa_size_limit(REGEX_COMPILED_BYTES_MAX);
+        builder.build().map(Self).map_err(|_| InvalidRegex)
+    }
+
+    pub fn matches(&self, topic: &str) -> bool {
+        self.0.is_match(topic)
+    }
+}
+
+/// Classes that have names in both.
+const NAMED_CLASSES: [&str; 14] = [
+    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct",
+    "space", "upper", "word", "xdigit",
+];
+
+struct Translation<'a> {
+    rest: Peekable<Chars<'a>>,
+    out: String,
+    /// Groups that are open.
+    depth: usize,
+}
+
+impl<'a> Translation<'a> {
+    fn of(pattern: &'a str) -> Result<String, InvalidRegex> {
+        let mut this = Self { rest: pattern.chars().peekable(), out: String::new(), depth: 0 };
+        this.out.push_str(r"\A(?:");
+        while let Some(next) = this.rest.next() {
+            this.outside_a_class(next)?;
+        }
+        // Otherwise the parenthesis around all of it would be the pattern's.
+        if this.depth != 0 {
+            return Err(InvalidRegex);
+        }
+        this.out.push_str(r")\z");
+        Ok(this.out)
+    }
+
+    fn outside_a_class(&mut self, next: char) -> Result<(), InvalidRegex> {
+        match next {
+            '\\' => self.escape(),
+            '[' => self.class(),
+            '(' => self.open_group(),
+            ')' => {
+                self.depth = self.depth.checked_sub(1).ok_or(InvalidRegex)?;
+                self.out.push(')');
+                Ok(())
+            }
+            '{' => {
+                self.out.push('{');
+                self.repetition()
+            }
+            other => {
+                self.out.push(other);
+                Ok(())
+            }
+        }
+    }
+
+    /// After a backslash.
+    fn escape(&mut self) -> Result<(), InvalidRegex> {
+        match self.rest.next().ok_or(InvalidRegex)? {
+            'Q' => self.quoted(),
+            'E' => return Err(InvalidRegex),
+            'C' => self.out.push_str("(?s:.)"),
+            literal @ ('<' | '>') => self.out.push(literal),
+            other => {
+                self.out.push('\\');
+                self.out.push(other);
+            }
+        }
+        Ok(())
+    }
+
+    /// To its end, or the pattern's.
+    fn quoted(&mut self) {
+        while let Some(next) = self.rest.next() {
+            if next == '\\' && self.rest.next_if_eq(&'E').is_some() {
+                return;
+            }
+            self.literal(next);
+        }
+    }
+
+    fn literal(&mut self, literal: char) {
+        let is_plain = literal.is_ascii_alphanumeric() || !literal.is_ascii_punctuation();
+        if !is_plain && !matches!(literal, '<' | '>') {
+            self.out.push('\\');
+        }
+        self.out.push(literal);
+    }
+
+    fn open_group(&mut self) -> Result<(), InvalidRegex> {
+        self.depth += 1;
+        self.out.push('(');
+        if self.rest.next_if_eq(&'?').is_none() {
+            return Ok(());
+        }
+        self.out.push('?');
+        // A name is checked by the crate.
+        if matches!(self.rest.peek(), Some('P' | '<')) {
+            return Ok(());
+        }
+        for flag in self.rest.by_ref() {
+            match flag {
+                'i' | 'm' | 's' | 'U' | '-' => self.out.push(flag),
+                ':' => {
+                    self.out.push(flag);
+                    return Ok(());
+                }
+                ')' => {
+                    self.out.push(flag);
+                    self.depth -= 1;
+                    return Ok(());
+                }
+                _ => return Err(InvalidRegex),
+            }
+        }
+        Err(InvalidRegex)
+    }
+
+    /// What is no repetition is left to the crate.
+    fn repetition(&mut self) -> Result<(), InvalidRegex> {
+        let mut number = 0_usize;
+        while let Some(next) = self.rest.next_if(|next| next.is_ascii_digit() || *next == ',') {
+            self.out.push(next);
+            number = match next.to_digit(10) {
+                Some(digit) => number * 10 + digit as usize,
+                None => 0,
+            };
+            if number > REGEX_REPETITIONS_MAX {
+                return Err(InvalidRegex);
+            }
+        }
+        Ok(())
+    }
+
+    /// Brackets and their content.
+    fn class(&mut self) -> Result<(), InvalidRegex> {
+        self.out.push('[');
+        if self.rest.next_if_eq(&'^').is_some() {
+            self.out.push('^');
+        }
+        let mut is_first = true;
+        let mut before = None;
+        while let Some(next) = self.rest.next() {
+            match next {
+                ']' if !is_first => {
+                    self.out.push(']');
+                    return Ok(());
+                }
+                '\\' => self.escape_in_class()?,
+                '[' if self.is_at_a_named_class() => self.named_class()?,
+                ']' | '[' | '&' | '~' => {
+                    self.out.push('\\');
+                    self.out.push(next);
+                }
+                // The second of two would be an operation.
+                '-' if before == Some('-') || self.rest.peek() == Some(&'-') => {
+                    self.out.push_str(r"\-");
+                }
+                other => self.out.push(other),
+            }
+            is_first = false;
+            before = Some(next);
+        }
+        Err(InvalidRegex)
+    }
+
+    fn escape_in_class(&mut self) -> Result<(), InvalidRegex> {
+        match self.rest.next().ok_or(InvalidRegex)? {
+            'Q' => self.quoted(),
+            'C' | 'E' => return Err(InvalidRegex),
+            literal @ ('<' | '>') => self.out.push(literal),
+            other => {
+                self.out.push('\\');
+                self.out.push(other);
+            }
+        }
+        Ok(())
+    }
+
+    /// After its first bracket.
+    fn is_at_a_named_class(&self) -> bool {
+        let rest: String = self.rest.clone().collect();
+        rest.strip_prefix(':').is_some_and(|rest| rest.contains(":]"))
+    }
+
+    /// `[:alpha:]`
+    fn named_class(&mut self) -> Result<(), InvalidRegex> {
+        self.rest.next();
+        let mut name = String::new();
+        while let Some(next) = self.rest.next_if(|next| *next != ':') {
+            name.push(next);
+        }
+        self.rest.next();
+        let is_known = NAMED_CLASSES.contains(&name.trim_start_matches('^'));
+        if !is_known || self.rest.next() != Some(']') {
+            return Err(InvalidRegex);
+        }
+        self.out.push_str("[:");
+        self.out.push_str(&name);
+        self.out.push_str(":]");
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::{format, string::String, vec::Vec};
+
+    use proptest::prelude::{any, proptest};
+
+    use super::Pattern;
+    use crate::limits::REGEX_BYTES_MAX;
+
+    const TOPICS: [&str; 6] = ["orders", "orders-2", "a.b", "a|b", "clicks_1", "x"];
+
+    fn matching(pattern: &str) -> Vec<&'static str> {
+        let pattern = Pattern::new(pattern).unwrap();
+        TOPICS.into_iter().filter(|topic| pattern.matches(topic)).collect()
+    }
+
+    #[test]
+    fn patterns_mean_what_they_mean_in_re2() {
+        let rows: &[(&str, &[&str])] = &[
+            ("orders", &["orders"]),
+            ("ord.*", &["orders", "orders-2"]),
+            (".*", &TOPICS),
+            ("orders|x", &["orders", "x"]),
+            ("a.b", &["a.b", "a|b"]),
+            (r"\Qa.b\E", &["a.b"]),
+            (r"\Qa|b", &["a|b"]),
+            (r"[\Qa|\E].b", &["a.b", "a|b"]),
+            (r"a\Cb", &["a.b", "a|b"]),
+            ("a[[.]b", &["a.b"]),
+            ("a[&.&&]b", &["a.b"]),
+            ("a[.--]b", &["a.b"]),
+            ("a[]|]b", &["a|b"]),
+            ("[[:alpha:]]+", &["orders", "x"]),
+            ("(?i)ORDERS", &["orders"]),
+            ("(?i:ORDERS)", &["orders"]),
+            (r"\w+_\d", &["clicks_1"]),
+            (r"\pL+", &["orders", "x"]),
+            ("(?P<name>x)", &["x"]),
+            ("[a-z]{6}(-[0-9])?", &["orders", "orders-2"]),
+            ("^orders$", &["orders"]),
+        ];
+        for (pattern, topics) in rows {
+            assert_eq!(matching(pattern), *topics, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn what_re2_refuses_is_refused() {
+        let long = "x".repeat(REGEX_BYTES_MAX + 1);
+        let rows = [
+            "(",
+            ")",
+            "a)|(b",
+            "[",
+            "[a",
+            "*",
+            "a**b)",
+            r"\",
+            r"a\E",
+            "(?x)a",
+            "(?u:a)",
+            "a{1001}",
+            "a{2,1001}",
+            "(?=a)",
+            r"(a)\1",
+            "a{1000}{1000}",
+            "[[:nonsense:]]",
+            &long,
+        ];
+        for pattern in rows {
+            assert!(Pattern::new(pattern).is_err(), "{pattern}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_pattern_panics(pattern in any::<String>(), topic in "[a-z.\\[\\]{}()|&-]{0,12}") {
+            for pattern in [pattern, topic.clone(), format!("[{topic}]")] {
+                if let Ok(pattern) = Pattern::new(&pattern) {
+                    pattern.matches(&topic);
+                }
+            }
+        }
+    }
+}

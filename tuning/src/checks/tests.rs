@@ -198,6 +198,7 @@ fn what_is_no_disk_is_refused_unless_memory_will_do() {
     let strict =
         directory_checks(&facts, &probe, DurabilityWanted::Fsync, DirectoryContents::Nothing);
     assert_eq!(fatal(&strict), ["directory.stable_writes"]);
+    assert!(mend(by_id(&strict, "directory.stable_writes")).contains("--durability memory"));
     let lax =
         directory_checks(&facts, &probe, DurabilityWanted::Memory, DirectoryContents::Nothing);
     assert_eq!(fatal(&lax), [""; 0]);

@@ -1,5 +1,7 @@
 //! Domain errors to Kafka's codes: the only place. Every match is exhaustive.
 
+pub(crate) mod groups;
+
 use coordinator::metadata::alter_configs::{AlterConfigError, AlterConfigsError};
 use coordinator::metadata::create_partitions::{CreatePartitionsError, CreatePartitionsRefused};
 use coordinator::metadata::create_topics::{CreateTopicError, CreateTopicsError};

@@ -8,8 +8,10 @@
 //! `produce`, `fetch`, `list_offsets`, `offset_for_leader_epoch`, `delete_records`, `describe_log_dirs`,
 //! `init_producer_id`, `metadata`, `api_versions`, `find_coordinator`, `describe_cluster`,
 //! `describe_topic_partitions`, `create_topics`, `create_partitions`, `delete_topics`,
-//! `describe_configs`, `alter_configs`, `incremental_alter_configs`: the APIs. `commands`: what those to
-//! the controller have in common. `authorise`: may this principal do that. `topic_view`: a topic as the
+//! `describe_configs`, `alter_configs`, `incremental_alter_configs`, `join_group`, `sync_group`, `heartbeat`,
+//! `leave_group`, `offset_commit`, `offset_fetch`, `offset_delete`, `describe_groups`, `list_groups`,
+//! `delete_groups`: the APIs. `commands`: what those to the controller have in common; `groups`: what those to
+//! the group coordinator have. `authorise`: may this principal do that. `topic_view`: a topic as the
 //! describing APIs show it; `leader_hint`: as those are told who asked the wrong one.
 
 mod alter_configs;
@@ -18,21 +20,32 @@ mod authorise;
 mod commands;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_log_dirs;
 mod describe_topic_partitions;
 mod fetch;
 mod find_coordinator;
+mod groups;
+mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod join_group;
 mod leader_hint;
+mod leave_group;
+mod list_groups;
 mod list_offsets;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod sync_group;
 mod topic_view;
 
 use protocol::messages::delete_records::DeleteRecordsResponse;
@@ -49,6 +62,8 @@ pub(crate) enum Work {
     DeleteRecords(Joined<DeleteRecordsResponse>),
     DescribeLogDirs(describe_log_dirs::DescribeLogDirs),
     InitProducerId,
+    FindCoordinator(find_coordinator::FindingCoordinator),
+    Group(Box<groups::GroupWork>),
     Metadata(metadata::Creating),
     CreateTopics(create_topics::Creating),
     CreatePartitions(create_partitions::Growing),

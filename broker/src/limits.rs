@@ -105,6 +105,20 @@ pub const METADATA_BATCH_BYTES_MAX: usize = 5 << 20;
 /// Segment of the metadata log: small, so that a snapshot gives room back.
 pub const METADATA_SEGMENT_BYTES: u64 = 64 << 20;
 
+/// A batch of the group coordinator's log takes no further decision from this size on. A decision is 4 MiB at
+/// most (`coordinator::limits::DECISION_BYTES_MAX`), and whole.
+pub const GROUP_BATCH_BYTES: usize = 1 << 20;
+
+/// Batches of one partition of groups that wait for the log; beyond them nothing is decided. Some 50,000
+/// commits, a hundred times what one journal write takes.
+pub const GROUP_BATCHES_WAITING_MAX: usize = 8;
+
+/// Timers of groups that one turn of the coordinator shard looks at: about a millisecond.
+pub const GROUP_TIMERS_PER_TURN: usize = 1_000;
+
+/// The group coordinator's log is read in pieces of this size, one of each partition at a time.
+pub const GROUP_READ_BYTES: usize = 256 << 10;
+
 /// An admin request: its head, and how long it may take.
 pub const ADMIN_REQUEST_BYTES_MAX: usize = 8 << 10;
 pub const ADMIN_REQUEST_MS_MAX: u64 = 1_000;

@@ -20,6 +20,7 @@
 //! * `owner`, `fetching`, `finding`: what an owner of partitions does for requests of any shard
 //! * `reconcile`: this shard's partitions follow the metadata
 //! * `controller`: the metadata machine and its log; `metadata_log`: the bytes of that log
+//! * `group_coordinator`: the groups in the partitions of `__consumer_offsets` that this shard owns
 //! * `sessions`: fetch sessions; `producer_ids`: ids for idempotent producers
 //! * `client_limits`: what broker properties allow clients
 //! * `log_config`, `metrics`, `placement`, `random`, `start`: what their names say
@@ -31,6 +32,7 @@ mod dispatch;
 pub mod event;
 mod fetching;
 mod finding;
+pub mod group_coordinator;
 mod log_config;
 pub mod mail;
 pub mod metadata_log;
@@ -66,6 +68,7 @@ use client_limits::FetchLimits;
 use controller::Controller;
 use event::{Effects, Event};
 use fetching::OwnerFetches;
+use group_coordinator::GroupCoordinator;
 use mail::{Mail, ShardIndex};
 use metrics::ShardMetrics;
 use outbox::Outbox;
@@ -80,7 +83,7 @@ use slab::{Slab, SlabKey};
 use start::{NodeFacts, Role, ShardStart};
 use turns::Turns;
 
-pub use log_config::{log_config, metadata_log_config};
+pub use log_config::{log_config_of, metadata_log_config};
 pub use requests::RequestId as RequestNumber;
 
 impl SlabKey for Token {
@@ -157,6 +160,8 @@ pub struct Shard {
     pub(crate) owner: Owner,
     pub(crate) replica: Replica,
     pub(crate) controller: Option<Controller>,
+    /// Empty but on the coordinator shard.
+    pub(crate) groups: GroupCoordinator,
     pub(crate) outbox: Outbox,
     pub(crate) metrics: ShardMetrics,
     life: Life,
@@ -203,6 +208,7 @@ impl Shard {
             },
             replica: Replica::new(&node, metadata, metadata_next),
             controller,
+            groups: GroupCoordinator::default(),
             outbox: Outbox::new(node.me, usize::from(node.endpoints())),
             metrics: ShardMetrics::default(),
             life: Life::Starting,
@@ -256,6 +262,7 @@ impl Shard {
             self.take_local_mail();
             self.dispatch_frames();
             self.take_local_mail();
+            self.append_group_batches();
             self.owner.engine.finish_batch();
             let events = self.owner.engine.take_events();
             let may_begin = self.progress.turns.has_news() && self.has_room_for_requests();
@@ -283,6 +290,7 @@ impl Shard {
             self.owner.engine.deadline_ms().map(millis),
             self.progress.timers.first().map(|timer| timer.0),
             self.owner.reconciler.retry_at(),
+            self.groups.deadline(),
         ]
         .into_iter()
         .flatten()
@@ -298,6 +306,7 @@ impl Shard {
     pub fn invariants(&self) {
         self.front.connections.invariants();
         self.owner.engine.invariants();
+        self.groups.invariants();
         if let Some(controller) = &self.controller {
             controller.invariants();
         }
@@ -313,6 +322,7 @@ impl Shard {
         self.take_frames();
         self.owner.engine.on_deadline();
         self.retry_reconcile();
+        self.on_group_deadline();
     }
 
     /// Frames and closed connections, as the connections put them out.
@@ -336,7 +346,10 @@ impl Shard {
         match event {
             EngineEvent::Appended { token, result } => self.on_appended(token, result),
             EngineEvent::ReadDone { token, result } => self.on_read_done(token, result),
-            EngineEvent::HighWatermarkMoved(partition) => self.wake_fetches(partition),
+            EngineEvent::HighWatermarkMoved(partition) => {
+                self.wake_fetches(partition);
+                self.go_on_loading(partition);
+            }
             EngineEvent::Done { token, result } => self.on_lifecycle_done(token, result),
             EngineEvent::Released { token, partition } => self.on_released(token, partition),
             EngineEvent::DirectoryFailed { dir, error } => {
@@ -474,6 +487,7 @@ impl Shard {
             self.life = Life::Draining { reported: false };
             self.front.connections.drain();
             self.end_long_polls();
+            self.end_group_waits();
         }
     }
 
@@ -499,6 +513,7 @@ impl Shard {
             | Mail::FetchNow { .. }
             | Mail::FetchCancel { .. }
             | Mail::Query { .. }
+            | Mail::Group(_)
             | Mail::Release { .. }
             | Mail::Adopt { .. } => self.on_owner_mail(mail),
             Mail::Appended { .. }
@@ -534,7 +549,8 @@ impl Shard {
             | Mail::Partitions(_)
             | Mail::Drained
             | Mail::Stopped
-            | Mail::DirectoryFailed { .. } => {
+            | Mail::DirectoryFailed { .. }
+            | Mail::Trouble { .. } => {
                 unreachable!("for the node's main thread: {mail:?}")
             }
         }

@@ -31,7 +31,7 @@ const PATHS_OF_NOTHING: [(&str, &str); 1] = [("docs/style.md", "foo/")];
 /// Where Kafka's error codes may be named, and why.
 const ERROR_CODE_ALLOWED: [(&str, &str); 6] = [
     ("protocol/", "defines them"),
-    ("broker/src/error_code.rs", "the one mapping from domain errors"),
+    ("broker/src/error_code", "the one mapping from domain errors"),
     ("broker/src/handlers", "put the mapped code into the response"),
     ("broker/src/cli", "the command line reads codes in answers"),
     ("broker/tests/", "tests read codes in answers"),

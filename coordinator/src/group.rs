@@ -26,6 +26,7 @@
 //! * `offsets`: what a group committed; `commit`, `offset_fetch`, `offset_delete`: one file per request
 //! * `delete`: groups that an operator takes away; `expiry`: what goes by itself
 //! * `describe`: what operators see
+//! * `home`: which partition a group belongs to
 //! * `subscribed`: the topics that a group of consumers reads
 //! * `timers`: until when sessions, rebalances and given member ids last
 
@@ -38,6 +39,7 @@ pub mod consumer;
 pub mod delete;
 pub mod describe;
 pub mod expiry;
+pub mod home;
 pub mod offset_delete;
 pub mod offset_fetch;
 pub mod offsets;

@@ -25,7 +25,7 @@
 //! * [`limits`]: named maxima
 //!
 //! Still to come, a module of its own beside these: `transaction` (in `__transaction_state`), with Kafka's
-//! record formats and the same two halves. Nothing drives `group` yet: its shard is next.
+//! record formats and the same two halves.
 //!
 //! # Invariants
 //! * A replayed log, or a snapshot of it, gives the state that was live when it was written.

@@ -336,6 +336,7 @@ impl NodeWorld {
                     self.partitions[log.0].moved_at = self.now;
                 }
             }
+            Mail::Trouble { what } => return Err(Checker::AnswersMakeSense.violated(what)),
             Mail::DirectoryFailed { path, error } => {
                 let what = format!("{path} failed without a reason: {error}");
                 return Err(Checker::AnswersMakeSense.violated(what));

@@ -28,6 +28,8 @@ pub(super) enum Resource<'a> {
 
 /// Every operation that Kafka knows for a topic, as bits of their numbers.
 pub(super) const TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
+/// … for a group: read, delete, describe, and its configuration.
+pub(super) const GROUP_OPERATIONS: i32 = 0b1101_0100_1000;
 /// … and for the cluster.
 pub(super) const CLUSTER_OPERATIONS: i32 = 0b1_1111_1010_0000;
 

@@ -24,8 +24,10 @@ impl Shard {
     }
 
     pub(crate) fn on_command_done(&mut self, id: RequestId, reply: CommandReply) {
-        if let Some(Request { work: Work::Metadata(_), .. }) = self.progress.requests.get(id) {
-            return self.finish_metadata(id, Some(&reply));
+        match self.progress.requests.get(id).map(|request| &request.work) {
+            Some(Work::Metadata(_)) => return self.finish_metadata(id, Some(&reply)),
+            Some(Work::FindCoordinator(_)) => return self.finish_find_coordinator(id),
+            _ => {}
         }
         if let Some(Request { head, work, .. }) = self.end_request(id) {
             self.answer_command(&head, work, Some(reply));

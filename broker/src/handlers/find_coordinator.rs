@@ -1,47 +1,123 @@
-//! FindCoordinator: there is none yet. It is advertised all the same, because old librdkafka takes its
-//! absence to mean that lz4 is not supported.
+//! FindCoordinator: who coordinates a group. On one node that is this node; the coordinator's log is created
+//! when the first group is looked for. There is no coordinator for transactions yet.
 
+use std::time::Duration;
+
+use coordinator::metadata::{CONSUMER_OFFSETS_TOPIC, CreateTopics};
 use protocol::messages::find_coordinator::{
     Coordinator, FindCoordinatorRequest, FindCoordinatorResponse,
 };
 use protocol::{ErrorCode, Str};
 
+use super::Work;
 use super::authorise::{Operation, Resource};
+use crate::limits::AUTO_CREATE_WAIT_MS;
 use crate::shard::Shard;
-use crate::shard::requests::Head;
+use crate::shard::command::Command;
+use crate::shard::mail::Mail;
+use crate::shard::requests::{Head, Request, RequestId};
 
 /// Version from which a request names several keys.
 const KEYS_FROM: i16 = 4;
+/// What a key is.
+const GROUP: i8 = 0;
+const TRANSACTION: i8 = 1;
+
+/// A request that waits for the coordinator's log.
+#[derive(Debug)]
+pub(crate) struct FindingCoordinator {
+    body: FindCoordinatorRequest,
+}
 
 impl Shard {
-    pub(crate) fn find_coordinator(&mut self, head: &Head, body: FindCoordinatorRequest) {
-        let message = || Some(Str::from_static("The coordinator is not available."));
-        let code_of = |shard: &Self, key: &str| match shard.is_allowed(
-            head,
-            Operation::Describe,
-            Resource::Group(key),
-        ) {
-            true => ErrorCode::CoordinatorNotAvailable.code(),
-            false => ErrorCode::GroupAuthorizationFailed.code(),
+    pub(crate) fn find_coordinator(&mut self, head: Head, body: FindCoordinatorRequest) {
+        let is_there = self.replica.topic_by_name(CONSUMER_OFFSETS_TOPIC).is_some();
+        if is_there || body.key_type != GROUP {
+            return self.answer_coordinator(&head, body);
+        }
+        let id = self.front.random.topic_id();
+        let command = CreateTopics::consumer_offsets(id, self.replica.metadata());
+        let command = Box::new(Command::CreateTopics(command));
+        let deadline = Some(self.now.monotonic + Duration::from_millis(AUTO_CREATE_WAIT_MS));
+        let work = Work::FindCoordinator(FindingCoordinator { body });
+        let request = self.begin_request(Request { head, deadline, work });
+        let shard = self.node.me;
+        self.outbox.post(self.node.controller(), Mail::Command { shard, request, command });
+    }
+
+    /// The coordinator's log is there, whoever created it, or it takes too long.
+    pub(crate) fn finish_find_coordinator(&mut self, id: RequestId) {
+        let Some(Request { head, work: Work::FindCoordinator(finding), .. }) = self.end_request(id)
+        else {
+            unreachable!("only a FindCoordinator ends here");
         };
-        let mut response = FindCoordinatorResponse { node_id: -1, port: -1, ..Default::default() };
+        self.answer_coordinator(&head, finding.body);
+    }
+
+    fn answer_coordinator(&mut self, head: &Head, body: FindCoordinatorRequest) {
         if head.version < KEYS_FROM {
-            response.error_code = code_of(self, &body.key);
-            response.error_message = message();
-            self.metrics.count_error(response.error_code);
+            let found = self.coordinator_of(head, body.key_type, body.key);
+            self.metrics.count_error(found.error_code);
+            let response = FindCoordinatorResponse {
+                error_code: found.error_code,
+                error_message: found.error_message,
+                node_id: found.node_id,
+                host: found.host,
+                port: found.port,
+                ..FindCoordinatorResponse::default()
+            };
+            return self.respond(head, response);
         }
+        let mut coordinators = Vec::with_capacity(body.coordinator_keys.len());
         for key in body.coordinator_keys {
-            let error_code = code_of(self, &key);
-            self.metrics.count_error(error_code);
-            response.coordinators.push(Coordinator {
-                key,
-                node_id: -1,
-                host: Str::default(),
-                port: -1,
-                error_code,
-                error_message: message(),
-            });
+            let found = self.coordinator_of(head, body.key_type, key);
+            self.metrics.count_error(found.error_code);
+            coordinators.push(found);
         }
+        let response = FindCoordinatorResponse {
+            node_id: -1,
+            port: -1,
+            coordinators,
+            ..FindCoordinatorResponse::default()
+        };
         self.respond(head, response);
+    }
+
+    fn coordinator_of(&self, head: &Head, key_type: i8, key: Str) -> Coordinator {
+        let (code, message) = match key_type {
+            GROUP if !self.is_allowed(head, Operation::Describe, Resource::Group(&key)) => {
+                (ErrorCode::GroupAuthorizationFailed, "The group may not be described.")
+            }
+            GROUP => match self.home_of(&key) {
+                Ok(_) => return self.this_node(head, key),
+                Err(_) => (ErrorCode::CoordinatorNotAvailable, "The coordinator is not available."),
+            },
+            TRANSACTION => {
+                (ErrorCode::CoordinatorNotAvailable, "There are no transactions here yet.")
+            }
+            _ => (ErrorCode::InvalidRequest, "There is no coordinator of this type."),
+        };
+        Coordinator {
+            key,
+            node_id: -1,
+            host: Str::default(),
+            port: -1,
+            error_code: code.code(),
+            error_message: Some(Str::from_static(message)),
+        }
+    }
+
+    fn this_node(&self, head: &Head, key: Str) -> Coordinator {
+        let brokers = self.brokers_for(head).into_iter();
+        let mut here = brokers.filter(|broker| broker.id == self.node.broker.0);
+        let here = here.next().expect("a node is registered before it serves");
+        Coordinator {
+            key,
+            node_id: here.id,
+            host: here.host,
+            port: here.port,
+            error_code: ErrorCode::None.code(),
+            error_message: None,
+        }
     }
 }

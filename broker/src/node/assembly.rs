@@ -34,7 +34,7 @@ use protocol::{BrokerId, Offset, PartitionIndex, Str};
 use super::NodeError;
 use super::accepted_losses::{self, AcceptedLoss};
 use super::leftovers::Leftovers;
-use crate::shard::log_config;
+use crate::shard::log_config_of;
 use crate::shard::mail::{DirectorySpace, ShardIndex};
 use crate::shard::metadata_log::{self, METADATA, MetadataLog};
 use crate::shard::metadata_log_config;
@@ -472,7 +472,7 @@ fn unclean_memory_partitions(
 ) -> Vec<LeaderEpochBump> {
     let mut unclean = Vec::new();
     for topic in image.topics() {
-        let config = metadata.topic_config(topic.id()).map(|config| log_config(&config));
+        let config = log_config_of(metadata, topic.id());
         if config.is_none_or(|config| config.durability != Durability::Memory) {
             continue;
         }
@@ -514,8 +514,8 @@ fn by_owner(
     let mut owned: BTreeMap<ShardId, Vec<RecoveredPartition>> = BTreeMap::new();
     for (id, mut partition) in std::mem::take(&mut found.partitions) {
         let Some(shard) = owner_of(metadata.image(), id, broker) else { continue };
-        if let Some(config) = metadata.topic_config(id.topic_id) {
-            partition.config = log_config(&config);
+        if let Some(config) = log_config_of(metadata, id.topic_id) {
+            partition.config = config;
         }
         owned.entry(shard).or_default().push(partition);
     }

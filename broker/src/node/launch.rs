@@ -153,6 +153,7 @@ impl RunningNode {
                 for mail in mail {
                     match mail {
                         Mail::Ready => ready += 1,
+                        Mail::Trouble { what } => log.error(&what),
                         Mail::DirectoryFailed { path, error } => {
                             log.error(&format!("{path}: {error}"));
                             return Err(NodeError::StorageFailed { path, error });

@@ -168,6 +168,7 @@ impl Serving {
                     Mail::Stopped => {
                         self.heard.stopped.insert(from);
                     }
+                    Mail::Trouble { what } => self.log.error(&what),
                     Mail::DirectoryFailed { path, error } => {
                         self.log.error(&format!("the log directory {path} failed: {error}"));
                         self.failed.insert(path.clone());

@@ -1,7 +1,7 @@
 //! Frames to handlers, answers back to the requests that wait for them.
 
 use net::{ClosedConnection, ConnectionId, Frame};
-use protocol::{ApiKey, Reader, Request as RequestBody, RequestHeader};
+use protocol::{ApiKey, Reader, Request as RequestBody, RequestHeader, Str};
 use runtime::clock::Monotonic;
 
 use super::Shard;
@@ -52,7 +52,7 @@ impl Shard {
             return self.respond(&head, api_versions::unsupported());
         }
         match RequestBody::decode(header.api_key, header.api_version, &reader.rest()) {
-            Ok(body) => self.handle(head, body),
+            Ok(body) => self.handle(head, header.client_id, body),
             Err(_) => {
                 self.metrics.malformed += 1;
                 self.close_after(frame.connection, frame.sequence);
@@ -60,13 +60,13 @@ impl Shard {
         }
     }
 
-    fn handle(&mut self, head: Head, body: RequestBody) {
+    fn handle(&mut self, head: Head, client_id: Option<Str>, body: RequestBody) {
         match body {
             RequestBody::Produce(body) => self.produce(head, body),
             RequestBody::Fetch(body) => self.begin_fetch(head, &body),
             RequestBody::ListOffsets(body) => self.list_offsets(head, body),
             RequestBody::Metadata(body) => self.describe_metadata(head, body),
-            RequestBody::FindCoordinator(body) => self.find_coordinator(&head, body),
+            RequestBody::FindCoordinator(body) => self.find_coordinator(head, body),
             RequestBody::ApiVersions(body) => self.api_versions(&head, &body),
             RequestBody::CreateTopics(body) => self.create_topics(head, body),
             RequestBody::DeleteTopics(body) => self.delete_topics(head, body),
@@ -84,18 +84,17 @@ impl Shard {
             RequestBody::DescribeTopicPartitions(body) => {
                 self.describe_topic_partitions(&head, body);
             }
-            RequestBody::OffsetCommit(_)
-            | RequestBody::OffsetFetch(_)
-            | RequestBody::JoinGroup(_)
-            | RequestBody::Heartbeat(_)
-            | RequestBody::LeaveGroup(_)
-            | RequestBody::SyncGroup(_)
-            | RequestBody::DescribeGroups(_)
-            | RequestBody::ListGroups(_)
-            | RequestBody::DeleteGroups(_)
-            | RequestBody::OffsetDelete(_)
-            | RequestBody::ConsumerGroupHeartbeat(_)
-            | RequestBody::ConsumerGroupDescribe(_) => {
+            RequestBody::OffsetCommit(body) => self.offset_commit(head, body),
+            RequestBody::OffsetFetch(body) => self.offset_fetch(head, body),
+            RequestBody::JoinGroup(body) => self.join_group(head, client_id, body),
+            RequestBody::Heartbeat(body) => self.heartbeat(head, body),
+            RequestBody::LeaveGroup(body) => self.leave_group(head, body),
+            RequestBody::SyncGroup(body) => self.sync_group(head, body),
+            RequestBody::DescribeGroups(body) => self.describe_groups(head, body),
+            RequestBody::ListGroups(body) => self.list_groups(head, body),
+            RequestBody::DeleteGroups(body) => self.delete_groups(head, body),
+            RequestBody::OffsetDelete(body) => self.offset_delete(head, body),
+            RequestBody::ConsumerGroupHeartbeat(_) | RequestBody::ConsumerGroupDescribe(_) => {
                 unreachable!("{} is not served: its header was refused", head.api_key)
             }
         }
@@ -128,6 +127,7 @@ impl Shard {
             Answer::EpochEnd(result) => self.on_epoch_end(request, part, result),
             Answer::DeletedRecords(result) => self.on_deleted_records(request, part, &result),
             Answer::LogDirectories(sizes) => self.on_log_directories(request, &sizes),
+            Answer::Group(reply) => self.on_group_answer(request, part, *reply),
         }
     }
 
@@ -144,6 +144,8 @@ impl Shard {
             Work::DeleteRecords(_) => self.finish_delete_records(id),
             Work::DescribeLogDirs(_) => self.finish_describe_log_dirs(id),
             Work::InitProducerId => self.on_producer_id_timeout(id),
+            Work::FindCoordinator(_) => self.finish_find_coordinator(id),
+            Work::Group(_) => self.end_group_request(id),
             Work::CreateTopics(_)
             | Work::CreatePartitions(_)
             | Work::DeleteTopics(_)

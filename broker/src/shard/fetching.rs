@@ -254,6 +254,7 @@ impl Shard {
         match self.owner.waits.remove(token) {
             Some(Wait::Fetch { fetch, at }) => self.on_fetch_read(fetch, at, result),
             Some(Wait::Find(finding)) => self.on_found(*finding, result),
+            Some(Wait::GroupRead(partition)) => self.on_groups_read(partition, result),
             other => unreachable!("a read was waited for: {other:?}"),
         }
     }

@@ -1,8 +1,10 @@
 //! A topic's configuration as the engine takes it.
 
+use coordinator::Metadata;
+use coordinator::metadata::is_internal;
 use coordinator::topic_config::{Durability, TimestampType, TopicConfig};
 use engine::config::LogConfig;
-use protocol::record_batch;
+use protocol::{TopicId, record_batch};
 
 use crate::limits::{METADATA_BATCH_BYTES_MAX, METADATA_SEGMENT_BYTES};
 
@@ -14,8 +16,19 @@ fn size(value: u32) -> usize {
     usize::try_from(value).expect("usize is at least 32 bits")
 }
 
-/// What the partitions of a topic act on.
-pub fn log_config(topic: &TopicConfig) -> LogConfig {
+/// What the partitions of a topic act on, if there is the topic.
+pub fn log_config_of(metadata: &Metadata, topic: TopicId) -> Option<LogConfig> {
+    let config = log_config(&metadata.topic_config(topic)?);
+    let is_of_coordinator = metadata.image().topic(topic).is_some_and(|of| is_internal(of.name()));
+    if !is_of_coordinator {
+        return Some(config);
+    }
+    // Clients do not write there, and a coordinator's decision is one batch.
+    let batch_bytes_max = config.batch_bytes_max.max(METADATA_BATCH_BYTES_MAX);
+    Some(LogConfig { batch_bytes_max, ..config })
+}
+
+fn log_config(topic: &TopicConfig) -> LogConfig {
     LogConfig {
         durability: match topic.durability {
             Durability::Fsync => engine::config::Durability::Fsync,

@@ -18,11 +18,12 @@ use protocol::{LeaderEpoch, Offset, ProducerId, TopicId};
 use runtime::memory::MemoryRange;
 
 use super::command::{Command, CommandReply};
+use super::group_coordinator::question::{GroupAsk, GroupReply};
 use super::metrics::ShardSnapshot;
 use super::placement::PlacedPartition;
 use super::requests::RequestId;
 
-/// A mailbox: data shards by number, then the controller shard, then the node's main thread.
+/// A mailbox: data shards by number, then the controller, the coordinator, and the node's main thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardIndex(pub u16);
 
@@ -53,6 +54,8 @@ pub enum Mail {
         reply: ReplyTo,
         query: Query,
     },
+    /// To the coordinator shard.
+    Group(Box<GroupAsk>),
 
     /// From an owner.
     Appended {
@@ -137,6 +140,10 @@ pub enum Mail {
     DirectoryFailed {
         path: String,
         error: String,
+    },
+    /// Something that only an operator can mend.
+    Trouble {
+        what: String,
     },
 }
 
@@ -264,6 +271,7 @@ pub enum Answer {
     EpochEnd(Result<Option<(LeaderEpoch, Offset)>, QueryError>),
     DeletedRecords(Result<Offset, LifecycleError>),
     LogDirectories(Vec<PartitionSize>),
+    Group(Box<GroupReply>),
 }
 
 /// An offset that was found, with the record's timestamp where one was asked for.

@@ -39,6 +39,9 @@ pub(crate) enum Wait {
     /// The controller's records.
     MetadataAppend,
     MetadataTrim,
+    /// Records of groups.
+    GroupAppend(PartitionId),
+    GroupRead(PartitionId),
     ShutDown,
 }
 
@@ -52,6 +55,7 @@ impl Shard {
             }
             Mail::FetchCancel { shard, request } => self.cancel_fetch(shard, request),
             Mail::Query { reply, query } => self.answer_query(reply, query),
+            Mail::Group(ask) => self.answer_group(*ask),
             Mail::Release { partition } => {
                 let token = self.wait_for(Wait::Release(partition));
                 self.owner.engine.release(token, partition);
@@ -83,6 +87,7 @@ impl Shard {
                 self.outbox.post(shard, Mail::Appended { request, part, result });
             }
             Some(Wait::MetadataAppend) => self.on_metadata_appended(result),
+            Some(Wait::GroupAppend(partition)) => self.on_group_appended(partition, result),
             other => unreachable!("an append was waited for: {other:?}"),
         }
     }

@@ -6,7 +6,7 @@ use engine::partition::{Partition, PartitionState};
 use protocol::PartitionIndex;
 
 use super::Shard;
-use super::log_config::log_config;
+use super::log_config::log_config_of;
 use super::mail::ShardIndex;
 
 /// In the place of an offset that nobody can know: the log is not there.
@@ -57,8 +57,8 @@ impl Shard {
     ) -> PlacedPartition {
         let image = self.replica.metadata().image();
         let why = image.explain(topic.id(), index, self.node.broker);
-        let config = self.replica.metadata().topic_config(topic.id());
-        let durability = config.map(|config| log_config(&config).durability).unwrap_or_default();
+        let config = log_config_of(self.replica.metadata(), topic.id());
+        let durability = config.map(|config| config.durability).unwrap_or_default();
         PlacedPartition {
             topic: topic.name().to_string(),
             partition: index.0,

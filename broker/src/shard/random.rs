@@ -41,6 +41,12 @@ impl Random {
         TopicId(id)
     }
 
+    /// Such an id as text, for whoever needs a name that nobody else has.
+    pub(crate) fn uuid(&mut self) -> String {
+        let hex = format!("{:032x}", u128::from_be_bytes(self.topic_id().0));
+        [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+    }
+
     /// A positive number of 31 bits.
     pub(crate) fn session_id(&mut self) -> i32 {
         let bits = self.draw(0) & 0x7fff_ffff;

@@ -16,7 +16,7 @@ use protocol::{LeaderEpoch, PartitionIndex, TopicId};
 use runtime::clock::Monotonic;
 
 use super::Shard;
-use super::log_config::{log_config, metadata_log_config};
+use super::log_config::{log_config_of, metadata_log_config};
 use super::mail::{Mail, News};
 use super::metadata_log::METADATA;
 use super::owner::Wait;
@@ -95,7 +95,10 @@ impl Shard {
                     self.create_partition(id);
                 }
             }
-            MetadataRecord::TopicDeleted { topic } => self.delete_topic_partitions(*topic),
+            MetadataRecord::TopicDeleted { topic } => {
+                self.delete_topic_partitions(*topic);
+                self.forget_deleted_topic_of_groups(*topic);
+            }
             MetadataRecord::TopicRemoved { topic } => {
                 self.owner.reconciler.left.remove(topic);
                 self.retry_waiting();
@@ -153,11 +156,11 @@ impl Shard {
             return;
         }
         let path = PathBuf::from(format!("{}-{}", topic.name(), id.partition));
-        let config = self.replica.metadata().topic_config(id.topic_id);
+        let config = log_config_of(self.replica.metadata(), id.topic_id).unwrap_or_default();
         let spec = PartitionSpec {
             id,
             directory: PartitionDirectory { dir, path },
-            config: config.map(|config| log_config(&config)).unwrap_or_default(),
+            config,
             leader_epoch: partition.leader_epoch,
         };
         let token = self.wait_for(Wait::Create(id));
@@ -206,6 +209,9 @@ impl Shard {
             let retry = self.now.monotonic + Duration::from_millis(RECONCILE_RETRY_MS);
             self.owner.reconciler.retry_at.get_or_insert(retry);
         }
+        if result.is_ok() && self.is_of_groups(partition) {
+            self.begin_loading_groups(partition);
+        }
         self.outbox.post(self.node.controller(), Mail::Created { partition, result });
     }
 
@@ -251,6 +257,7 @@ impl Shard {
             let mail = Mail::Deleted { partition, result: Ok(()) };
             return self.outbox.post(self.node.controller(), mail);
         }
+        self.unload_groups(partition);
         let token = self.wait_for(Wait::Delete(partition));
         self.owner.engine.delete(token, partition);
         self.fail_fetches(partition);
@@ -272,8 +279,8 @@ impl Shard {
     }
 
     fn set_config(&mut self, partition: PartitionId) {
-        if let Some(config) = self.replica.metadata().topic_config(partition.topic_id) {
-            self.owner.engine.set_config(partition, log_config(&config));
+        if let Some(config) = log_config_of(self.replica.metadata(), partition.topic_id) {
+            self.owner.engine.set_config(partition, config);
         }
     }
 
@@ -287,6 +294,9 @@ impl Shard {
         let partition = topic.and_then(|topic| topic.partition(id.partition));
         if let Some(leader_epoch) = partition.map(|partition| partition.leader_epoch) {
             self.begin_epoch(id, leader_epoch);
+        }
+        if self.is_of_groups(id) {
+            self.begin_loading_groups(id);
         }
     }
 

@@ -64,6 +64,14 @@ impl<K: SlabKey, T> Slab<K, T> {
         if entry.generation == generation { entry.value.as_mut() } else { None }
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (K, &T)> {
+        let taken = self.slots.iter().enumerate();
+        taken.filter_map(|(slot, entry)| {
+            let raw = u64::from(entry.generation) << 32 | u64::try_from(slot).expect("32 bits");
+            Some((K::from_raw(raw), entry.value.as_ref()?))
+        })
+    }
+
     pub(crate) fn remove(&mut self, key: K) -> Option<T> {
         let (slot, generation) = split(key);
         let entry = self.slots.get_mut(slot)?;

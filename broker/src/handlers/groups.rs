@@ -1,0 +1,174 @@
+//! What the requests to the group coordinator have in common: the partition of `__consumer_offsets` that a
+//! group belongs to is asked, on the shard that owns it.
+
+use std::time::Duration;
+
+use coordinator::group::home::partition_of;
+use coordinator::metadata::CONSUMER_OFFSETS_TOPIC;
+use engine::PartitionId;
+use protocol::{ErrorCode, PartitionIndex};
+use runtime::clock::Monotonic;
+
+use super::{
+    Work, delete_groups, describe_groups, join_group, leave_group, list_groups, offset_commit,
+    offset_delete, offset_fetch,
+};
+use crate::limits::QUERY_TIMEOUT_MS;
+use crate::shard::Shard;
+use crate::shard::group_coordinator::question::{
+    GroupAsk, GroupQuestion, GroupRefused, GroupReply,
+};
+use crate::shard::mail::{Mail, ReplyTo};
+use crate::shard::requests::{Head, Request, RequestId};
+
+/// A request to the group coordinator in progress.
+#[derive(Debug)]
+pub(crate) enum GroupWork {
+    JoinGroup(join_group::Joining),
+    SyncGroup,
+    Heartbeat,
+    LeaveGroup(leave_group::Leaving),
+    OffsetCommit(offset_commit::Committing),
+    OffsetFetch(offset_fetch::Fetching),
+    OffsetDelete(offset_delete::Deleting),
+    DescribeGroups(describe_groups::Describing),
+    ListGroups(list_groups::Listing),
+    DeleteGroups(delete_groups::Deleting),
+}
+
+/// A partition of the coordinator's log that can be asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct GroupHome {
+    pub(super) partition: PartitionId,
+    owner: crate::shard::mail::ShardIndex,
+}
+
+impl Shard {
+    /// Who coordinates a group, if that is this node.
+    pub(super) fn home_of(&self, group: &str) -> Result<GroupHome, GroupRefused> {
+        let topic = self.replica.topic_by_name(CONSUMER_OFFSETS_TOPIC);
+        let count = topic.ok_or(GroupRefused::NotCoordinator)?.partitions().len();
+        self.group_home(partition_of(group, count))
+    }
+
+    /// All partitions of the coordinator's log on this node; none before the first group.
+    pub(super) fn all_group_homes(&self) -> Vec<GroupHome> {
+        let topic = self.replica.topic_by_name(CONSUMER_OFFSETS_TOPIC);
+        let count = topic.map_or(0, |topic| topic.partitions().len());
+        let indexes = (0..).map(PartitionIndex).take(count);
+        indexes.filter_map(|index| self.group_home(index).ok()).collect()
+    }
+
+    fn group_home(&self, index: PartitionIndex) -> Result<GroupHome, GroupRefused> {
+        let route = self.replica.route_by_name(CONSUMER_OFFSETS_TOPIC, index);
+        let route = route.ok_or(GroupRefused::NotCoordinator)?;
+        Ok(GroupHome { partition: route.partition, owner: route.owner })
+    }
+
+    /// Begins a request that the coordinator answers at once, or once its records are durable.
+    pub(super) fn begin_group_request(&mut self, head: Head, work: GroupWork) -> RequestId {
+        let deadline = self.now.monotonic + Duration::from_millis(QUERY_TIMEOUT_MS);
+        self.begin_group_request_until(head, work, Some(deadline))
+    }
+
+    pub(super) fn begin_group_request_until(
+        &mut self,
+        head: Head,
+        work: GroupWork,
+        deadline: Option<Monotonic>,
+    ) -> RequestId {
+        self.begin_request(Request { head, deadline, work: Work::Group(Box::new(work)) })
+    }
+
+    pub(super) fn ask_group(
+        &mut self,
+        (request, part): (RequestId, u32),
+        home: GroupHome,
+        question: impl Into<GroupQuestion>,
+    ) {
+        let reply = ReplyTo { shard: self.node.me, request, part };
+        let GroupHome { partition, owner } = home;
+        let ask = GroupAsk { reply, partition, question: question.into() };
+        self.outbox.post(owner, Mail::Group(Box::new(ask)));
+    }
+
+    /// Asks for a request with one question; who cannot be asked has answered.
+    pub(super) fn ask_one_group(
+        &mut self,
+        request: RequestId,
+        group: &str,
+        question: impl Into<GroupQuestion>,
+    ) {
+        match self.home_of(group) {
+            Ok(home) => self.ask_group((request, 0), home, question),
+            Err(refused) => self.on_group_answer(request, 0, Err(refused)),
+        }
+    }
+
+    pub(crate) fn on_group_answer(&mut self, id: RequestId, part: u32, reply: GroupReply) {
+        let Some(request) = self.progress.requests.get_mut(id) else { return };
+        let Work::Group(work) = &mut request.work else { unreachable!("a group's answer") };
+        let is_done = match &mut **work {
+            // One question each.
+            GroupWork::JoinGroup(_)
+            | GroupWork::SyncGroup
+            | GroupWork::Heartbeat
+            | GroupWork::LeaveGroup(_)
+            | GroupWork::OffsetCommit(_)
+            | GroupWork::OffsetDelete(_) => return self.finish_group_request(id, reply),
+            GroupWork::OffsetFetch(fetching) => fetching.on_answer(part, reply),
+            GroupWork::DescribeGroups(describing) => describing.on_answer(part, reply),
+            GroupWork::ListGroups(listing) => listing.on_answer(reply),
+            GroupWork::DeleteGroups(deleting) => deleting.on_answer(part, reply),
+        };
+        if is_done {
+            self.finish_group_request(id, Err(GroupRefused::Unavailable));
+        }
+    }
+
+    /// The coordinator has not answered in time, or the node ends: what is missing is refused.
+    pub(crate) fn end_group_request(&mut self, id: RequestId) {
+        self.finish_group_request(id, Err(GroupRefused::NotCoordinator));
+    }
+
+    /// `reply` is the answer where there is one question only.
+    fn finish_group_request(&mut self, id: RequestId, reply: GroupReply) {
+        let Some(Request { head, work: Work::Group(work), .. }) = self.end_request(id) else {
+            unreachable!("only requests to the group coordinator end here");
+        };
+        match *work {
+            GroupWork::JoinGroup(joining) => self.finish_join_group(&head, joining, reply),
+            GroupWork::SyncGroup => self.finish_sync_group(&head, reply),
+            GroupWork::Heartbeat => self.finish_heartbeat(&head, reply),
+            GroupWork::LeaveGroup(leaving) => self.finish_leave_group(&head, leaving, reply),
+            GroupWork::OffsetCommit(committing) => {
+                self.finish_offset_commit(&head, committing, reply);
+            }
+            GroupWork::OffsetFetch(fetching) => self.finish_offset_fetch(&head, fetching),
+            GroupWork::OffsetDelete(deleting) => self.finish_offset_delete(&head, deleting, reply),
+            GroupWork::DescribeGroups(describing) => {
+                self.finish_describe_groups(&head, describing);
+            }
+            GroupWork::ListGroups(listing) => self.finish_list_groups(&head, listing),
+            GroupWork::DeleteGroups(deleting) => self.finish_delete_groups(&head, deleting),
+        }
+    }
+
+    /// No member of this node's connections waits for a rebalance any more.
+    pub(crate) fn end_group_waits(&mut self) {
+        let waits = |request: &Request| match &request.work {
+            Work::Group(work) => matches!(**work, GroupWork::JoinGroup(_) | GroupWork::SyncGroup),
+            _ => false,
+        };
+        let waiting = self.progress.requests.iter().filter(|(_, request)| waits(request));
+        let waiting: Vec<RequestId> = waiting.map(|(id, _)| id).collect();
+        for id in waiting {
+            self.end_group_request(id);
+        }
+    }
+}
+
+/// What an answer that is of another question would be: a defect, which costs this request alone.
+pub(super) fn unexpected() -> ErrorCode {
+    ErrorCode::UnknownServerError
+}

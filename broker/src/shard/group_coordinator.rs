@@ -1,0 +1,157 @@
+//! The group coordinator: the partitions of `__consumer_offsets` of this node, on the coordinator shard.
+//!
+//! The machine is `coordinator::group`; here its partitions are loaded, asked, and written, over the shard's
+//! engine. Timers are decisions like any other: a deadline only brings the machine's own to the decision.
+//!
+//! * `question`: what is asked; `partition`: one partition's groups, and how their answers wait for the log
+//! * `loading`: a partition's groups from its log; `settings`: the properties that rule groups
+
+mod loading;
+mod partition;
+pub mod question;
+mod settings;
+
+use std::collections::BTreeMap;
+
+use coordinator::group::expiry::ForgetTopic;
+use coordinator::group::{Due, Moment, Token};
+use coordinator::metadata::{CONSUMER_OFFSETS_TOPIC, WallMillis};
+use engine::PartitionId;
+use engine::request::{AppendError, AppendRequest, Appended};
+use protocol::TopicId;
+use runtime::clock::Monotonic;
+
+use super::Shard;
+use super::mail::{Answer, ReplyTo};
+use super::owner::Wait;
+use crate::limits::GROUP_TIMERS_PER_TURN;
+use partition::{Answers, GroupPartition};
+use question::{GroupAsk, GroupRefused, GroupReply};
+
+#[derive(Debug, Default)]
+pub(crate) struct GroupCoordinator {
+    partitions: BTreeMap<PartitionId, GroupPartition>,
+    next_token: u64,
+}
+
+impl GroupCoordinator {
+    pub(super) fn deadline(&self) -> Option<Monotonic> {
+        let deadlines = self.partitions.values().filter_map(GroupPartition::deadline_ms);
+        deadlines.min().map(|ms| Monotonic(ms.saturating_mul(1_000_000)))
+    }
+
+    pub(super) fn invariants(&self) {
+        self.partitions.values().for_each(GroupPartition::invariants);
+    }
+}
+
+impl Shard {
+    fn moment(&self) -> Moment {
+        Moment { monotonic_ms: self.now.monotonic.0 / 1_000_000, wall: WallMillis(self.now.wall.0) }
+    }
+
+    pub(super) fn answer_group(&mut self, ask: GroupAsk) {
+        let GroupAsk { reply, partition, question } = ask;
+        let now = self.moment();
+        let mut out = Answers::new();
+        let coordinator = &mut self.groups;
+        match coordinator.partitions.get_mut(&partition) {
+            Some(found) => {
+                let token = Token(coordinator.next_token);
+                coordinator.next_token += 1;
+                found.ask(now, token, reply, question, &mut out);
+            }
+            None => out.push((reply, Err(GroupRefused::NotCoordinator))),
+        }
+        self.give_group_answers(out);
+    }
+
+    fn give_group_answers(&mut self, answers: Answers) {
+        for (reply, answer) in answers {
+            self.reply_group(reply, answer);
+        }
+    }
+
+    fn reply_group(&mut self, to: ReplyTo, answer: GroupReply) {
+        self.reply(to, Answer::Group(Box::new(answer)));
+    }
+
+    /// What has become due in all partitions; the rest of it in another turn.
+    pub(super) fn on_group_deadline(&mut self) {
+        let now = self.moment();
+        let mut out = Answers::new();
+        let mut left = GROUP_TIMERS_PER_TURN;
+        for partition in self.groups.partitions.values_mut() {
+            while left > 0 && partition.deadline_ms().is_some_and(|due| due <= now.monotonic_ms) {
+                partition.decide_alone(now, |groups| groups.decide(now, &Due), &mut out);
+                left -= 1;
+            }
+        }
+        self.give_group_answers(out);
+    }
+
+    /// A topic is gone: no group goes on there.
+    pub(super) fn forget_deleted_topic_of_groups(&mut self, topic: TopicId) {
+        if self.groups.partitions.is_empty() {
+            return;
+        }
+        let image = self.replica.metadata().image();
+        let deleted = image.deleting().find(|deleted| deleted.id() == topic);
+        let Some(topic) = deleted.map(|deleted| deleted.name().clone()) else { return };
+        let command = ForgetTopic { topic };
+        let now = self.moment();
+        let mut out = Answers::new();
+        let active = self.groups.partitions.values_mut().filter(|found| found.is_active());
+        for partition in active {
+            while partition.decide_alone(now, |groups| groups.decide(now, &command), &mut out) {}
+        }
+        self.give_group_answers(out);
+    }
+
+    /// Batches that formed in this turn go to the log.
+    pub(super) fn append_group_batches(&mut self) {
+        let batches = self.groups.partitions.iter_mut();
+        let batches = batches.filter_map(|(id, found)| Some((*id, found.next_batch()?)));
+        let batches: Vec<_> = batches.collect();
+        for (partition, batch) in batches {
+            let token = self.wait_for(Wait::GroupAppend(partition));
+            self.owner.engine.append(AppendRequest { token, partition, batch, zstd_allowed: true });
+        }
+    }
+
+    pub(super) fn on_group_appended(
+        &mut self,
+        id: PartitionId,
+        result: Result<Appended, AppendError>,
+    ) {
+        let mut out = Answers::new();
+        // Whose log is gone was forgotten, and everybody refused.
+        let Some(partition) = self.groups.partitions.get_mut(&id) else { return };
+        if !partition.is_active() {
+            return;
+        }
+        match result {
+            Ok(_) => partition.on_committed(&mut out),
+            Err(_) => {
+                partition.refuse_all(GroupRefused::NotCoordinator, &mut out);
+                self.begin_loading_groups(id);
+            }
+        }
+        self.give_group_answers(out);
+    }
+
+    /// Whether a partition is one of the coordinator's log.
+    pub(super) fn is_of_groups(&self, id: PartitionId) -> bool {
+        let topic = self.replica.topic(id.topic_id);
+        topic.is_some_and(|topic| **topic.name() == *CONSUMER_OFFSETS_TOPIC)
+    }
+
+    /// The partition's log is being deleted: who asks here is wrong from now on.
+    pub(super) fn unload_groups(&mut self, id: PartitionId) {
+        let mut out = Answers::new();
+        if let Some(mut partition) = self.groups.partitions.remove(&id) {
+            partition.refuse_all(GroupRefused::NotCoordinator, &mut out);
+        }
+        self.give_group_answers(out);
+    }
+}

@@ -154,5 +154,5 @@ class Node:
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=VERIFY_SECONDS_MAX)
         try:
             return [f"verify names {one['file']}: {one['what']}" for one in json.loads(done.stdout)["damages"]]
-        except ValueError:
+        except (ValueError, KeyError):
             raise RuntimeError(f"corelane verify failed: {done.stdout[-2000:]}") from None

@@ -10,7 +10,7 @@
 //! `describe_topic_partitions`, `create_topics`, `create_partitions`, `delete_topics`,
 //! `describe_configs`, `alter_configs`, `incremental_alter_configs`, `join_group`, `sync_group`, `heartbeat`,
 //! `leave_group`, `offset_commit`, `offset_fetch`, `offset_delete`, `describe_groups`, `list_groups`,
-//! `delete_groups`: the APIs. `commands`: what those to the controller have in common; `groups`: what those to
+//! `delete_groups`, `consumer_group_heartbeat`, `consumer_group_describe`: the APIs. `commands`: what those to the controller have in common; `groups`: what those to
 //! the group coordinator have. `authorise`: may this principal do that. `topic_view`: a topic as the
 //! describing APIs show it; `leader_hint`: as those are told who asked the wrong one.
 
@@ -18,6 +18,8 @@ mod alter_configs;
 pub(crate) mod api_versions;
 mod authorise;
 mod commands;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;

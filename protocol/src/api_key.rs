@@ -101,8 +101,8 @@ apis! {
     IncrementalAlterConfigs = 44, advertise 0..=1, serve 0..=1, flexible 1;
     OffsetDelete = 47, advertise 0..=0, serve 0..=0, flexible NEVER;
     DescribeCluster = 60, advertise 0..=2, serve 0..=2, flexible 0;
-    ConsumerGroupHeartbeat = 68, describe 0..=1, flexible 0;
-    ConsumerGroupDescribe = 69, describe 0..=1, flexible 0;
+    ConsumerGroupHeartbeat = 68, advertise 0..=1, serve 0..=1, flexible 0;
+    ConsumerGroupDescribe = 69, advertise 0..=1, serve 0..=1, flexible 0;
     DescribeTopicPartitions = 75, advertise 0..=0, serve 0..=0, flexible 0;
 }
 

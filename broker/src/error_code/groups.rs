@@ -1,8 +1,8 @@
 //! What the group coordinator says to Kafka's codes.
 
 use coordinator::group::answer::{
-    CommitError, DeleteGroupError, HeartbeatError, JoinError, LeaveError, OffsetDeleteError,
-    OffsetFetchError, OffsetNotDeleted, OffsetRefused, SyncError,
+    CommitError, ConsumerHeartbeatError, DeleteGroupError, HeartbeatError, JoinError, LeaveError,
+    OffsetDeleteError, OffsetFetchError, OffsetNotDeleted, OffsetRefused, SyncError,
 };
 use protocol::ErrorCode;
 
@@ -60,6 +60,22 @@ pub(crate) fn heartbeat(error: HeartbeatError) -> ErrorCode {
         HeartbeatError::FencedInstance => ErrorCode::FencedInstanceId,
         HeartbeatError::IllegalGeneration => ErrorCode::IllegalGeneration,
         HeartbeatError::RebalanceInProgress => ErrorCode::RebalanceInProgress,
+    }
+}
+
+pub(crate) fn consumer_heartbeat(error: ConsumerHeartbeatError) -> ErrorCode {
+    match error {
+        ConsumerHeartbeatError::Invalid(_) => ErrorCode::InvalidRequest,
+        ConsumerHeartbeatError::UnsupportedAssignor => ErrorCode::UnsupportedAssignor,
+        ConsumerHeartbeatError::UnknownGroup => ErrorCode::GroupIdNotFound,
+        ConsumerHeartbeatError::TooManyGroups => ErrorCode::CoordinatorNotAvailable,
+        ConsumerHeartbeatError::GroupIsFull => ErrorCode::GroupMaxSizeReached,
+        ConsumerHeartbeatError::UnknownMember => ErrorCode::UnknownMemberId,
+        ConsumerHeartbeatError::FencedInstance => ErrorCode::FencedInstanceId,
+        ConsumerHeartbeatError::UnreleasedInstance => ErrorCode::UnreleasedInstanceId,
+        ConsumerHeartbeatError::FencedMemberEpoch => ErrorCode::FencedMemberEpoch,
+        ConsumerHeartbeatError::InvalidRegularExpression => ErrorCode::InvalidRegularExpression,
+        ConsumerHeartbeatError::GroupTooLarge => ErrorCode::UnknownServerError,
     }
 }
 

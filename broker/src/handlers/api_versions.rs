@@ -1,13 +1,22 @@
 //! ApiVersions: what is spoken here. Its answer must be readable to a client that speaks anything.
 
-use protocol::messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
-use protocol::{ApiKey, ErrorCode};
+use protocol::messages::api_versions::{
+    ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
+};
+use protocol::{ApiKey, ErrorCode, Str};
 
 use crate::shard::Shard;
 use crate::shard::requests::Head;
 
 /// Version from which clients name their software.
 const SOFTWARE_FROM: i16 = 3;
+
+/// Kafka's feature by which clients know that groups may speak the consumer protocol. Older Java clients take no
+/// feature that begins with 0.
+const GROUP_VERSION: &str = "group.version";
+const CONSUMER_PROTOCOL: i16 = 1;
+/// Features do not change while a cluster lives.
+const FEATURES_EPOCH: i64 = 0;
 
 fn api_keys() -> Vec<ApiVersion> {
     let all = ApiKey::ALL.iter().filter_map(|api_key| {
@@ -41,6 +50,17 @@ impl Shard {
         let response = ApiVersionsResponse {
             error_code: code.code(),
             api_keys: if is_named { api_keys() } else { Vec::new() },
+            supported_features: vec![SupportedFeatureKey {
+                name: Str::from_static(GROUP_VERSION),
+                min_version: CONSUMER_PROTOCOL,
+                max_version: CONSUMER_PROTOCOL,
+            }],
+            finalized_features_epoch: FEATURES_EPOCH,
+            finalized_features: vec![FinalizedFeatureKey {
+                name: Str::from_static(GROUP_VERSION),
+                max_version_level: CONSUMER_PROTOCOL,
+                min_version_level: CONSUMER_PROTOCOL,
+            }],
             ..ApiVersionsResponse::default()
         };
         self.respond(head, response);

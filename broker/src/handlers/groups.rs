@@ -6,12 +6,12 @@ use std::time::Duration;
 use coordinator::group::home::partition_of;
 use coordinator::metadata::CONSUMER_OFFSETS_TOPIC;
 use engine::PartitionId;
-use protocol::{ErrorCode, PartitionIndex};
+use protocol::{ErrorCode, PartitionIndex, Str};
 use runtime::clock::Monotonic;
 
 use super::{
-    Work, delete_groups, describe_groups, join_group, leave_group, list_groups, offset_commit,
-    offset_delete, offset_fetch,
+    Work, consumer_group_describe, delete_groups, describe_groups, join_group, leave_group,
+    list_groups, offset_commit, offset_delete, offset_fetch,
 };
 use crate::limits::QUERY_TIMEOUT_MS;
 use crate::shard::Shard;
@@ -34,6 +34,8 @@ pub(crate) enum GroupWork {
     DescribeGroups(describe_groups::Describing),
     ListGroups(list_groups::Listing),
     DeleteGroups(delete_groups::Deleting),
+    ConsumerHeartbeat,
+    ConsumerGroupDescribe(consumer_group_describe::Describing),
 }
 
 /// A partition of the coordinator's log that can be asked.
@@ -63,6 +65,12 @@ impl Shard {
         let route = self.replica.route_by_name(CONSUMER_OFFSETS_TOPIC, index);
         let route = route.ok_or(GroupRefused::NotCoordinator)?;
         Ok(GroupHome { partition: route.partition, owner: route.owner })
+    }
+
+    /// Where a client is, as Kafka shows it.
+    pub(super) fn client_host(&self, head: &Head) -> Str {
+        let peer = self.front.connections.peer(head.connection);
+        Str::from(peer.map_or_else(String::new, |peer| format!("/{}", peer.ip())))
     }
 
     /// Begins a request that the coordinator answers at once, or once its records are durable.
@@ -115,11 +123,13 @@ impl Shard {
             | GroupWork::Heartbeat
             | GroupWork::LeaveGroup(_)
             | GroupWork::OffsetCommit(_)
+            | GroupWork::ConsumerHeartbeat
             | GroupWork::OffsetDelete(_) => return self.finish_group_request(id, reply),
             GroupWork::OffsetFetch(fetching) => fetching.on_answer(part, reply),
             GroupWork::DescribeGroups(describing) => describing.on_answer(part, reply),
             GroupWork::ListGroups(listing) => listing.on_answer(reply),
             GroupWork::DeleteGroups(deleting) => deleting.on_answer(part, reply),
+            GroupWork::ConsumerGroupDescribe(describing) => describing.on_answer(part, reply),
         };
         if is_done {
             self.finish_group_request(id, Err(GroupRefused::Unavailable));
@@ -151,6 +161,10 @@ impl Shard {
             }
             GroupWork::ListGroups(listing) => self.finish_list_groups(&head, listing),
             GroupWork::DeleteGroups(deleting) => self.finish_delete_groups(&head, deleting),
+            GroupWork::ConsumerHeartbeat => self.finish_consumer_heartbeat(&head, reply),
+            GroupWork::ConsumerGroupDescribe(describing) => {
+                self.finish_consumer_group_describe(&head, describing);
+            }
         }
     }
 

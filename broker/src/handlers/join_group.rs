@@ -39,7 +39,6 @@ impl Shard {
         let client_id = client.unwrap_or_default();
         let named_after = body.group_instance_id.as_ref().unwrap_or(&client_id);
         let new_member = Str::from(format!("{named_after}-{}", self.front.random.uuid()));
-        let peer = self.front.connections.peer(head.connection);
         let rebalance_timeout_ms = match body.rebalance_timeout_ms {
             -1 => body.session_timeout_ms,
             timeout_ms => timeout_ms,
@@ -52,7 +51,7 @@ impl Shard {
             new_member,
             instance: body.group_instance_id,
             client_id,
-            client_host: Str::from(peer.map_or_else(String::new, |peer| format!("/{}", peer.ip()))),
+            client_host: self.client_host(&head),
             session_timeout_ms: body.session_timeout_ms,
             rebalance_timeout_ms,
             protocol_type: body.protocol_type,

@@ -94,9 +94,10 @@ impl Shard {
             RequestBody::ListGroups(body) => self.list_groups(head, body),
             RequestBody::DeleteGroups(body) => self.delete_groups(head, body),
             RequestBody::OffsetDelete(body) => self.offset_delete(head, body),
-            RequestBody::ConsumerGroupHeartbeat(_) | RequestBody::ConsumerGroupDescribe(_) => {
-                unreachable!("{} is not served: its header was refused", head.api_key)
+            RequestBody::ConsumerGroupHeartbeat(body) => {
+                self.consumer_group_heartbeat(head, client_id, body);
             }
+            RequestBody::ConsumerGroupDescribe(body) => self.consumer_group_describe(head, body),
         }
     }
 

@@ -12,9 +12,10 @@ pub mod question;
 mod settings;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use coordinator::group::expiry::ForgetTopic;
-use coordinator::group::{Due, Moment, Token};
+use coordinator::group::{ClusterTopics, Due, Moment, Token};
 use coordinator::metadata::{CONSUMER_OFFSETS_TOPIC, WallMillis};
 use engine::PartitionId;
 use engine::request::{AppendError, AppendRequest, Appended};
@@ -32,12 +33,20 @@ use question::{GroupAsk, GroupRefused, GroupReply};
 pub(crate) struct GroupCoordinator {
     partitions: BTreeMap<PartitionId, GroupPartition>,
     next_token: u64,
+    /// What groups may subscribe to; `None`: it changed, and is looked at before the next decision.
+    topics: Option<Rc<ClusterTopics>>,
+    topics_version: u64,
 }
 
 impl GroupCoordinator {
     pub(super) fn deadline(&self) -> Option<Monotonic> {
         let deadlines = self.partitions.values().filter_map(GroupPartition::deadline_ms);
         deadlines.min().map(|ms| Monotonic(ms.saturating_mul(1_000_000)))
+    }
+
+    /// Topics came, went or grew.
+    pub(super) fn on_topics_changed(&mut self) {
+        self.topics = None;
     }
 
     pub(super) fn invariants(&self) {
@@ -50,7 +59,23 @@ impl Shard {
         Moment { monotonic_ms: self.now.monotonic.0 / 1_000_000, wall: WallMillis(self.now.wall.0) }
     }
 
+    /// The topics of the cluster as they are now, for all groups.
+    fn look_at_topics(&mut self) {
+        if self.groups.topics.is_some() {
+            return;
+        }
+        let coordinator = &mut self.groups;
+        coordinator.topics_version += 1;
+        let image = self.replica.metadata().image();
+        let topics = Rc::new(ClusterTopics::of(coordinator.topics_version, image));
+        for partition in coordinator.partitions.values_mut() {
+            partition.groups.set_topics(Rc::clone(&topics));
+        }
+        coordinator.topics = Some(topics);
+    }
+
     pub(super) fn answer_group(&mut self, ask: GroupAsk) {
+        self.look_at_topics();
         let GroupAsk { reply, partition, question } = ask;
         let now = self.moment();
         let mut out = Answers::new();
@@ -78,6 +103,7 @@ impl Shard {
 
     /// What has become due in all partitions; the rest of it in another turn.
     pub(super) fn on_group_deadline(&mut self) {
+        self.look_at_topics();
         let now = self.moment();
         let mut out = Answers::new();
         let mut left = GROUP_TIMERS_PER_TURN;

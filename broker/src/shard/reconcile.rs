@@ -90,12 +90,14 @@ impl Shard {
     fn on_record(&mut self, record: &MetadataRecord) {
         match record {
             MetadataRecord::Partition { topic, partition, .. } => {
+                self.groups.on_topics_changed();
                 let id = PartitionId { topic_id: *topic, partition: *partition };
                 if self.owns(id) {
                     self.create_partition(id);
                 }
             }
             MetadataRecord::TopicDeleted { topic } => {
+                self.groups.on_topics_changed();
                 self.delete_topic_partitions(*topic);
                 self.forget_deleted_topic_of_groups(*topic);
             }

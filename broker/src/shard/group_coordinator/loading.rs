@@ -23,12 +23,17 @@ impl Shard {
         let new = || GroupPartition::new(settings.clone());
         let partition = self.groups.partitions.entry(id).or_insert_with(new);
         partition.begin_loading(settings, offsets.log_start, offsets.log_end);
+        // The new groups know of none yet.
+        self.groups.on_topics_changed();
         self.go_on_loading(id);
     }
 
     /// Reads on, or is ready. Also asked when the high watermark moves: nothing above it can be read.
     pub(in crate::shard) fn go_on_loading(&mut self, id: PartitionId) {
         let now = self.moment();
+        if self.groups.partitions.contains_key(&id) {
+            self.look_at_topics();
+        }
         let Some(partition) = self.groups.partitions.get_mut(&id) else { return };
         let PartitionState::Loading { next, end, is_reading: false } = partition.state else {
             return;

@@ -6,6 +6,8 @@ use coordinator::group::classic::join::JoinGroup;
 use coordinator::group::classic::leave::LeaveGroup;
 use coordinator::group::classic::sync::SyncGroup;
 use coordinator::group::commit::OffsetCommit;
+use coordinator::group::consumer::describe::DescribeConsumerGroup;
+use coordinator::group::consumer::request::ConsumerHeartbeat;
 use coordinator::group::delete::DeleteGroup;
 use coordinator::group::describe::{DescribeGroup, ListGroups};
 use coordinator::group::offset_delete::OffsetDelete;
@@ -77,4 +79,6 @@ questions!(
     DeleteGroup,
     DescribeGroup,
     ListGroups,
+    ConsumerHeartbeat,
+    DescribeConsumerGroup,
 );

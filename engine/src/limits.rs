@@ -162,6 +162,20 @@ pub const HELPER_QUEUE_SLOTS: usize = 64;
 /// burst of new topics would take the device from the journals.
 pub const SLOW_CALLS_IN_FLIGHT_MAX: u32 = 4;
 
+/// Memory of the map of keys with which a shard cleans a log, one at a time: at 24 bytes a slot, a power of two
+/// of them, three quarters taken, 393,000 keys. What is left is cleaned with the next map.
+pub const CLEANER_MAP_BYTES_MAX: usize = 16 << 20;
+/// What the cleaner reads or writes at once, and looks at before the shard does anything else: 256 KiB of
+/// records are some 0.3 ms, compressed ones up to 1 ms. A larger batch is read whole.
+pub const CLEANER_WINDOW_BYTES: usize = 256 << 10;
+/// The largest uncompressed records of a batch that the cleaner holds; a batch with more stays as it is.
+pub const CLEANER_DECOMPRESSED_BYTES_MAX: usize = 16 << 20;
+/// The shortest record with a key that there is, as many as a map may have to take: 7 bytes of lengths and one
+/// of the key. Real ones are larger; a map takes memory as keys come.
+pub const CLEANER_RECORD_BYTES_MIN: u64 = 8;
+/// Bytes of a cleaned segment at most: Kafka's indexes hold 31-bit positions.
+pub const CLEANED_SEGMENT_BYTES_MAX: u64 = (1 << 31) - 1;
+
 const _: () = assert!(PRODUCERS_PER_PARTITION_MAX <= PRODUCERS_PER_SHARD_MAX);
 const _: () =
     assert!(PARTITIONS_PER_SHARD_MAX as u64 * BLOCK_BYTES as u64 <= JOURNAL_FILE_BYTES / 2);

@@ -6,6 +6,7 @@
 //! ```
 
 pub mod batch_walk;
+pub mod cleaner;
 pub mod epochs;
 pub mod index;
 pub mod position;

@@ -20,11 +20,14 @@
 //! | `record.rs` | the records in a batch's uncompressed data |
 //! | `streamed_records.rs` | … and in compressed data, without keeping any |
 //! | `builder.rs` | records to a batch |
+//! | `empty.rs` | a batch without records that stands for offsets |
+//! | `filter.rs` | a stored batch with some of its records taken out |
 //! | `compression.rs` | the codecs |
 
 mod builder;
 mod compression;
 mod empty;
+mod filter;
 mod header;
 #[cfg(test)]
 mod oracle;
@@ -37,6 +40,7 @@ mod walk;
 pub use builder::{BatchBuilder, BatchOptions, HeaderField};
 pub use compression::{Compression, DecompressError};
 pub use empty::empty_batch;
+pub use filter::{FilteredBatch, emptied, filter_records};
 pub use header::{
     ATTRIBUTES_AT, Attributes, BASE_OFFSET_AT, BASE_SEQUENCE_AT, BASE_TIMESTAMP_AT,
     BATCH_LENGTH_AT, BatchHeader, CRC_AT, CRC_COVERS_FROM, HEADER_BYTES, LAST_OFFSET_DELTA_AT,

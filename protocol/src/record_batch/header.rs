@@ -91,6 +91,11 @@ impl Attributes {
     }
 
     #[must_use]
+    pub const fn with_delete_horizon(self, is_there: bool) -> Self {
+        Self(if is_there { self.0 | Self::DELETE_HORIZON } else { self.0 & !Self::DELETE_HORIZON })
+    }
+
+    #[must_use]
     pub const fn with_timestamp_type(self, timestamp_type: TimestampType) -> Self {
         match timestamp_type {
             TimestampType::CreateTime => Self(self.0 & !Self::LOG_APPEND_TIME),
@@ -201,6 +206,12 @@ impl BatchHeader {
             epoch: self.producer_epoch,
             base_sequence: self.base_sequence,
         })
+    }
+
+    /// From when on the batch's tombstones may go, if compaction has set it.
+    #[must_use]
+    pub fn delete_horizon_ms(&self) -> Option<i64> {
+        self.attributes.has_delete_horizon().then_some(self.base_timestamp)
     }
 
     /// The sequence of the batch's last record, for a batch with a producer.

@@ -123,6 +123,11 @@ impl<'a> RecordIterator<'a> {
     pub const fn new(data: &'a [u8], record_count: i32) -> Self {
         Self { rest: data, left: record_count, ended: false }
     }
+
+    /// What was not read yet.
+    pub(super) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
 }
 
 impl<'a> Iterator for RecordIterator<'a> {

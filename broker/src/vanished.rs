@@ -248,6 +248,7 @@ mod tests {
             reached: Offset(1),
             missing_below: None,
             finished: Vec::new(),
+            cleaner: engine::partition::cleaner_checkpoint::CleanerCheckpoint::default(),
             active: Some(ActiveSegment {
                 base: Offset(0),
                 length,

@@ -15,6 +15,30 @@ pub enum Durability {
     Memory,
 }
 
+/// How a compacted log is cleaned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompactionConfig {
+    /// Tombstones stay this long after they were cleaned for the first time (`delete.retention.ms`).
+    pub delete_retention_ms: i64,
+    /// The share of a log, in millionths, that must be dirty (`min.cleanable.dirty.ratio`).
+    pub dirty_ratio_ppm_min: u32,
+    /// Records stay at least this long (`min.compaction.lag.ms`) …
+    pub lag_ms_min: i64,
+    /// … and a log is cleaned when its oldest dirty ones are this old (`max.compaction.lag.ms`).
+    pub lag_ms_max: Option<i64>,
+}
+
+impl Default for CompactionConfig {
+    fn default() -> Self {
+        Self {
+            delete_retention_ms: 24 * 3_600_000,
+            dirty_ratio_ppm_min: 500_000,
+            lag_ms_min: 0,
+            lag_ms_max: None,
+        }
+    }
+}
+
 /// The properties of a topic that its partitions' logs act on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogConfig {
@@ -33,8 +57,9 @@ pub struct LogConfig {
     pub retention_bytes: Option<u64>,
     /// Whole segments may be deleted by retention.
     pub cleanup_delete: bool,
-    /// Every record needs a key.
+    /// Of each key the newest record stays; every record needs a key.
     pub cleanup_compact: bool,
+    pub compaction: CompactionConfig,
 }
 
 impl Default for LogConfig {
@@ -53,6 +78,7 @@ impl Default for LogConfig {
             retention_bytes: None,
             cleanup_delete: true,
             cleanup_compact: false,
+            compaction: CompactionConfig::default(),
         }
     }
 }
@@ -71,4 +97,6 @@ pub struct EngineConfig {
     /// Segments that are due are looked for this often (`log.retention.check.interval.ms`), first after
     /// this time or `RETENTION_FIRST_MS`, whichever is less.
     pub retention_check_ms: u64,
+    /// Logs to compact are looked for this often (`log.cleaner.backoff.ms`).
+    pub cleaner_backoff_ms: u64,
 }

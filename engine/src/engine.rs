@@ -6,6 +6,7 @@
 
 mod append;
 mod checkpoint;
+mod compaction;
 mod completion;
 mod failure;
 mod groups;
@@ -36,6 +37,7 @@ use crate::partition::position::LogPosition;
 use crate::partition::{Partition, PartitionState};
 use crate::request::{EngineEvent, PartitionOffsets, Token};
 use checkpoint::Checkpoint;
+use compaction::Cleaner;
 use completion::Pending;
 use index_cache::IndexCache;
 use producer_rebuild::ProducerRebuild;
@@ -96,6 +98,15 @@ pub struct EngineMetrics {
     pub checkpoints: u64,
     pub segments_created: u64,
     pub segments_deleted: u64,
+    /// Rounds of the cleaner that began, and those that ended with damage.
+    pub cleaner_rounds: u64,
+    pub cleaner_failures: u64,
+    pub cleaner_read_bytes: u64,
+    pub cleaner_written_bytes: u64,
+    /// By which segments became smaller.
+    pub cleaner_removed_bytes: u64,
+    /// When a round ended last, on the monotonic clock.
+    pub cleaner_last_round_ms: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -131,6 +142,7 @@ pub struct Engine {
     checkpoint: Checkpoint,
     reads: Reads,
     indexes: IndexCache,
+    cleaner: Cleaner,
     retention_due_ms: u64,
     /// When segments that are due are looked for next.
     retention_check_due_ms: u64,
@@ -189,6 +201,7 @@ impl Engine {
             checkpoint: Checkpoint::default(),
             reads: Reads::default(),
             indexes: IndexCache::default(),
+            cleaner: Cleaner::due_at(now.monotonic.0 / 1_000_000 + start.config.cleaner_backoff_ms),
             retention_due_ms: 0,
             retention_check_due_ms: now.monotonic.0 / 1_000_000
                 + start.config.retention_check_ms.min(crate::limits::RETENTION_FIRST_MS),
@@ -243,6 +256,7 @@ impl Engine {
         self.form_groups();
         self.drive_reads();
         self.drive_producer_rebuild();
+        self.drive_cleaner();
         for slot in std::mem::take(&mut self.moved) {
             if let Some(partition) = self.partition_mut(slot) {
                 partition.is_moved = false;
@@ -276,6 +290,7 @@ impl Engine {
             self.apply_retention();
             self.drop_idle_read_ahead();
             self.retry_producer_rebuild();
+            self.start_cleaning();
             // A full disk may have refused them.
             self.prepare_journal_files();
         }
@@ -305,6 +320,11 @@ impl Engine {
 
     pub fn journal_metrics(&self) -> JournalMetrics {
         self.journal.metrics
+    }
+
+    /// Logs that are not compacted because of damage in them.
+    pub fn uncleanable_partitions(&self) -> usize {
+        self.cleaner.uncleanable()
     }
 
     /// Memory of log tails, in bytes.

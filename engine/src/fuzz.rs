@@ -15,6 +15,7 @@ use crate::journal::group::{HEADER_BYTES, JournalSalt};
 use crate::journal::scan::scan;
 use crate::limits::BLOCK_BYTES;
 use crate::partition::PartitionDirectory;
+use crate::partition::cleaner_checkpoint::CleanerCheckpoint;
 use crate::partition::index::{SegmentIndex, build_files};
 use crate::partition::window::{Found, Search, Target, Window, search};
 use crate::recovery::LastBlock;
@@ -72,6 +73,7 @@ fn recover(segment: &[u8], journal: Bytes) {
                 let files = PartitionFiles {
                     directory: PartitionDirectory { dir: DirId(0), path },
                     segments: segments.into_iter().collect(),
+                    cleaner: Some(CleanerCheckpoint::default()),
                     suspect_note: None,
                 };
                 // A file system that refuses absurd positions is an error, never a panic.
@@ -117,11 +119,13 @@ pub fn segment_window(bytes: &[u8]) {
     let offset = Offset(i64::from(*target));
     let timestamp = Target::Timestamp { at_least: offset.0, log_start: offset };
     for target in [Target::Offset(offset), timestamp] {
-        for verify in [true, false] {
+        for (verify, is_dense) in [(true, true), (false, true), (true, false)] {
             let wanted = Search {
                 base: Offset(0),
                 from: 0,
                 known: None,
+                is_dense,
+                end: Offset(i64::MAX),
                 target,
                 bound,
                 bytes_max: 1 << 20,

@@ -155,6 +155,9 @@ pub const OPEN_RETRIES_MAX: u32 = 15_000;
 /// the depth at which sequential direct reads level off.
 pub const CATCH_UP_READS_IN_KERNEL_MAX: usize = 8;
 
+/// Operations of the background class that are in the kernel at once, for each shard: the cleaner has one.
+pub const BACKGROUND_IN_KERNEL_MAX: usize = 1;
+
 /// Jobs and openings that the helper thread of a shard has been handed; more wait before it.
 pub const HELPER_QUEUE_SLOTS: usize = 64;
 
@@ -170,9 +173,6 @@ pub const CLEANER_MAP_BYTES_MAX: usize = 16 << 20;
 pub const CLEANER_WINDOW_BYTES: usize = 256 << 10;
 /// The largest uncompressed records of a batch that the cleaner holds; a batch with more stays as it is.
 pub const CLEANER_DECOMPRESSED_BYTES_MAX: usize = 16 << 20;
-/// The shortest record with a key that there is, as many as a map may have to take: 7 bytes of lengths and one
-/// of the key. Real ones are larger; a map takes memory as keys come.
-pub const CLEANER_RECORD_BYTES_MIN: u64 = 8;
 /// Bytes of a cleaned segment at most: Kafka's indexes hold 31-bit positions.
 pub const CLEANED_SEGMENT_BYTES_MAX: u64 = (1 << 31) - 1;
 

@@ -7,6 +7,7 @@
 
 pub mod batch_walk;
 pub mod cleaner;
+pub mod cleaner_checkpoint;
 pub mod epochs;
 pub mod index;
 pub mod position;
@@ -28,6 +29,7 @@ use crate::config::{Durability, LogConfig};
 use crate::disk::{DirId, OpId};
 use crate::limits::BLOCK_BYTES;
 use crate::request::Token;
+use cleaner_checkpoint::CleanerCheckpoint;
 use epochs::EpochHistory;
 use position::LogPosition;
 use producers::ProducerTable;
@@ -117,6 +119,8 @@ pub struct Partition {
     pub durable: LogPosition,
     /// Oldest first; the last one takes the appends. Empty until the first append.
     pub segments: VecDeque<Segment>,
+    /// How far it is compacted.
+    pub cleaner: CleanerCheckpoint,
     pub tail: Tail,
     pub producers: ProducerTable,
     /// False while the state of idempotent producers is being rebuilt: their appends are refused.
@@ -182,6 +186,17 @@ impl Partition {
     pub fn segment_of(&self, offset: Offset) -> Option<&Segment> {
         let after = self.segments.partition_point(|segment| segment.base <= offset);
         after.checked_sub(1).map(|at| &self.segments[at])
+    }
+
+    /// The offset at which what follows `segment` begins: its batches end there at the latest.
+    pub fn end_of(&self, segment: Offset) -> Offset {
+        let after = self.segments.partition_point(|other| other.base <= segment);
+        self.segments.get(after).map_or(self.end.offset, |next| next.base)
+    }
+
+    /// Whether each batch of the segment begins where the one before ended: compaction leaves gaps.
+    pub fn is_dense(&self, segment: Offset) -> bool {
+        segment >= self.cleaner.cleaned
     }
 
     /// How far the bytes of `segment` are acknowledged by the journal.

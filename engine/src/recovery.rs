@@ -20,6 +20,7 @@ mod journals;
 pub mod materialise;
 pub mod meta;
 pub mod opening;
+mod replacement;
 pub mod replay;
 pub mod state_file;
 pub mod suspicion;
@@ -36,6 +37,7 @@ use crate::config::LogConfig;
 use crate::disk::{FileSystem, FileSystemError};
 use crate::journal::writer::{JournalIdentity, JournalOpening};
 use crate::limits::BLOCK_BYTES;
+use crate::partition::cleaner_checkpoint::CleanerCheckpoint;
 use crate::partition::epochs::EpochHistory;
 use crate::partition::index::{SegmentIndex, segment_path};
 use crate::partition::position::LogPosition;
@@ -79,6 +81,8 @@ pub struct RecoveredPartition {
     pub missing_below: Option<Offset>,
     /// Finished segments, oldest first: (base, length).
     pub finished: Vec<(Offset, u64)>,
+    /// How far they are compacted.
+    pub cleaner: CleanerCheckpoint,
     pub active: Option<ActiveSegment>,
     /// Bytes of the active segment's unfinished last block.
     pub last_block: Bytes,
@@ -153,6 +157,7 @@ impl RecoveredPartition {
             reached: end.offset,
             missing_below: None,
             finished,
+            cleaner: partition.cleaner,
             active,
             last_block: Bytes::from(parts.concat()),
             producers: partition.producers.clone(),
@@ -189,6 +194,7 @@ impl RecoveredPartition {
             end: self.end,
             durable: self.end,
             segments,
+            cleaner: self.cleaner,
             tail: Tail::default(),
             producers: self.producers,
             producers_known: self.producers_known,

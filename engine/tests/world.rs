@@ -32,7 +32,7 @@ use engine::request::{
 };
 use engine::{Engine, EngineStart, PartitionId};
 use faults::FaultyFileSystem;
-use protocol::record_batch::{BatchBuilder, BatchHeader, BatchOptions, Producer};
+use protocol::record_batch::{BatchBuilder, BatchHeader, BatchOptions, Compression, Producer};
 use protocol::{LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, TopicId};
 use runtime::clock::{Monotonic, Now, WallMillis};
 use runtime::memory::Arena;
@@ -47,16 +47,37 @@ pub struct Batch {
     value_bytes: usize,
     producer: Option<Producer>,
     age_ms: i64,
+    /// Keys and values of its records, instead of what the other fields say.
+    keyed: Vec<(&'static str, Option<String>)>,
+    compression: Compression,
 }
 
 impl Batch {
     pub fn of(records: usize) -> Self {
-        Self { records, value_bytes: 20, producer: None, age_ms: 0 }
+        Self {
+            records,
+            value_bytes: 20,
+            producer: None,
+            age_ms: 0,
+            keyed: Vec::new(),
+            compression: Compression::None,
+        }
     }
 
     /// One record of about this many bytes.
     pub fn sized(bytes: usize) -> Self {
-        Self { records: 1, value_bytes: bytes, producer: None, age_ms: 0 }
+        Self { value_bytes: bytes, ..Self::of(1) }
+    }
+
+    /// Records with these keys and values; no value is a tombstone.
+    pub fn keyed(records: &[(&'static str, Option<&str>)]) -> Self {
+        let owned = |(key, value): &(&'static str, Option<&str>)| (*key, value.map(str::to_owned));
+        Self { keyed: records.iter().map(owned).collect(), ..Self::of(0) }
+    }
+
+    pub fn compressed(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
     }
 
     pub fn by_producer(mut self, id: i64, epoch: i16, base_sequence: i32) -> Self {
@@ -73,11 +94,16 @@ impl Batch {
 
     fn encode(&self, now: i64) -> Bytes {
         let timestamp = now - self.age_ms;
-        let options = BatchOptions { producer: self.producer, ..BatchOptions::default() };
+        let (producer, compression) = (self.producer, self.compression);
+        let options = BatchOptions { producer, compression, ..BatchOptions::default() };
         let mut builder = BatchBuilder::new(options);
         let value: Vec<u8> = (0..self.value_bytes).map(|at| (at % 251) as u8).collect();
         for _ in 0..self.records {
             builder.push(timestamp, Some(b"key"), Some(&value), &[]);
+        }
+        for (key, value) in &self.keyed {
+            let value = value.as_ref().map(String::as_bytes);
+            builder.push(timestamp, Some(key.as_bytes()), value, &[]);
         }
         Bytes::from(builder.finish())
     }
@@ -97,6 +123,7 @@ pub struct World {
     pub may_be_suspect: bool,
     /// Every answer to an append or a request, by its token.
     pub appended: BTreeMap<Token, Vec<Result<Appended, AppendError>>>,
+    read_answers: BTreeMap<Token, Vec<Result<Records, ReadError>>>,
     pub done: BTreeMap<Token, Vec<Result<(), LifecycleError>>>,
     pub failed_directories: Vec<DirId>,
     pub tail_bytes_max: usize,
@@ -135,6 +162,7 @@ impl World {
             held: Vec::new(),
             may_be_suspect: false,
             appended: BTreeMap::new(),
+            read_answers: BTreeMap::new(),
             done: BTreeMap::new(),
             failed_directories: Vec::new(),
             tail_bytes_max: 32 << 20,
@@ -204,6 +232,7 @@ impl World {
             tail_bytes_max: self.tail_bytes_max,
             producer_expiration_ms: 86_400_000,
             retention_check_ms: 1_000,
+            cleaner_backoff_ms: 1_000,
         };
         let start = EngineStart { config, journal, partitions };
         self.engines.push(Engine::new(start, Arena::new(ARENA_BYTES).unwrap(), self.now));
@@ -372,6 +401,24 @@ impl World {
         })
     }
 
+    /// A read without waiting for its answer.
+    pub fn submit_read(&mut self, id: PartitionId, offset: Offset) -> Token {
+        let token = self.token();
+        let target = ReadTarget::Offset(offset);
+        let request = ReadRequest { token, partition: id, target, bytes_max: 1 << 20 };
+        let owner = self.owner[&id];
+        self.read_answers.insert(token, Vec::new());
+        self.engines[owner].read(request);
+        token
+    }
+
+    /// The one answer to a read.
+    pub fn read_answer(&self, token: Token) -> Option<Result<Records, ReadError>> {
+        let answers = &self.read_answers[&token];
+        assert!(answers.len() <= 1, "every read is answered once");
+        answers.first().cloned()
+    }
+
     pub fn offsets(&self, id: PartitionId) -> PartitionOffsets {
         self.engines[self.owner[&id]].offsets(id).unwrap()
     }
@@ -481,6 +528,12 @@ impl World {
             }
             EngineEvent::Done { token, result } => {
                 self.done.entry(*token).or_default().push(result.clone());
+            }
+            EngineEvent::ReadDone { token, result } => {
+                // Others' would keep their memory from the engine.
+                if let Some(answers) = self.read_answers.get_mut(token) {
+                    answers.push(result.clone());
+                }
             }
             EngineEvent::DirectoryFailed { dir, .. } => self.failed_directories.push(*dir),
             _ => {}

@@ -216,6 +216,16 @@ fn engine_rows(out: &mut String, snapshots: &[ShardSnapshot]) {
         .rows(out, rows(|one| one.engine.segments_created));
     counter("segments_deleted_total", "Segments deleted.")
         .rows(out, rows(|one| one.engine.segments_deleted));
+    counter("cleaner_rounds_total", "Rounds of log compaction.")
+        .rows(out, rows(|one| one.engine.cleaner_rounds));
+    counter("cleaner_failures_total", "Rounds of log compaction that ended with damage.")
+        .rows(out, rows(|one| one.engine.cleaner_failures));
+    counter("cleaner_read_bytes_total", "Bytes that log compaction read.")
+        .rows(out, rows(|one| one.engine.cleaner_read_bytes));
+    counter("cleaner_written_bytes_total", "Bytes that log compaction wrote.")
+        .rows(out, rows(|one| one.engine.cleaner_written_bytes));
+    counter("cleaner_removed_bytes_total", "Bytes by which log compaction made segments smaller.")
+        .rows(out, rows(|one| one.engine.cleaner_removed_bytes));
     counter("tail_reads_total", "Reads served from memory.")
         .rows(out, rows(|one| one.engine.tail_reads));
     counter("tail_read_bytes_total", "Bytes served from memory.")

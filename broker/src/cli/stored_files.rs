@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use engine::disk::FileSystemError;
 use engine::disk::real::{DataAccess, RealFileSystem};
+use engine::partition::cleaner_checkpoint;
 use engine::recovery::identity;
 use engine::recovery::meta::{self, MetaError, MetaProperties};
 use engine::recovery::suspicion::{ACCEPT_LOSS_FILE, SUSPECT_FILE};
@@ -32,7 +33,7 @@ pub(crate) enum FileKind {
     State,
     Meta,
     PartitionMetadata,
-    /// Text for people: marks, the lock, the list of accepted losses.
+    /// Text for people: marks, the lock, the list of accepted losses, how far a log is compacted.
     Note,
     Other,
 }
@@ -60,7 +61,11 @@ impl FileKind {
             "state" => Self::State,
             meta::FILE_NAME => Self::Meta,
             identity::FILE_NAME => Self::PartitionMetadata,
-            SUSPECT_FILE | ACCEPT_LOSS_FILE | ACCEPTED_LOSSES_FILE | ".lock" => Self::Note,
+            SUSPECT_FILE
+            | ACCEPT_LOSS_FILE
+            | ACCEPTED_LOSSES_FILE
+            | cleaner_checkpoint::FILE_NAME
+            | ".lock" => Self::Note,
             _ => Self::Other,
         }
     }

@@ -542,6 +542,8 @@ fn planned_shards(
     let retention_check_ms = property("log.retention.check.interval.ms")
         .and_then(|value| value.parse().ok())
         .unwrap_or(300_000);
+    let cleaner_backoff_ms =
+        property("log.cleaner.backoff.ms").and_then(|value| value.parse().ok()).unwrap_or(15_000);
     let config = |shard: u32, dir: usize, limits: &StartLimits| EngineConfig {
         journal_dir: DirId(
             u16::try_from(dir % directories.all.len()).expect("log directories are bounded"),
@@ -551,6 +553,7 @@ fn planned_shards(
         tail_bytes_max: limits.tail_bytes_max,
         producer_expiration_ms,
         retention_check_ms,
+        cleaner_backoff_ms,
     };
     let data = (0..plan.data_shards).map(|number| PlannedShard {
         config: config(number.into(), usize::from(number), &plan.data),

@@ -94,7 +94,14 @@ impl Shard {
                         return self.find(finding);
                     }
                 }
-                best.filter(|best| best.offset.0 >= 0)
+                if let Some(FoundOffset { offset: Offset(-1), .. }) = best
+                    && *rounds == 1
+                {
+                    // No record has the largest timestamp any more: compaction took it, or a log start.
+                    *best = None;
+                    return self.find(finding);
+                }
+                *best
             }
         };
         let epochs = self.owner.engine.get(partition).map(|found| &found.epochs);

@@ -3,13 +3,20 @@
 use coordinator::Metadata;
 use coordinator::metadata::is_internal;
 use coordinator::topic_config::{Durability, TimestampType, TopicConfig};
-use engine::config::LogConfig;
+use engine::config::{CompactionConfig, LogConfig};
 use protocol::{TopicId, record_batch};
 
 use crate::limits::{METADATA_BATCH_BYTES_MAX, METADATA_SEGMENT_BYTES};
 
 fn millis(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// Of a ratio from 0 to 1.
+fn millionths(ratio: f64) -> u32 {
+    let rounded = (ratio.clamp(0.0, 1.0) * 1e6).round();
+    // Digits are parsed, not cast: no number in between can be anything but whole.
+    format!("{rounded:.0}").parse().expect("a ratio is at most a million millionths")
 }
 
 fn size(value: u32) -> usize {
@@ -29,6 +36,9 @@ pub fn log_config_of(metadata: &Metadata, topic: TopicId) -> Option<LogConfig> {
 }
 
 fn log_config(topic: &TopicConfig) -> LogConfig {
+    // The newest segment is never compacted: a log with a lag to keep begins another one in time.
+    let lag_ms = topic.compaction.max_compaction_lag_ms.filter(|_| topic.cleanup.compact);
+    let segment_ms = topic.segment.segment_ms.min(lag_ms.unwrap_or(u64::MAX));
     LogConfig {
         durability: match topic.durability {
             Durability::Fsync => engine::config::Durability::Fsync,
@@ -42,13 +52,19 @@ fn log_config(topic: &TopicConfig) -> LogConfig {
         timestamp_after_ms_max: topic.timestamp.after_max_ms.map(millis),
         batch_bytes_max: size(topic.max_message_bytes),
         segment_bytes: u64::from(topic.segment.segment_bytes),
-        segment_ms: millis(topic.segment.segment_ms),
+        segment_ms: millis(segment_ms),
         segment_index_bytes: size(topic.segment.segment_index_bytes),
         index_interval_bytes: topic.segment.index_interval_bytes,
         retention_ms: topic.retention.retention_ms.map(millis),
         retention_bytes: topic.retention.retention_bytes,
         cleanup_delete: topic.cleanup.delete,
         cleanup_compact: topic.cleanup.compact,
+        compaction: CompactionConfig {
+            delete_retention_ms: millis(topic.compaction.delete_retention_ms),
+            dirty_ratio_ppm_min: millionths(topic.compaction.min_cleanable_dirty_ratio),
+            lag_ms_min: millis(topic.compaction.min_compaction_lag_ms),
+            lag_ms_max: topic.compaction.max_compaction_lag_ms.map(millis),
+        },
     }
 }
 

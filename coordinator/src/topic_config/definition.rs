@@ -85,16 +85,6 @@ pub struct ConfigDefinition {
 }
 
 impl ConfigDefinition {
-    /// Whether this value is acted on: of the policies of clean-up, compaction is still to come.
-    pub fn effect_of(&self, value: Option<&str>) -> Effect {
-        let is_policy = matches!(self.name, "cleanup.policy" | "log.cleanup.policy");
-        let compacts = |value: &str| value.split(',').any(|policy| policy.trim() == "compact");
-        match is_policy && value.is_some_and(compacts) {
-            true => Effect::Later,
-            false => self.effect,
-        }
-    }
-
     pub(crate) const fn new(
         name: &'static str,
         kind: ConfigKind,

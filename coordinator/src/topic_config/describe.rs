@@ -95,8 +95,7 @@ fn description(
     if sensitive {
         synonyms.iter_mut().for_each(|synonym| synonym.value.clear());
     }
-    let effect = definition.effect_of(value.as_deref());
-    let note = match effect {
+    let note = match definition.effect {
         Effect::Now => "",
         Effect::Later => " (Accepted; without effect yet.)",
         Effect::Never => " (Accepted for compatibility; without effect here.)",
@@ -107,7 +106,7 @@ fn description(
         source,
         synonyms,
         kind: definition.kind,
-        effect,
+        effect: definition.effect,
         documentation: format!("{}{note}", definition.doc),
         sensitive,
         read_only,

@@ -400,9 +400,7 @@ fn describing_a_topic_lists_every_property_with_source_and_documentation() {
     assert_eq!(find("cleanup.policy").value.as_deref(), Some("compact"));
     assert_eq!(find("cleanup.policy").source, ConfigSource::DynamicTopic);
     assert_eq!(find("cleanup.policy").kind, ConfigKind::List);
-    // Compaction is still to come.
-    assert_eq!(find("cleanup.policy").effect, Effect::Later);
-    assert!(find("cleanup.policy").documentation.contains("keeps all its records"));
+    assert_eq!(find("cleanup.policy").effect, Effect::Now);
     assert_eq!(find("preallocate").value.as_deref(), Some("true"));
     assert_eq!(find("segment.bytes").value.as_deref(), Some("2097152"));
     assert_eq!(find("segment.bytes").source, ConfigSource::StaticBroker);

@@ -35,7 +35,7 @@ const fn row(
 
 pub static TOPIC_CONFIGS: &[ConfigDefinition] = &[
     row("cleanup.policy", List, "delete", ListOf(&["compact", "delete"]), Now,
-        "What happens to old segments: 'delete' drops them by time and size; 'compact' keeps the last record of each key, which is still to come: until then a topic without 'delete' keeps all its records.")
+        "What happens to old segments: 'delete' drops them by time and size; 'compact' keeps the last record of each key.")
         .with(&[same("log.cleanup.policy")]),
     row("compression.gzip.level", Int, "-1", BetweenOr(1, 9, -1), Later,
         "The level used when compression.type is gzip; -1 is the codec's own default.")
@@ -53,7 +53,7 @@ pub static TOPIC_CONFIGS: &[ConfigDefinition] = &[
     row("corelane.durability", String, "fsync", OneOf(&["fsync", "memory"]), Now,
         "When a record counts as stored: 'fsync' acknowledges and serves it once it is on stable storage, 'memory' at once, and a crash may lose it.")
         .with(&[same("corelane.durability")]),
-    row("delete.retention.ms", Long, "86400000", AtLeast(0), Later,
+    row("delete.retention.ms", Long, "86400000", AtLeast(0), Now,
         "How long compaction keeps the marker of a deleted key.")
         .with(&[same("log.cleaner.delete.retention.ms")]),
     row("file.delete.delay.ms", Long, "60000", AtLeast(0), Never,
@@ -80,7 +80,7 @@ pub static TOPIC_CONFIGS: &[ConfigDefinition] = &[
     row("local.retention.ms", Long, "-2", AtLeast(-2), Never,
         "Time for which segments stay on local disks when they also go to remote storage; -2 follows retention.ms.")
         .with(&[same("log.local.retention.ms")]),
-    row("max.compaction.lag.ms", Long, UNLIMITED, AtLeast(1), Later,
+    row("max.compaction.lag.ms", Long, UNLIMITED, AtLeast(1), Now,
         "The longest time for which a record may escape compaction.")
         .with(&[same("log.cleaner.max.compaction.lag.ms")]),
     row("max.message.bytes", Int, "1048588", AtLeast(0), Now,
@@ -95,10 +95,10 @@ pub static TOPIC_CONFIGS: &[ConfigDefinition] = &[
     row("message.timestamp.type", String, "CreateTime", OneOf(&["CreateTime", "LogAppendTime"]), Now,
         "Whose clock a record's timestamp comes from: the producer's or the broker's.")
         .with(&[same("log.message.timestamp.type")]),
-    row("min.cleanable.dirty.ratio", Double, "0.5", Between(0, 1), Later,
+    row("min.cleanable.dirty.ratio", Double, "0.5", Between(0, 1), Now,
         "The part of a log that must be new before compaction is worth it.")
         .with(&[same("log.cleaner.min.cleanable.ratio")]),
-    row("min.compaction.lag.ms", Long, "0", AtLeast(0), Later,
+    row("min.compaction.lag.ms", Long, "0", AtLeast(0), Now,
         "The shortest time for which every record is kept before compaction.")
         .with(&[same("log.cleaner.min.compaction.lag.ms")]),
     row("min.insync.replicas", Int, "1", AtLeast(1), Now,

@@ -30,6 +30,8 @@ pub enum DiskClass {
     WriteBehind,
     /// Reads of consumers that are behind the memory tail.
     CatchUp,
+    /// What nobody waits for: log compaction.
+    Background,
 }
 
 /// What the engine asks for.

@@ -1,6 +1,6 @@
 //! The real file system below one log directory: blocking calls, for helper threads and start-up.
 //!
-//! Data files (`.log`, `.journal`) are only ever opened with O_DIRECT, small files only buffered, so
+//! Data files (`.log`, `.journal`, `.cleaned`) are only ever opened with O_DIRECT, small files only buffered, so
 //! that no file is reached both ways. Nothing is kept open between two calls: a call costs one open,
 //! which is nothing beside the device, and a path always means the file that has that name now.
 
@@ -287,7 +287,8 @@ impl FileSystem for RealFileSystem {
 
 /// Data files: direct only.
 fn is_data_file(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "log" || extension == "journal")
+    let extension = path.extension().and_then(OsStr::to_str);
+    matches!(extension, Some("log" | "journal" | "cleaned"))
 }
 
 /// "" names the root itself.

@@ -108,6 +108,11 @@ impl Checkpoint {
         self.is_idle() && self.retry_ms.is_none() && self.wanted > self.begun
     }
 
+    /// Runs that began.
+    pub(super) fn runs_begun(&self) -> u64 {
+        self.begun
+    }
+
     /// Whether the run with this number, or a later one, is durable.
     pub(super) fn has_ended(&self, run: u64) -> bool {
         self.ended >= run

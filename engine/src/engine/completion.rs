@@ -54,7 +54,12 @@ pub(super) enum Pending {
     LoadIndex {
         slot: Slot,
         base: Offset,
+        generation: u64,
         is_walk: bool,
+    },
+    /// The one operation that log compaction has under way.
+    Cleaner {
+        slot: Slot,
     },
     CreatePartition {
         slot: Slot,
@@ -79,9 +84,10 @@ impl Engine {
         };
         match (pending, event.result) {
             (Pending::Read(read), result) => self.on_read(read, result),
-            (Pending::LoadIndex { slot, base, is_walk }, result) => {
-                self.on_index(slot, base, is_walk, result);
+            (Pending::LoadIndex { slot, base, generation, is_walk }, result) => {
+                self.on_index(slot, (base, generation), is_walk, result);
             }
+            (Pending::Cleaner { slot }, result) => self.on_cleaner(slot, result),
             (pending, Ok(output)) => self.on_done(event.op, pending, output),
             (pending, Err(error)) => self.on_failed(pending, error),
         }
@@ -130,8 +136,8 @@ impl Engine {
             }
             Pending::ShutdownSync { .. } => self.on_shutdown_synced(),
             Pending::Shutdown => self.on_shutdown_written(),
-            Pending::Read(_) | Pending::LoadIndex { .. } => {
-                unreachable!("reads were told apart before")
+            Pending::Read(_) | Pending::LoadIndex { .. } | Pending::Cleaner { .. } => {
+                unreachable!("reads and the cleaner were told apart before")
             }
         }
     }

@@ -136,8 +136,8 @@ impl Engine {
             Pending::CheckpointSync { dir: of } | Pending::ShutdownSync { dir: of } => dir = of,
             Pending::PrewriteJournal { .. } => self.preparing -= 1,
             Pending::Group | Pending::Shutdown | Pending::Cleanup => {}
-            Pending::Read(_) | Pending::LoadIndex { .. } => {
-                unreachable!("a failed read concerns its reader alone")
+            Pending::Read(_) | Pending::LoadIndex { .. } | Pending::Cleaner { .. } => {
+                unreachable!("a failed read concerns its reader alone, and the cleaner was told")
             }
         }
         if let Some(partition) = slot.and_then(|slot| self.partition(slot)) {

@@ -23,7 +23,10 @@ pub(super) struct IndexCache {
 impl Engine {
     /// The read goes on when the index of its segment is there.
     pub(super) fn load_index(&mut self, read: Read) {
-        let is_same = |other: &Read| other.slot == read.slot && other.segment == read.segment;
+        let is_same = |other: &Read| {
+            (other.slot, other.segment, other.generation)
+                == (read.slot, read.segment, read.generation)
+        };
         let is_loading = self.indexes.awaiting.iter().any(is_same);
         self.indexes.awaiting.push(read);
         if !is_loading {
@@ -33,6 +36,7 @@ impl Engine {
 
     /// Loads a finished segment's index files.
     pub(super) fn issue_index_load(&mut self, slot: Slot, base: Offset) {
+        let Some(generation) = self.generation_of(slot, base) else { return };
         let Some(partition) = self.partition_mut(slot) else { return };
         partition.operations += 1;
         let directory = partition.directory.clone();
@@ -41,12 +45,18 @@ impl Engine {
             length_max: INDEX_FILE_BYTES_MAX,
         };
         let steps = vec![file("index"), file("timeindex")];
-        self.issue_job(directory.dir, steps, Pending::LoadIndex { slot, base, is_walk: false });
+        let pending = Pending::LoadIndex { slot, base, generation, is_walk: false };
+        self.issue_job(directory.dir, steps, pending);
+    }
+
+    fn generation_of(&self, slot: Slot, base: Offset) -> Option<u64> {
+        Some(self.partition(slot)?.segment(base)?.generation)
     }
 
     /// Files that are missing (a crash came between a segment's last batch and its index) or senseless
     /// are made again: without them nobody knows how old the segment is.
     fn issue_index_walk(&mut self, slot: Slot, base: Offset) {
+        let Some(generation) = self.generation_of(slot, base) else { return };
         let Some(partition) = self.partition_mut(slot) else { return };
         partition.operations += 1;
         let directory = partition.directory.clone();
@@ -55,7 +65,8 @@ impl Engine {
             base_offset: base.0,
             interval_bytes: partition.config.index_interval_bytes,
         }];
-        self.issue_job(directory.dir, steps, Pending::LoadIndex { slot, base, is_walk: true });
+        let pending = Pending::LoadIndex { slot, base, generation, is_walk: true };
+        self.issue_job(directory.dir, steps, pending);
     }
 
     /// Whole or not at all, under their names; should that fail, the next look walks again.
@@ -77,7 +88,7 @@ impl Engine {
     pub(super) fn on_index(
         &mut self,
         slot: Slot,
-        base: Offset,
+        (base, generation): (Offset, u64),
         is_walk: bool,
         result: Result<DiskOutput, FileSystemError>,
     ) {
@@ -88,8 +99,13 @@ impl Engine {
         if let Some(segment) =
             self.partition_mut(slot).and_then(|partition| partition.segment_mut(base))
             && segment.index.is_none()
+            && segment.generation == generation
+            && !segment.is_replaced
         {
             let index = match files.as_slice() {
+                [Some(offsets), Some(times)] if is_walk => {
+                    SegmentIndex::of_walk(offsets, times, segment.length)
+                }
                 [Some(offsets), Some(times)] => {
                     SegmentIndex::decode(offsets, times, segment.length)
                 }
@@ -101,7 +117,7 @@ impl Engine {
             }
             // Where a batch is damaged, reads walk through the log themselves, and tell.
             let is_made = is_walk && index.is_some();
-            let index = index.unwrap_or_default();
+            let index = index.unwrap_or_else(SegmentIndex::blind);
             segment.max_timestamp = segment.max_timestamp.max(index.max_timestamp());
             segment.index = Some(index);
             self.note_index(slot, base);
@@ -110,8 +126,9 @@ impl Engine {
             }
         }
         let all = std::mem::take(&mut self.indexes.awaiting);
-        let (mine, others): (Vec<Read>, Vec<Read>) =
-            all.into_iter().partition(|read| read.slot == slot && read.segment == base);
+        let (mine, others): (Vec<Read>, Vec<Read>) = all.into_iter().partition(|read| {
+            (read.slot, read.segment, read.generation) == (slot, base, generation)
+        });
         self.indexes.awaiting = others;
         for read in mine {
             self.step(read);
@@ -122,7 +139,9 @@ impl Engine {
     /// The index of a finished segment came into memory; those that came first go when it is too much.
     pub(super) fn note_index(&mut self, slot: Slot, base: Offset) {
         let mut indexes = std::mem::take(&mut self.indexes.loaded);
-        indexes.retain(|(slot, base)| self.finished_index_bytes(*slot, *base) > 0);
+        indexes.retain(|(of, at)| {
+            (*of, *at) != (slot, base) && self.finished_index_bytes(*of, *at) > 0
+        });
         indexes.push_back((slot, base));
         let bytes = |(slot, base): &(Slot, Offset)| self.finished_index_bytes(*slot, *base);
         let mut total: usize = indexes.iter().map(bytes).sum();

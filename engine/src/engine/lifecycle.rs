@@ -12,6 +12,7 @@ use crate::config::LogConfig;
 use crate::disk::Step;
 use crate::journal::entry::{Entry, EntryKind};
 use crate::limits::{BLOCK_BYTES, CHUNK_BYTES, PARTITIONS_PER_SHARD_MAX};
+use crate::partition::cleaner_checkpoint::CleanerCheckpoint;
 use crate::partition::epochs::EpochHistory;
 use crate::partition::position::LogPosition;
 use crate::partition::producers::ProducerTable;
@@ -69,6 +70,7 @@ impl Engine {
             end: start,
             durable: start,
             segments: std::collections::VecDeque::new(),
+            cleaner: CleanerCheckpoint::default(),
             tail: Tail::default(),
             producers: ProducerTable::default(),
             producers_known: true,
@@ -425,6 +427,7 @@ impl Engine {
             return;
         };
         self.by_id.remove(&partition.id);
+        self.forget_cleaning(slot, partition.id);
         self.tail_bytes -= partition.tail.memory_bytes();
         self.ready.retain(|ready| *ready != slot);
         self.waiting.retain(|waiting| *waiting != slot);

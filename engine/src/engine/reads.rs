@@ -1,21 +1,24 @@
 //! Reads: from the memory tail where it reaches, from the segments otherwise, with read-ahead.
 //!
 //! A read is a small walk: find the segment and a batch boundary at or before the target (its index),
-//! look at a window of bytes from there, go on with the next window until the target is in it.
+//! look at a window of bytes from there, go on with the next window until the target is in it. What is read
+//! before anybody asks is in `ahead`.
+
+mod ahead;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
 use protocol::Offset;
 
+use self::ahead::Ahead;
 use super::completion::Pending;
 use super::{Engine, Slot};
 use crate::PartitionId;
 use crate::batch::BatchView;
 use crate::disk::{DiskClass, DiskOp, DiskOutput, FileSystemError};
 use crate::limits::{
-    AHEAD_MAX, BLOCK_BYTES, READ_BYTES_MAX, READ_WINDOW_BYTES, READ_WINDOW_BYTES_MIN,
-    READS_IN_FLIGHT_MAX,
+    BLOCK_BYTES, READ_BYTES_MAX, READ_WINDOW_BYTES, READ_WINDOW_BYTES_MIN, READS_IN_FLIGHT_MAX,
 };
 use crate::partition::index::SegmentIndex;
 use crate::partition::window::{Found, Known, Search, Target, Window, search};
@@ -28,8 +31,9 @@ pub(super) struct Read {
     request: ReadRequest,
     pub(super) slot: Slot,
     origin: Origin,
-    /// Base of the segment that is looked at.
+    /// Base of the segment that is looked at, and which of its files.
     pub(super) segment: Offset,
+    pub(super) generation: u64,
     /// Where in it: a batch boundary; `None` until the index was asked.
     from: Option<u64>,
     /// What is known of the batch there.
@@ -53,6 +57,7 @@ enum Origin {
 pub(super) struct ReadOperation {
     slot: Slot,
     segment: Offset,
+    generation: u64,
     start: u64,
     /// What the file holds of it at least.
     expected: usize,
@@ -63,19 +68,6 @@ pub(super) struct ReadOperation {
 enum Purpose {
     Serve(Read),
     Ahead,
-}
-
-/// The window behind the last one that a partition's sequential reader was given.
-#[derive(Debug)]
-struct Ahead {
-    segment: Offset,
-    start: u64,
-    end: u64,
-    /// `None` while it is being read.
-    window: Option<Window>,
-    waiting: Vec<Read>,
-    /// A tick passed and nobody asked for it.
-    is_idle: bool,
 }
 
 /// Reads that wait, and what was read ahead.
@@ -140,6 +132,7 @@ impl Engine {
             slot,
             origin,
             segment: segment.base,
+            generation: segment.generation,
             from: None,
             known: None,
             bytes_min: 0,
@@ -191,6 +184,7 @@ impl Engine {
                     return self.answer_read(read.origin, &read.request, result);
                 }
                 Look::Again => {}
+                Look::Anew => return self.read_for(read.request, read.origin),
                 Look::Elsewhere => return,
             }
         }
@@ -203,11 +197,15 @@ impl Engine {
         if partition.id != read.request.partition || partition.state == PartitionState::Closing {
             return Look::Answer(Err(ReadError::NotOwner));
         }
-        let Some(segment) = partition.segment(read.segment) else {
-            // Retention took the segment meanwhile.
-            let (log_start, log_end) = (partition.log_start, partition.end.offset);
-            return Look::Answer(Err(ReadError::OutOfRange { log_start, log_end }));
+        let segment = partition.segment(read.segment);
+        let Some(segment) = segment.filter(|found| found.generation == read.generation) else {
+            // Retention took the segment meanwhile, or compaction.
+            return Look::Anew;
         };
+        if segment.is_replaced && partition.state != PartitionState::Offline {
+            self.reads.queue.push_back(*read);
+            return Look::Elsewhere;
+        }
         let Some(index) = &segment.index else {
             self.load_index(*read);
             return Look::Elsewhere;
@@ -238,7 +236,7 @@ impl Engine {
 
     fn look_at_disk(&mut self, read: &mut Read, from: u64) -> Look {
         if let Some(ahead) = self.reads.ahead.get_mut(&read.slot)
-            && ahead.segment == read.segment
+            && (ahead.segment, ahead.generation) == (read.segment, read.generation)
             && ahead.start <= from
             && from + (read.bytes_min as u64).max(1) <= ahead.end
         {
@@ -256,35 +254,38 @@ impl Engine {
         Look::Elsewhere
     }
 
-    fn search_window(&mut self, read: &mut Read, window: &Window, from_disk: bool) -> Look {
-        let from = read.from.expect("the index was asked");
-        let request = read.request;
-        let Some(partition) = self.partition_mut(read.slot) else {
-            return Look::Answer(Err(ReadError::NotOwner));
-        };
-        let index_interval_bytes = partition.config.index_interval_bytes;
-        let Some(bound) =
-            partition.segment(read.segment).map(|segment| partition.visible_in(segment))
-        else {
-            return Look::Again;
-        };
-        let target = match request.target {
+    /// What is sought in a window of the read's segment; `None` where that is gone.
+    fn sought(&self, read: &Read, verify: bool) -> Option<Search> {
+        let partition = self.partition(read.slot)?;
+        let segment = partition.segment(read.segment)?;
+        let target = match read.request.target {
             ReadTarget::Offset(offset) => Target::Offset(offset),
             ReadTarget::Timestamp(at_least) => {
                 Target::Timestamp { at_least, log_start: partition.log_start }
             }
         };
-        let wanted = Search {
+        Some(Search {
             base: read.segment,
-            from,
+            from: read.from.expect("the index was asked"),
             known: read.known,
+            is_dense: partition.is_dense(read.segment),
+            end: partition.end_of(read.segment),
             target,
-            bound,
-            bytes_max: request.bytes_max,
-            verify: from_disk,
-            index_interval_bytes,
-        };
+            bound: partition.visible_in(segment),
+            bytes_max: read.request.bytes_max,
+            verify,
+            index_interval_bytes: partition.config.index_interval_bytes,
+        })
+    }
+
+    fn search_window(&mut self, read: &mut Read, window: &Window, from_disk: bool) -> Look {
+        let Some(wanted) = self.sought(read, from_disk) else { return Look::Anew };
+        let partition = self.partition_mut(read.slot).expect("it was just looked at");
         let segment = partition.segment_mut(read.segment).expect("it was just looked at");
+        if segment.index.is_none() && !wanted.is_dense {
+            // It tells which offsets may be missing: it is loaded again.
+            return Look::Again;
+        }
         // An index that was dropped meanwhile is not begun anew: it would seem to be all there is.
         let mut unused = SegmentIndex::default();
         match search(window, &wanted, segment.index.as_mut().unwrap_or(&mut unused)) {
@@ -331,12 +332,12 @@ impl Engine {
         }
     }
 
-    /// Offsets are dense but for what compaction takes: a batch behind the offset asked for means that a
-    /// segment is missing, and nobody may take what follows for what comes next.
+    /// Offsets are dense but for what compaction takes: elsewhere a batch behind the offset asked for means
+    /// that a segment is missing, and nobody may take what follows for what comes next.
     fn is_beyond_a_gap(&self, read: &Read, first: Offset) -> bool {
-        let is_compacted = self.partition(read.slot).is_some_and(|of| of.config.cleanup_compact);
+        let cleaned = self.partition(read.slot).map(|partition| partition.cleaner.cleaned);
         match read.request.target {
-            ReadTarget::Offset(offset) => first > offset && !is_compacted,
+            ReadTarget::Offset(offset) => first > offset && Some(first) > cleaned,
             ReadTarget::Timestamp(_) => false,
         }
     }
@@ -380,6 +381,7 @@ impl Engine {
     ) -> Option<u64> {
         let block_bytes = BLOCK_BYTES as u64;
         let segment = self.partition(slot)?.segment(base)?;
+        let generation = segment.generation;
         let start = from - from % block_bytes;
         let end = (from + bytes as u64).min(segment.readable_from_disk());
         if end <= start {
@@ -395,7 +397,8 @@ impl Engine {
         self.metrics.disk_reads += 1;
         let request =
             DiskOp::Read { file, position: start, block, length, class: DiskClass::CatchUp };
-        let operation = ReadOperation { slot, segment: base, start, expected, purpose };
+        let segment = base;
+        let operation = ReadOperation { slot, segment, generation, start, expected, purpose };
         self.issue(request, Pending::Read(operation));
         Some(end)
     }
@@ -407,7 +410,7 @@ impl Engine {
         result: Result<DiskOutput, FileSystemError>,
     ) {
         self.reads.in_flight -= 1;
-        let ReadOperation { slot, segment, start, expected, purpose } = operation;
+        let ReadOperation { slot, segment, generation, start, expected, purpose } = operation;
         let is_short = matches!(&result, Ok(DiskOutput::Read { length, .. }) if *length < expected);
         let window = match result {
             Ok(DiskOutput::Read { block, length }) => {
@@ -417,35 +420,21 @@ impl Engine {
         };
         match purpose {
             Purpose::Serve(read) => self.go_on(Read { is_short, ..read }, window),
-            Purpose::Ahead => self.on_ahead(slot, segment, start, window),
+            Purpose::Ahead => self.on_ahead(slot, (segment, generation), start, window),
         }
         self.end_operation(slot);
     }
 
-    fn on_ahead(&mut self, slot: Slot, segment: Offset, start: u64, window: Option<Window>) {
-        let is_it = |ahead: &Ahead| ahead.segment == segment && ahead.start == start;
-        let Some(ahead) = self.reads.ahead.get_mut(&slot).filter(|ahead| is_it(ahead)) else {
-            return;
-        };
-        let mut waiting = std::mem::take(&mut ahead.waiting);
-        ahead.window = window;
-        if ahead.window.is_none() {
-            self.reads.ahead.remove(&slot);
-        }
-        for read in waiting.drain(..) {
-            self.step(read);
-        }
-    }
-
     fn go_on(&mut self, mut read: Read, window: Option<Window>) {
+        let is_there = self.partition(read.slot).is_some_and(|partition| {
+            let segment = partition.segment(read.segment);
+            segment.is_some_and(|it| it.generation == read.generation && !it.is_replaced)
+        });
+        if !is_there {
+            // Retention took the file, or compaction, or the partition went.
+            return self.step(read);
+        }
         let Some(window) = window else {
-            let is_there = self
-                .partition(read.slot)
-                .is_some_and(|partition| partition.segment(read.segment).is_some());
-            if !is_there {
-                // Retention took the file, or the partition went.
-                return self.step(read);
-            }
             self.metrics.corrupt_reads += 1;
             return self.answer_read(read.origin, &read.request, Err(ReadError::Unavailable));
         };
@@ -453,6 +442,7 @@ impl Engine {
         match self.search_window(&mut read, &window, true) {
             Look::Answer(result) => self.answer_read(read.origin, &read.request, result),
             Look::Again => self.step(read),
+            Look::Anew => self.read_for(read.request, read.origin),
             Look::Elsewhere => {}
         }
     }
@@ -475,34 +465,6 @@ impl Engine {
         Window::new(window.start(), parts)
     }
 
-    /// Reads the next window of a sequential reader before it asks.
-    fn read_ahead(&mut self, read: &Read, from: u64, to: u64) {
-        let slot = read.slot;
-        let here = (read.segment, to);
-        let before = self.reads.last_end.insert(slot, here);
-        let is_sequential =
-            before.is_some_and(|(segment, end)| segment == read.segment && end == from);
-        if !is_sequential
-            || self.reads.ahead.len() >= AHEAD_MAX
-            || self.reads.ahead.contains_key(&slot)
-        {
-            return;
-        }
-        let bytes = window_bytes(read);
-        if let Some(end) = self.issue_window(slot, read.segment, to, bytes, Purpose::Ahead) {
-            let start = to - to % BLOCK_BYTES as u64;
-            let ahead = Ahead {
-                segment: read.segment,
-                start,
-                end,
-                window: None,
-                waiting: Vec::new(),
-                is_idle: false,
-            };
-            self.reads.ahead.insert(slot, ahead);
-        }
-    }
-
     /// Reads that waited for memory or for a place among those in flight.
     pub(super) fn drive_reads(&mut self) {
         for _ in 0..self.reads.queue.len() {
@@ -519,26 +481,6 @@ impl Engine {
     pub(super) fn reads_are_stuck(&self) -> bool {
         !self.reads.queue.is_empty() && self.reads.in_flight == 0
     }
-
-    pub(super) fn drop_read_ahead(&mut self) {
-        self.reads.ahead.retain(|_, ahead| ahead.window.is_none());
-    }
-
-    /// Windows that nobody asked for since the last tick are not worth their memory.
-    pub(super) fn drop_idle_read_ahead(&mut self) {
-        self.reads.ahead.retain(|_, ahead| {
-            let is_idle = std::mem::replace(&mut ahead.is_idle, true);
-            !is_idle || ahead.window.is_none()
-        });
-    }
-
-    /// Forgets what was read ahead of a partition that goes away.
-    pub(super) fn forget_reads(&mut self, slot: Slot) {
-        self.reads.last_end.remove(&slot);
-        if self.reads.ahead.get(&slot).is_some_and(|ahead| ahead.window.is_some()) {
-            self.reads.ahead.remove(&slot);
-        }
-    }
 }
 
 /// What is read at once for a read: what it asks for and a batch or an index interval before it, and no
@@ -551,6 +493,8 @@ fn window_bytes(read: &Read) -> usize {
 enum Look {
     Answer(Result<Records, ReadError>),
     Again,
+    /// From the request on: the segment it looked at is not that any more.
+    Anew,
     /// It waits for a disk operation or in a queue.
     Elsewhere,
 }
@@ -558,15 +502,18 @@ enum Look {
 /// The read goes on in the following segment, if consumers may read that far.
 fn next_segment(partition: &Partition, read: &mut Read) -> Look {
     let after = partition.segments.partition_point(|segment| segment.base <= read.segment);
-    match partition.segments.get(after) {
-        Some(next) if partition.visible_in(next) > 0 => {
+    // Compaction may leave nothing of a segment.
+    let mut newer = partition.segments.range(after..);
+    match newer.find(|segment| partition.visible_in(segment) > 0) {
+        Some(next) => {
             read.segment = next.base;
+            read.generation = next.generation;
             read.from = None;
             read.bytes_min = 0;
             read.is_short = false;
             Look::Again
         }
-        _ => Look::Answer(Ok(Records::empty(read.request.target))),
+        None => Look::Answer(Ok(Records::empty(read.request.target))),
     }
 }
 
@@ -577,8 +524,11 @@ fn known_at(
     segment: Offset,
     from: u64,
 ) -> Option<Known> {
-    let first = (from == 0 && !partition.config.cleanup_compact).then_some(Known::Base(segment));
-    first.or_else(|| index.last_offset_at(segment, from).map(Known::Last))
+    if from == 0 {
+        let index = (!partition.is_dense(segment)).then_some(index);
+        return Some(Known::at(segment, from, segment, index));
+    }
+    index.last_offset_at(segment, from).map(Known::Last)
 }
 
 /// The window at `from` if the memory tail reaches back that far.

@@ -91,6 +91,11 @@ impl Engine {
         if matches!(partition.state, PartitionState::Offline | PartitionState::Suspect) {
             return;
         }
+        if self.cleaner.holds_segments_of(slot) {
+            // It looks here again when it is done.
+            return;
+        }
+        let Some(partition) = self.partition_mut(slot) else { return };
         let log_start = partition.log_start_durable;
         let mut doomed = Vec::new();
         let mut files = Vec::new();
@@ -140,6 +145,8 @@ fn retained_from(partition: &Partition, wall_ms: i64) -> Option<Offset> {
     for (at, segment) in partition.segments.iter().enumerate() {
         let next = partition.segments.get(at + 1).map(|next| next.base);
         let is_last = next.is_none();
+        // Compaction left nothing of it.
+        let is_void = segment.length == 0 && !is_last;
         let too_old = config.retention_ms.is_some_and(|retained| {
             segment.length > 0
                 && segment
@@ -148,7 +155,7 @@ fn retained_from(partition: &Partition, wall_ms: i64) -> Option<Offset> {
         });
         // By size whole segments go as long as what is left still holds the retained bytes.
         let too_much = excess >= segment.length && segment.length > 0 && !is_last;
-        if !too_old && !too_much {
+        if !is_void && !too_old && !too_much {
             break;
         }
         excess = excess.saturating_sub(segment.length);

@@ -78,6 +78,10 @@ impl Engine {
         }
     }
 
+    pub(super) fn shutdown_is_under_way(&self) -> bool {
+        self.shutdown != Shutdown::Running
+    }
+
     /// Whether files that are finished now wait for a sync of the file system.
     pub(super) fn is_synced_later(&self) -> bool {
         matches!(self.shutdown, Shutdown::Completing { is_synced_at_once: true, .. })

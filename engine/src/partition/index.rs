@@ -8,6 +8,9 @@
 //! An offset entry says: the batch at `position` ends at `relative offset`: Kafka indexes a batch by
 //! its last offset, and so do we, because its tools check that. A time entry says: no record up to this
 //! offset has a timestamp above this one. Both are derived from the batches and rebuilt at will.
+//!
+//! A batch that does not begin where the one before ended (compaction took what was between) always has an
+//! entry: so the index tells where offsets may be missing, and elsewhere each batch must follow.
 
 use std::path::Path;
 
@@ -33,11 +36,25 @@ pub struct SegmentIndex {
     covered: u64,
     /// Bytes since the last offset entry.
     since_entry: u64,
+    /// Where the next batch begins, unless offsets are missing there; `None`: not known.
+    next: Option<Offset>,
+    /// It does not tell where offsets are missing.
+    is_blind: bool,
     /// Largest timestamp seen, with the last offset of its batch relative to the base.
     max_timestamp: Option<(i64, u32)>,
 }
 
 impl SegmentIndex {
+    /// Of a segment with a damaged batch that nobody can walk past: it is filled by whoever reads.
+    pub fn blind() -> Self {
+        Self { is_blind: true, ..Self::default() }
+    }
+
+    /// Whether it does not tell where offsets are missing.
+    pub fn is_blind(&self) -> bool {
+        self.is_blind
+    }
+
     /// Position up to which batches have been seen without a gap.
     pub fn covered(&self) -> u64 {
         self.covered
@@ -74,9 +91,12 @@ impl SegmentIndex {
         {
             self.max_timestamp = Some((header.max_timestamp, relative));
         }
+        let due = self.next.or((position == 0).then_some(base));
+        let is_behind_a_gap = due.is_some_and(|due| due < header.base_offset);
+        self.next = Some(header.next_offset());
         // An entry for a batch once enough bytes passed since the last one, as Kafka does: never for
         // the first batch of a segment.
-        if self.since_entry > u64::from(interval_bytes) {
+        if self.since_entry > u64::from(interval_bytes) || is_behind_a_gap {
             if let (Some(relative), Ok(at)) = (relative, u32::try_from(position)) {
                 self.offsets.push((relative, at));
                 self.push_time();
@@ -143,9 +163,20 @@ impl SegmentIndex {
         (Bytes::from(offsets), Bytes::from(times))
     }
 
+    /// The index that a walk through the segment gave, as the bytes of its files.
+    pub fn of_walk(offsets: &[u8], times: &[u8], length: u64) -> Option<Self> {
+        Self::decode_parts(offsets, times, length)
+    }
+
     /// Reads the two files of a segment of `length` bytes; `None` when they make no sense. Files of a
     /// segment that grew since are sound for its beginning: the walk goes on behind the last entry.
     pub fn decode(offsets: &[u8], times: &[u8], length: u64) -> Option<Self> {
+        // A file whose bytes the power took; a segment may have no timestamps, but then it is walked through.
+        let is_cut = !offsets.is_empty() && times.is_empty();
+        if is_cut { None } else { Self::decode_parts(offsets, times, length) }
+    }
+
+    fn decode_parts(offsets: &[u8], times: &[u8], length: u64) -> Option<Self> {
         if !offsets.len().is_multiple_of(OFFSET_ENTRY_BYTES)
             || !times.len().is_multiple_of(TIME_ENTRY_BYTES)
         {
@@ -164,12 +195,10 @@ impl SegmentIndex {
             .collect();
         let ordered = offsets.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1)
             && times.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1)
-            && offsets.last().is_none_or(|last| u64::from(last.1) < length)
-            // A file whose bytes the power took.
-            && (offsets.is_empty() || !times.is_empty());
+            && offsets.last().is_none_or(|last| u64::from(last.1) < length);
         let max_timestamp = times.last().copied();
         let covered = offsets.last().map_or(0, |last| u64::from(last.1));
-        ordered.then_some(Self { offsets, times, covered, since_entry: 0, max_timestamp })
+        ordered.then_some(Self { offsets, times, covered, max_timestamp, ..Self::default() })
     }
 }
 

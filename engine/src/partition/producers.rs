@@ -100,6 +100,13 @@ impl ProducerTable {
         }
     }
 
+    /// Whether the batch is the last one of its producer: what is known of that one goes with it.
+    pub fn is_newest_batch(&self, header: &BatchHeader) -> bool {
+        let producer = header.producer().and_then(|producer| self.producers.get(&producer.id));
+        let newest = producer.and_then(|producer| producer.batches.back());
+        newest.is_some_and(|newest| newest.next == header.next_offset())
+    }
+
     /// Remembers a batch that was appended; `header` carries its assigned offsets.
     pub fn note(&mut self, header: &BatchHeader, timestamp: i64, now_ms: i64) {
         self.make_room(header.producer_id);

@@ -64,6 +64,14 @@ pub struct Segment {
     pub complete_at: Option<u64>,
     /// Wall clock of the first append, for rolling by time.
     pub first_append_ms: Option<i64>,
+    /// Of its file: each replacement by a cleaned one is another, and no position in one means anything in
+    /// the other.
+    pub generation: u64,
+    /// Its files are about to be those of a cleaned segment: nothing is read until it is known which.
+    pub is_replaced: bool,
+    /// Compaction may take it when this run of the checkpoint is durable: from then on no journal refers to
+    /// positions in it.
+    pub settled_by: Option<u64>,
 }
 
 impl Segment {
@@ -85,12 +93,16 @@ impl Segment {
             max_timestamp: None,
             complete_at: None,
             first_append_ms: None,
+            generation: 0,
+            is_replaced: false,
+            settled_by: None,
         }
     }
 
-    /// A complete segment found on disk.
+    /// A complete segment found on disk: the journal's opening states that it is.
     pub fn finished(base: Offset, length: u64) -> Self {
         Self {
+            settled_by: Some(0),
             state: SegmentState::Finished,
             length,
             allocated: length,

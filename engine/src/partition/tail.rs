@@ -219,6 +219,15 @@ impl Tail {
         before - self.memory_bytes
     }
 
+    /// Forgets the bytes of the segments in this range, which stand in other places now. Gives the bytes
+    /// released.
+    pub fn forget_segments(&mut self, segments: Range<Offset>) -> usize {
+        let before = self.memory_bytes;
+        self.chunks.retain(|chunk| !segments.contains(&chunk.segment));
+        self.memory_bytes = self.chunks.iter().map(|chunk| chunk.chunk.capacity()).sum();
+        before - self.memory_bytes
+    }
+
     /// Forgets everything, for a partition that is closed.
     pub fn clear(&mut self) {
         self.chunks.clear();

@@ -85,6 +85,10 @@ pub struct Search {
     pub from: u64,
     /// What is known of the batch at `from`: its offsets are outside its CRC.
     pub known: Option<Known>,
+    /// Each batch begins where the one before ended, whatever the index says.
+    pub is_dense: bool,
+    /// Where the next segment, or the log, begins to be: no batch reaches further.
+    pub end: Offset,
     pub target: Target,
     /// Batches end here: the bound of what may be read.
     pub bound: u64,
@@ -100,14 +104,31 @@ pub struct Search {
 pub enum Known {
     /// Its base offset: it follows on another one, or begins its segment.
     Base(Offset),
+    /// Its base offset is not below this one: compaction may have taken what was between.
+    AtLeast(Offset),
     /// Its last offset: the index says so.
     Last(Offset),
 }
 
 impl Known {
-    fn fits(self, header: &BatchHeader) -> bool {
+    /// What is known of the batch at `position`, when what is before it ends at `next`. No index: nothing is
+    /// missing anywhere.
+    pub fn at(segment: Offset, position: u64, next: Offset, index: Option<&SegmentIndex>) -> Self {
+        match index {
+            Some(index) if index.is_blind() => Self::AtLeast(next),
+            Some(index) => match index.last_offset_at(segment, position) {
+                Some(last) => Self::Last(last),
+                None => Self::Base(next),
+            },
+            None => Self::Base(next),
+        }
+    }
+
+    /// Whether the batch with this header is that one.
+    pub fn fits(self, header: &BatchHeader) -> bool {
         match self {
             Self::Base(base) => header.base_offset == base,
+            Self::AtLeast(base) => header.base_offset >= base,
             Self::Last(last) => header.last_offset() == last,
         }
     }
@@ -129,7 +150,10 @@ impl Target {
         match self {
             Self::Offset(offset) => header.last_offset() >= offset,
             Self::Timestamp { at_least, log_start } => {
-                header.max_timestamp >= at_least && header.last_offset() >= log_start
+                // A batch that compaction emptied has its timestamp still, and no record.
+                header.max_timestamp >= at_least
+                    && header.last_offset() >= log_start
+                    && header.record_count > 0
             }
         }
     }
@@ -157,6 +181,11 @@ pub enum Found {
     },
 }
 
+/// The index, where it has a say in which offsets follow.
+fn dense_or<'a>(search: &Search, index: &'a SegmentIndex) -> Option<&'a SegmentIndex> {
+    (!search.is_dense).then_some(index)
+}
+
 /// Walks the batches of `window` from `search.from`; notes in `index` those it had not seen.
 pub fn search(window: &Window, search: &Search, index: &mut SegmentIndex) -> Found {
     let mut position = search.from;
@@ -175,8 +204,10 @@ pub fn search(window: &Window, search: &Search, index: &mut SegmentIndex) -> Fou
         };
         let bytes = header.total_bytes();
         let end = position + bytes as u64;
-        let in_place =
-            header.is_plausible() && end <= search.bound && header.base_offset >= search.base;
+        let in_place = header.is_plausible()
+            && end <= search.bound
+            && header.base_offset >= search.base
+            && header.next_offset() <= search.end;
         if !in_place || known.is_some_and(|known| !known.fits(&header)) {
             return found.map_or(Found::Corrupt { position }, |(from, first)| Found::Batches {
                 range: from..position,
@@ -205,7 +236,7 @@ pub fn search(window: &Window, search: &Search, index: &mut SegmentIndex) -> Fou
             next = Offset(header.last_offset().0 + 1);
         }
         index.note(search.base, position, &header, search.index_interval_bytes);
-        known = Some(Known::Base(Offset(header.last_offset().0 + 1)));
+        known = Some(Known::at(search.base, end, header.next_offset(), dense_or(search, index)));
         position = end;
     }
     match found {

@@ -9,6 +9,7 @@ use super::RecoveredPartition;
 use super::identity;
 use super::journals::{self, Journals};
 use super::materialise::{LastBlock, PartitionFiles, materialise};
+use super::replacement;
 use super::replay::Replay;
 use super::state_file::SavedState;
 use super::suspicion::{
@@ -194,7 +195,12 @@ fn list_segments(
     let mut segments = Vec::new();
     let mut suspect_note = None;
     let mut accepted = false;
-    for entry in fs.entries(directory)? {
+    let mut entries = fs.entries(directory)?;
+    let (cleaner, is_changed) = replacement::finish(fs, directory, &entries)?;
+    if is_changed {
+        entries = fs.entries(directory)?;
+    }
+    for entry in entries {
         let name = entry.name.to_str().unwrap_or_default();
         if name == SUSPECT_FILE {
             let note = read_file(fs, &directory.join(name), NOTE_BYTES_MAX)?;
@@ -207,5 +213,5 @@ fn list_segments(
     }
     segments.sort_unstable();
     let directory = PartitionDirectory { dir, path: directory.to_owned() };
-    Ok((PartitionFiles { directory, segments, suspect_note }, accepted))
+    Ok((PartitionFiles { directory, segments, cleaner, suspect_note }, accepted))
 }

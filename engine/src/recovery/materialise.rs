@@ -32,6 +32,7 @@ use crate::journal::entry::EntryKind;
 use crate::limits::BLOCK_BYTES;
 use crate::partition::PartitionDirectory;
 use crate::partition::batch_walk::walk_batches;
+use crate::partition::cleaner_checkpoint::CleanerCheckpoint;
 use crate::partition::epochs::EpochHistory;
 use crate::partition::index::segment_path;
 use crate::partition::position::LogPosition;
@@ -45,6 +46,8 @@ pub struct PartitionFiles {
     pub directory: PartitionDirectory,
     /// (base offset, file length), in order.
     pub segments: Vec<(Offset, u64)>,
+    /// How far the segments are compacted; `None`: the file that says so is damaged.
+    pub cleaner: Option<CleanerCheckpoint>,
     /// Set by an earlier recovery that found damage; removed when the loss is accepted.
     pub suspect_note: Option<SuspectNote>,
 }
@@ -114,7 +117,7 @@ impl<'a> Builder<'a> {
         saved: Option<&SavedState>,
         unsynced: &'a mut Unsynced,
     ) -> Self {
-        let (segment, position) = begin(files, replay);
+        let (segment, position) = Self::begin_behind_cleaned(files, replay);
         let older = files.segments.iter().filter(|(base, _)| *base < segment).copied().collect();
         let next = match replay {
             // Until pieces tell more, the log ends where the checkpoint stands, unless that one expects
@@ -154,6 +157,14 @@ impl<'a> Builder<'a> {
             suspicion: None,
             missing_below: None,
         }
+    }
+
+    /// Where the journal's bytes begin, and never in a segment that was cleaned since: when that happened a
+    /// durable checkpoint stood behind it, which damage may have taken.
+    fn begin_behind_cleaned(files: &PartitionFiles, replay: Option<&Replay>) -> (Offset, u64) {
+        let stated = begin(files, replay);
+        let cleaned = files.cleaner.map_or(Offset(0), |cleaner| cleaner.cleaned);
+        if replay.is_some() { stated.max((cleaned, 0)) } else { stated }
     }
 
     fn apply_all(&mut self, replay: &Replay) -> Result<(), FileSystemError> {
@@ -210,8 +221,13 @@ impl<'a> Builder<'a> {
     fn apply(&mut self, piece: &Piece) -> Result<bool, FileSystemError> {
         let entry = &piece.entry;
         if entry.segment < self.segment {
-            // Of a run that was deleted meanwhile: who wrote it went with it.
+            // Of a run that was deleted meanwhile: who wrote it went with it. Of one that was cleaned the
+            // segments tell, in a scan.
             let run = self.read_run_to_note(piece)?;
+            let is_cleaned = entry.segment < self.files.cleaner.unwrap_or_default().cleaned;
+            if entry.kind == EntryKind::Pointer && run.is_none() && is_cleaned {
+                self.producers_known &= entry.next <= self.producers_from;
+            }
             self.note_batches(piece, run.as_deref());
             return Ok(true);
         }
@@ -419,6 +435,10 @@ impl<'a> Builder<'a> {
                 .max(end.offset),
             missing_below: self.missing_below.or(note.and_then(|note| note.missing_below)),
             finished: self.finished,
+            cleaner: self.files.cleaner.unwrap_or(CleanerCheckpoint {
+                cleaned: self.segment,
+                ..CleanerCheckpoint::default()
+            }),
             active,
             last_block: Bytes::from(self.buffer),
             producers: self.producers,

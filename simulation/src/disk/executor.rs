@@ -214,7 +214,7 @@ impl VirtualDisk {
         let is_early = match class {
             DiskClass::Journal => self.planted.journal_completes_early,
             DiskClass::Bypass => self.planted.bypass_completes_early,
-            DiskClass::WriteBehind | DiskClass::CatchUp => false,
+            DiskClass::WriteBehind | DiskClass::CatchUp | DiskClass::Background => false,
         };
         let written = match self.dirs[&dir].begin_write(&path, position, whole) {
             Ok(ticket) => {

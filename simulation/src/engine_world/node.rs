@@ -28,6 +28,8 @@ const TAIL_BYTES_MAX: usize = 6 << 20;
 /// Memory of a shard: tails, journal groups, windows of reads.
 pub(super) const ARENA_BYTES: usize = 48 << 20;
 const RETENTION_CHECK_MS: u64 = 5_000;
+/// With every tick, and at once: a life may be short.
+const CLEANER_BACKOFF_MS: u64 = 0;
 const PRODUCER_EXPIRATION_MS: i64 = 30 * 24 * 3_600_000;
 
 #[derive(Debug)]
@@ -162,6 +164,7 @@ impl NodeStart<'_> {
                     tail_bytes_max: TAIL_BYTES_MAX,
                     producer_expiration_ms: PRODUCER_EXPIRATION_MS,
                     retention_check_ms: RETENTION_CHECK_MS,
+                    cleaner_backoff_ms: CLEANER_BACKOFF_MS,
                 };
                 let start = EngineStart { config, journal, partitions };
                 let arena = self.arenas[shard as usize].clone();

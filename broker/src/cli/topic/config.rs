@@ -62,23 +62,13 @@ impl Setting {
     fn of(config: &DescribeConfigsResourceResult) -> Self {
         // The table of this program is the one of the node of the same version.
         let definition = topic_config(&config.name);
-        let effect = definition.map(|definition| definition.effect_of(config.value.as_deref()));
+        let effect = definition.map(|definition| definition.effect);
         Self {
             name: config.name.to_string(),
             value: config.value.as_ref().map(ToString::to_string),
             source: source_name(config.config_source),
             effect: match effect {
                 Some(Effect::Now) | None => "yes",
-                // Nothing but 'delete' drops records: without it, all are kept.
-                Some(Effect::Later) if config.name.ends_with("cleanup.policy") => {
-                    let deletes =
-                        config.value.as_ref().is_some_and(|value| value.contains("delete"));
-                    if deletes {
-                        "only delete: not compacted yet"
-                    } else {
-                        "not yet: everything is kept"
-                    }
-                }
                 Some(Effect::Later) => "not yet",
                 Some(Effect::Never) => "never",
             },
@@ -96,7 +86,7 @@ impl Setting {
             "yes" => String::new(),
             "never" => " (without effect)".to_owned(),
             "not yet" => " (without effect yet)".to_owned(),
-            in_part => format!(" ({in_part})"),
+            other => format!(" ({other})"),
         };
         format!("{}={}{note}", self.name, self.value.as_deref().unwrap_or_default())
     }
@@ -211,13 +201,7 @@ mod tests {
         let setting = Setting::of(&config("flush.ms", 5));
         assert!(!setting.is_override());
         assert_eq!(setting.as_assignment(), "flush.ms=7 (without effect)");
-        let policy = |value: &str| {
-            let value = Some(value.into());
-            Setting::of(&DescribeConfigsResourceResult { value, ..config("cleanup.policy", 1) })
-        };
-        assert_eq!(policy("delete").effect, "yes");
-        assert_eq!(policy("compact").effect, "not yet: everything is kept");
-        assert_eq!(policy("compact,delete").effect, "only delete: not compacted yet");
+        assert_eq!(Setting::of(&config("cleanup.policy", 1)).effect, "yes");
         let setting = Setting::of(&config("compression.type", 4));
         assert_eq!((setting.source, setting.effect), ("node's file", "not yet"));
     }

@@ -67,6 +67,7 @@ pub(super) fn find(
             path: &path,
             length: *length,
             newest_epoch: partition.leader_epoch,
+            is_cleaned: *base < partition.cleaner.cleaned,
             expected: *base,
             leader_epoch,
             parts: Vec::new(),
@@ -85,6 +86,8 @@ struct Walk<'a> {
     path: &'a Path,
     length: u64,
     newest_epoch: LeaderEpoch,
+    /// Compaction may have taken offsets of it.
+    is_cleaned: bool,
     expected: Offset,
     leader_epoch: LeaderEpoch,
     parts: Vec<Part>,
@@ -96,7 +99,8 @@ impl Walk<'_> {
         let mut position = 0;
         while position < self.length {
             let Some(batch) = self.next_sound(position, next)? else { break };
-            if batch.header.base_offset > self.expected {
+            let is_passed = batch.position > position;
+            if batch.header.base_offset > self.expected && (is_passed || !self.is_cleaned) {
                 self.lose(batch.header.base_offset);
             }
             self.keep(batch.position..batch.end());
@@ -104,7 +108,7 @@ impl Walk<'_> {
             self.leader_epoch = batch.header.partition_leader_epoch;
             position = batch.end();
         }
-        if self.expected < next {
+        if self.expected < next && (position < self.length || !self.is_cleaned) {
             self.lose(next);
         }
         Ok(())
@@ -177,11 +181,14 @@ impl Walk<'_> {
     /// A batch behind lost ones must be followed by what it says follows: the CRC does not cover offsets.
     fn goes_on(&self, batch: &StoredBatch, next: Offset) -> bool {
         if batch.end() >= self.length {
-            return batch.header.next_offset() == next;
+            return self.is_cleaned || batch.header.next_offset() == next;
         }
         let Ok(walk) = SegmentWalk::new(self.fs, self.path, batch.end()) else { return false };
         match walk.until(self.length).next_batch() {
-            Ok(Some(follower)) => follower.header.base_offset == batch.header.next_offset(),
+            Ok(Some(follower)) => {
+                let (next, base) = (batch.header.next_offset(), follower.header.base_offset);
+                base == next || (self.is_cleaned && base > next)
+            }
             // That one is damaged, too.
             Ok(None) | Err(_) => true,
         }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use engine::disk::FileSystem;
+use engine::partition::cleaner_checkpoint;
 use engine::partition::epochs::EpochHistory;
 use engine::partition::index::segment_path;
 use engine::recovery::{RecoveredPartition, Suspicion};
@@ -33,6 +34,7 @@ pub(super) fn check(
         fs,
         partition: Some(partition),
         directory: &partition.directory.path,
+        cleaned: partition.cleaner.cleaned,
         expected: None,
         epoch: None,
     };
@@ -54,7 +56,8 @@ pub(super) fn check_files(
 ) {
     report.partitions += 1;
     let (expected, epoch) = (None, None);
-    let mut check = LogCheck { root, fs, partition: None, directory, expected, epoch };
+    let cleaned = cleaner_checkpoint::read(fs, directory).cleaned;
+    let mut check = LogCheck { root, fs, partition: None, directory, cleaned, expected, epoch };
     for base in bases {
         check.segment(*base, None, report);
     }
@@ -110,6 +113,8 @@ struct LogCheck<'a> {
     /// `None`: only the files are known.
     partition: Option<&'a RecoveredPartition>,
     directory: &'a Path,
+    /// What begins below it may lack offsets before: the log was compacted up to there.
+    cleaned: Offset,
     /// Offset that the next batch must begin with.
     expected: Option<Offset>,
     /// Of the batch before.
@@ -121,7 +126,7 @@ impl LogCheck<'_> {
         let path = segment_path(self.directory, base, "log");
         let shown = self.root.join(&path);
         let name = self.directory.display();
-        if let Some(expected) = self.expected.filter(|expected| *expected != base) {
+        if let Some(expected) = self.expected.filter(|expected| !self.follows(*expected, base)) {
             let what = format!("the segment before ends at offset {expected}");
             let hurts = match expected < base {
                 true => format!("{name}: offsets {expected} to {} are missing", base.0 - 1),
@@ -177,7 +182,10 @@ impl LogCheck<'_> {
     fn batch(&mut self, file: &Path, batch: &StoredBatch, report: &mut Report) {
         let header = &batch.header;
         let name = self.directory.display();
-        let expected = self.expected.unwrap_or(header.base_offset);
+        let mut expected = self.expected.unwrap_or(header.base_offset);
+        if self.follows(expected, header.base_offset) {
+            expected = header.base_offset;
+        }
         let delta = i64::from(header.last_offset_delta);
         let hurts = format!("{name}: offsets {expected} to {}", expected.0.saturating_add(delta));
         let at = Some(batch.position);
@@ -194,6 +202,11 @@ impl LogCheck<'_> {
         }
         self.epoch = self.epoch.max(Some(header.partition_leader_epoch));
         self.expected = Some(Offset(expected.0.saturating_add(delta).saturating_add(1)));
+    }
+
+    /// Whether what begins at `base` may follow where `expected` is due.
+    fn follows(&self, expected: Offset, base: Offset) -> bool {
+        expected == base || (expected < base && base <= self.cleaned)
     }
 
     fn wrong_epoch(&self, epoch: LeaderEpoch, offset: Offset) -> Option<String> {

@@ -53,9 +53,10 @@ pub(super) fn find(
             walk_segment(fs, partition, &mut found)?;
         }
         let next = found.end.offset;
-        if next <= found.end.segment || !bases.contains(&next) {
-            break;
-        }
+        let newer = bases.iter().find(|base| **base > found.end.segment && **base >= next);
+        // Where the log was compacted the last offsets of a segment may be missing.
+        let is_next = |base: &&Offset| **base == next || **base <= partition.cleaner.cleaned;
+        let Some(next) = newer.filter(is_next).copied() else { break };
         found.finished.push((found.end.segment, found.end.position));
         found.end = LogPosition { offset: next, segment: next, position: 0 };
     }
@@ -74,7 +75,10 @@ fn walk_segment(
     // Damage ends the sound part; it is what was lost.
     while let Ok(Some(batch)) = walk.next_batch() {
         let header = &batch.header;
-        let follows = header.base_offset == found.end.offset
+        let is_in_place = header.base_offset == found.end.offset
+            || (header.base_offset > found.end.offset
+                && header.next_offset() <= partition.cleaner.cleaned);
+        let follows = is_in_place
             && found.leader_epoch.is_none_or(|epoch| epoch <= header.partition_leader_epoch);
         if !batch.crc_is_valid || !follows {
             break;

@@ -118,6 +118,7 @@ impl World {
             reached: Offset(50),
             missing_below: None,
             finished: vec![(Offset(0), first)],
+            cleaner: engine::partition::cleaner_checkpoint::CleanerCheckpoint::default(),
             active: Some(ActiveSegment {
                 base: Offset(40),
                 length,

@@ -110,6 +110,7 @@ fn engine_start(shard: u32, journal_dir: DirId) -> EngineStart {
             tail_bytes_max: 16 << 20,
             producer_expiration_ms: 86_400_000,
             retention_check_ms: 1_000,
+            cleaner_backoff_ms: 1_000,
         },
         journal: OpenedJournal {
             identity,

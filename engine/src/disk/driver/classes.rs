@@ -5,12 +5,18 @@ use std::collections::VecDeque;
 use super::pacing::Pacing;
 use crate::disk::operation::DiskClass;
 use crate::limits::{
-    BYPASS_RUNS_IN_FLIGHT_MAX, CATCH_UP_READS_IN_KERNEL_MAX, WRITE_BEHIND_IN_FLIGHT_MAX,
+    BACKGROUND_IN_KERNEL_MAX, BYPASS_RUNS_IN_FLIGHT_MAX, CATCH_UP_READS_IN_KERNEL_MAX,
+    WRITE_BEHIND_IN_FLIGHT_MAX,
 };
 
 /// In the order in which they get room: acknowledgements wait for the first two.
-const CLASSES: [DiskClass; 4] =
-    [DiskClass::Journal, DiskClass::Bypass, DiskClass::CatchUp, DiskClass::WriteBehind];
+const CLASSES: [DiskClass; 5] = [
+    DiskClass::Journal,
+    DiskClass::Bypass,
+    DiskClass::CatchUp,
+    DiskClass::WriteBehind,
+    DiskClass::Background,
+];
 
 #[derive(Debug)]
 pub(super) struct Classes<T> {
@@ -32,6 +38,7 @@ fn cap(class: DiskClass, halvings: u32) -> usize {
         DiskClass::Bypass => (BYPASS_RUNS_IN_FLIGHT_MAX, BYPASS_RUNS_IN_FLIGHT_MAX / 2),
         DiskClass::WriteBehind => (WRITE_BEHIND_IN_FLIGHT_MAX, 2),
         DiskClass::CatchUp => (CATCH_UP_READS_IN_KERNEL_MAX, 2),
+        DiskClass::Background => (BACKGROUND_IN_KERNEL_MAX, 1),
     };
     (all >> halvings).max(least)
 }

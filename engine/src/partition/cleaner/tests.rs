@@ -1,3 +1,5 @@
+//! What the cleaner keeps of batches, one by one.
+
 use protocol::record_batch::{
     BatchBuilder, BatchHeader, BatchOptions, BatchSlice, Compression, RecordIterator, patch,
 };

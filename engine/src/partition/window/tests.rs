@@ -38,6 +38,8 @@ fn wanted(target: Target, bound: u64, bytes_max: usize) -> Search {
         base,
         from: 0,
         known: None,
+        is_dense: true,
+        end: Offset(i64::MAX),
         target,
         bound,
         bytes_max,
@@ -169,5 +171,48 @@ proptest! {
         let garbage = Window::new(start, vec![Bytes::from(bytes)]);
         let search_of = Search { from: from.max(start), ..wanted(Target::Offset(Offset(100)), bound, 100) };
         run(&garbage, &search_of);
+    }
+}
+
+/// The base offset is outside a batch's CRC: where offsets may be missing, the index says where they are.
+#[test]
+fn a_gap_is_one_where_the_index_says_so_and_damage_elsewhere() {
+    let (bytes, headers) = log(&[(1, 100, 1), (1, 100, 2), (1, 100, 3)]);
+    let end = bytes.len() as u64;
+    // The batches at 103 and 110, where 101 and 102 were, moved there by a cleaner.
+    let moved = |at: usize, base: i64| {
+        let mut bytes = bytes.clone();
+        let at = headers[at].0 as usize;
+        bytes[at..at + 8].copy_from_slice(&base.to_be_bytes());
+        bytes
+    };
+    let cleaned = moved(1, 103);
+    let mut cleaned =
+        [&cleaned[..headers[2].0 as usize], &moved(2, 104)[headers[2].0 as usize..]].concat();
+    let mut index = SegmentIndex::default();
+    let mut position = 0;
+    while let Some(header) = BatchHeader::read(&cleaned[position..]) {
+        index.note(Offset(100), position as u64, &header, 1 << 20);
+        position += header.total_bytes();
+    }
+    assert_eq!(index.entries(), 1, "of the batch behind the gap");
+    let look = |bytes: &[u8], index: &SegmentIndex| {
+        let wanted =
+            Search { is_dense: false, ..wanted(Target::Offset(Offset(100)), end, 1 << 20) };
+        let window = window(bytes, 0, bytes.len(), 1 << 20);
+        match search(&window, &wanted, &mut index.clone()) {
+            Found::Batches { next, .. } => next.0,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(look(&cleaned, &index), 105);
+    let (offsets, times) = index.encode();
+    let index = SegmentIndex::decode(&offsets, &times, end).unwrap();
+    assert_eq!(look(&cleaned, &index), 105, "also with the index that was read back");
+    for (at, sound) in [(1, 101), (2, 104)] {
+        let at = headers[at].0 as usize + 7;
+        cleaned[at] ^= 4;
+        assert_eq!(look(&cleaned, &index), sound, "what stands behind a wrong offset is not given");
+        cleaned[at] ^= 4;
     }
 }

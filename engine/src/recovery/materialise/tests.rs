@@ -13,6 +13,7 @@ use crate::fuzz::{MemoryFiles, some_partition};
 use crate::journal::entry::{Entry, EntryKind};
 use crate::journal::scan::{Scan, ScanStep};
 use crate::partition::PartitionDirectory;
+use crate::partition::cleaner_checkpoint::CleanerCheckpoint;
 use crate::partition::epochs::EpochHistory;
 use crate::partition::producers::ProducerTable;
 use crate::recovery::replay::{doubt_older, replay};
@@ -61,11 +62,18 @@ struct World {
     saved: Option<SavedState>,
     /// Journals are missing; the newest incarnation of those that are not.
     missing: Option<u64>,
+    cleaner: CleanerCheckpoint,
 }
 
 impl World {
     fn new() -> Self {
-        Self { fs: MemoryFiles::default(), steps: Vec::new(), saved: None, missing: None }
+        Self {
+            fs: MemoryFiles::default(),
+            steps: Vec::new(),
+            saved: None,
+            missing: None,
+            cleaner: CleanerCheckpoint::default(),
+        }
     }
 
     fn file(self, name: &str, bytes: &[u8]) -> Self {
@@ -141,6 +149,7 @@ impl World {
         let files = PartitionFiles {
             directory: PartitionDirectory { dir: DirId(0), path: "topic-0".into() },
             segments,
+            cleaner: Some(self.cleaner),
             suspect_note: None,
         };
         let replay = replays.get(&some_partition());
@@ -551,4 +560,24 @@ fn an_older_incarnation_may_be_the_older_one_where_journals_are_missing() {
         let world = World { missing: Some(newest), ..world };
         assert_eq!(world.recover().suspicion, suspicion);
     }
+}
+
+/// The journal's newest row is damaged: the one before it, and pieces, speak of a segment that was cleaned since.
+#[test]
+fn nothing_of_the_journal_goes_into_a_segment_that_was_cleaned() {
+    let (old, cleaned, active) = (log(&[3_000, 300_000]), batch(1, 500), batch(2, 700));
+    let next = "topic-0/00000000000000000002.log";
+    let mut world = World::new()
+        .file(LOG, &cleaned)
+        .file(next, &active)
+        .row(0, 0, 0, 0, 0)
+        .piece(EntryKind::Append, 0, 0, (0, 1), &old[..3_000])
+        .pointer(3_000, (1, 2), &old, 303_000)
+        .piece(EntryKind::Append, 2, 0, (2, 3), &active);
+    world.cleaner = CleanerCheckpoint { cleaned: Offset(2), ..CleanerCheckpoint::default() };
+    let found = world.sound();
+    assert_eq!(world.fs.get(LOG), Some(cleaned));
+    assert_eq!(found.finished, [(Offset(0), 500)]);
+    assert_eq!((found.end.segment, found.end.offset), (Offset(2), Offset(3)));
+    assert!(!found.producers_known, "who wrote the run is in the log, not in the journal");
 }

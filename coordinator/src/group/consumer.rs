@@ -153,6 +153,11 @@ impl ConsumerGroup {
         self.target_epoch.map_or(FIRST_EPOCH, |value| value.epoch)
     }
 
+    /// Beyond what any log says.
+    fn next_epoch(&self) -> i32 {
+        self.epoch().max(self.assignment_epoch()).max(0).saturating_add(1)
+    }
+
     pub fn state(&self) -> GroupState {
         if self.is_empty() {
             return GroupState::Empty;
@@ -185,6 +190,12 @@ impl ConsumerGroup {
 
     pub fn member(&self, id: &str) -> Option<&ConsumerMember> {
         self.members.get(id).map(Rc::as_ref).filter(|member| member.said.is_some())
+    }
+
+    /// What is recorded of somebody, though it may be no member.
+    #[cfg(test)]
+    pub(super) fn part_of(&self, id: &str) -> &ConsumerMember {
+        self.members.get(id).expect("something is recorded of it")
     }
 
     /// The member that has this instance id.

@@ -5,6 +5,7 @@
 //! again, and rebalances.
 
 use alloc::{collections::BTreeSet, rc::Rc, vec::Vec};
+use core::cmp::Reverse;
 
 use bytes::Bytes;
 use protocol::{
@@ -169,35 +170,49 @@ pub(super) enum AfterDowngrade {
 /// `None`: somebody's bytes cannot be read, or an assignor of its own left data that would be lost.
 fn converted(classic: &ClassicGroup, topics: &ClusterTopics) -> Option<Vec<Converted>> {
     let protocol = classic.protocol().cloned().or_else(|| classic.choose_protocol())?;
+    let mut members = Vec::with_capacity(classic.member_count());
+    for (id, member) in classic.members() {
+        let metadata = member.metadata_for(&protocol)?;
+        let (_, subscription) = ConsumerProtocolSubscription::parse(metadata).ok()?;
+        let assignment = assignment_of(member)?;
+        members.push((id, member, subscription, assignment));
+    }
+    // While the leader is assigning, nobody is assigned anything: who joined said what it kept. Of two who say
+    // so of one partition, the one that says so of the later generation is right.
+    let is_assigning = classic.state() == ClassicState::CompletingRebalance;
+    if is_assigning {
+        members.sort_by_key(|(_, _, subscription, _)| Reverse(subscription.generation_id));
+    }
     let mut taken = OwnedPartitions::default();
-    classic
-        .members()
-        .map(|(id, member)| {
-            let metadata = member.metadata_for(&protocol)?;
-            let (_, subscription) = ConsumerProtocolSubscription::parse(metadata).ok()?;
-            let has = assigned_to(member, topics, &mut taken)?;
-            let said = classic_said(member, &subscription);
-            Some(Converted { id: id.clone(), said, has })
-        })
-        .collect()
+    let convert = |(id, member, subscription, assignment): (&Str, &Member, _, Vec<_>)| {
+        let subscription: ConsumerProtocolSubscription = subscription;
+        let listed = if is_assigning { &subscription.owned_partitions } else { &assignment };
+        let has = free_of(listed, topics, &mut taken);
+        let said = classic_said(member, &subscription);
+        Converted { id: id.clone(), said, has }
+    };
+    Some(members.into_iter().map(convert).collect())
 }
 
-/// Partitions that are there, and that nobody before it has: an assignor of the clients may have given one
-/// partition to two.
-fn assigned_to(
-    member: &Member,
-    topics: &ClusterTopics,
-    taken: &mut OwnedPartitions,
-) -> Option<PartitionSet> {
+/// `None`: it cannot be read, or says more than partitions.
+fn assignment_of(member: &Member) -> Option<Vec<TopicPartition>> {
     if member.assignment.is_empty() {
-        return Some(PartitionSet::default());
+        return Some(Vec::new());
     }
     let (_, assignment) = ConsumerProtocolAssignment::parse(&member.assignment).ok()?;
-    if assignment.user_data.is_some_and(|data| !data.is_empty()) {
-        return None;
-    }
+    let has_more = assignment.user_data.is_some_and(|data| !data.is_empty());
+    (!has_more).then_some(assignment.assigned_partitions)
+}
+
+/// Partitions that are there, and that nobody before has: an assignor of the clients may have given one
+/// partition to two.
+fn free_of(
+    listed: &[TopicPartition],
+    topics: &ClusterTopics,
+    taken: &mut OwnedPartitions,
+) -> PartitionSet {
     let mut has = PartitionSet::default();
-    for TopicPartition { topic, partitions } in &assignment.assigned_partitions {
+    for TopicPartition { topic, partitions } in listed {
         let Some(topic) = topics.by_name(topic) else { continue };
         let partitions = partitions.iter().map(|partition| PartitionIndex(*partition));
         let free = |at: &PartitionIndex| topic.has(*at) && !taken.contains(topic.id, *at);
@@ -206,7 +221,7 @@ fn assigned_to(
     for (topic, partitions) in has.iter() {
         taken.add(topic, partitions.iter().map(|partition| (*partition, 0)).collect());
     }
-    Some(has)
+    has
 }
 
 fn classic_said(

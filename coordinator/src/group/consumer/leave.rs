@@ -69,7 +69,7 @@ impl ConsumerChange<'_> {
         for regex in &regexes {
             self.drop_unused_regex(regex);
         }
-        let epoch = self.group.epoch().saturating_add(1);
+        let epoch = self.group.next_epoch();
         let metadata_hash = self.group.hash_of_topics(self.topics());
         self.write(ConsumerPart::Epoch(Some(GroupEpoch { epoch, metadata_hash })));
     }

@@ -119,8 +119,12 @@ impl ConsumerChange<'_> {
         let metadata_hash = self.group.hash_of_topics(self.topics());
         let is_other = has_changed || metadata_hash != self.group.metadata_hash();
         if is_other || is_new {
-            let epoch = self.group.epoch().saturating_add(i32::from(is_other));
+            let epoch = if is_other { self.group.next_epoch() } else { self.group.epoch() };
             self.write(ConsumerPart::Epoch(Some(GroupEpoch { epoch, metadata_hash })));
+            // The hash stands for it.
+            if self.group.has_old_topics {
+                self.write(ConsumerPart::OldTopics(false));
+            }
         }
         let refreshed = self.group.refreshed;
         self.set_refreshed(super::Refreshed { topics_version: version, ..refreshed });

@@ -1,5 +1,9 @@
 //! The consumer protocol, rule by rule.
 
+mod describe;
+mod large;
+mod log;
+mod offsets;
 mod regex;
 mod static_members;
 mod topics;

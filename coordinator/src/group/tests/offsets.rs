@@ -65,7 +65,7 @@ impl World {
         self.commit(OffsetCommit { member, generation, ..commit("t", 0, offset) })
     }
 
-    fn fetch(&mut self, topics: FetchedTopics) -> Vec<FetchedOffsets> {
+    pub(super) fn fetch(&mut self, topics: FetchedTopics) -> Vec<FetchedOffsets> {
         let token = self.token();
         self.run(&OffsetFetch {
             token,

@@ -2,6 +2,7 @@
 
 mod codec;
 mod consumer;
+mod consumer_classic;
 mod consumer_random;
 mod describe;
 mod expiry;

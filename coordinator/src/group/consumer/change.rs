@@ -66,8 +66,13 @@ impl<'a> ConsumerChange<'a> {
 
     /// Records the part; what is decided next sees it.
     pub(super) fn write(&mut self, part: ConsumerPart) {
-        Rc::make_mut(&mut self.group).apply(&part);
+        self.see(&part);
         self.write_last(part);
+    }
+
+    /// What was recorded last is looked at all the same.
+    pub(super) fn see(&mut self, part: &ConsumerPart) {
+        Rc::make_mut(&mut self.group).apply(part);
     }
 
     /// Records the part. Nothing that is decided next looks at it: so the state need not be copied, which a

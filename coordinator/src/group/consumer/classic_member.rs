@@ -30,6 +30,7 @@ use crate::group::{
         leave::{LeaveGroup, Leaving},
         sync::SyncGroup,
     },
+    describe::GroupState,
     settings::MigrationPolicy,
     subscribed::CONSUMER,
 };
@@ -177,11 +178,16 @@ impl ConsumerChange<'_> {
         if !self.settings().migration.downgrades() || is_too_large {
             return Ok(None);
         }
-        let epoch = match has_changed {
-            true => self.group.member(id).map_or(0, ConsumerMember::epoch),
-            false => self.reconcile(id, said, false, Some(owned)).map_err(join_error)?.epoch,
-        };
-        let then = if has_changed { AfterDowngrade::Rebalance } else { AfterDowngrade::GoOn };
+        let mut epoch = self.group.member(id).map_or(0, ConsumerMember::epoch);
+        let mut then = AfterDowngrade::Rebalance;
+        if !has_changed {
+            let current = self.reconcile(id, said, false, Some(owned)).map_err(join_error)?;
+            epoch = current.epoch;
+            self.see(&ConsumerPart::Current { member: id.clone(), value: Some(current) });
+            if self.group.state() == GroupState::Stable {
+                then = AfterDowngrade::GoOn;
+            }
+        }
         Ok(self.downgrade(&BTreeSet::new(), then).then_some(epoch))
     }
 

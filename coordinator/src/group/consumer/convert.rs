@@ -262,14 +262,19 @@ impl ConsumerGroup {
         parts
     }
 
-    /// Stable, with what each member was to have.
+    /// Stable, with what each member has, and not with what it was to have: until it joins again it reads on, and
+    /// the group may be converted anew before that.
     fn to_classic(&self, leaving: &BTreeSet<Str>, topics: &ClusterTopics) -> Option<ClassicGroup> {
         let mut classic = ClassicGroup::of_consumers(self.epoch());
         for (id, member) in self.members().filter(|(id, _)| !leaving.contains(*id)) {
             let said = member.said.as_deref()?;
             let part = said.classic.as_ref()?;
             let (_, metadata) = part.protocols.first()?;
-            let target = member.target.clone().unwrap_or_default();
+            let current = member.current();
+            let mut has = PartitionSet::new(current.assigned.listed());
+            for (topic, partitions) in current.revoking.listed() {
+                has.add(topic, partitions);
+            }
             let member = Member {
                 instance: said.instance.clone(),
                 client_id: said.client_id.clone(),
@@ -277,7 +282,7 @@ impl ConsumerGroup {
                 rebalance_timeout_ms: said.rebalance_timeout_ms,
                 session_timeout_ms: part.session_timeout_ms,
                 protocols: part.protocols.clone(),
-                assignment: assignment_bytes(target.iter(), topics, metadata)?,
+                assignment: assignment_bytes(has.iter(), topics, metadata)?,
                 ..Member::default()
             };
             classic.put(id.clone(), member);

@@ -47,6 +47,8 @@ use crate::group::{
 };
 
 const CLIENTS: usize = 6;
+/// Those that speak the classic protocol, as bits.
+const CLASSIC: u8 = 0b01_1000;
 /// What members subscribe to: names, and a regular expression that those of the classic protocol replace.
 const SUBSCRIPTIONS: [(&[&str], &str); 4] =
     [(&["t"], ""), (&["t", "u"], ""), (&[], ""), (&["t"], "[uv].?")];
@@ -84,6 +86,8 @@ enum Step {
         which: usize,
     },
     DeleteGroup,
+    /// The group is of the classic protocol then, if anybody is left.
+    ConsumersLeave,
     Pass {
         ms: u64,
     },
@@ -102,7 +106,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (client.clone(), 0..SUBSCRIPTIONS.len())
             .prop_map(|(client, says)| Step::Subscribe { client, says }),
         6 => client.clone().prop_map(|client| Step::GiveBack { client }),
-        1 => (client.clone(), any::<bool>())
+        3 => (client.clone(), any::<bool>())
             .prop_map(|(client, comes_back)| Step::Leave { client, comes_back }),
         1 => (client.clone(), any::<bool>())
             .prop_map(|(client, switches)| Step::Crash { client, switches }),
@@ -111,7 +115,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::DeleteGroup),
         3 => prop_oneof![4 => Just(100), 4 => Just(1_000), 3 => Just(11_000), 1 => Just(61_000)]
             .prop_map(|ms| Step::Pass { ms }),
-        6 => any::<u8>().prop_map(|clients| Step::Round { clients }),
+        6 => prop_oneof![3 => any::<u8>(), 2 => Just(CLASSIC)]
+            .prop_map(|clients| Step::Round { clients }),
+        1 => Just(Step::ConsumersLeave),
         1 => Just(Step::Restart),
     ]
 }
@@ -239,13 +245,14 @@ impl Trial {
         trial
     }
 
-    /// A topic that is created again has another id. Ids begin with the names.
+    /// A topic that is created again (with fewer partitions, say) has another id. Ids begin with the names.
     fn set_topics(&mut self, topics: &[(&str, i32)]) {
         let known = Rc::clone(&self.world.groups.topics);
         let mut ids = Vec::new();
         for (name, partition_count) in topics {
             let incarnation = self.incarnations.entry(Str::from(*name)).or_default();
-            if known.by_name(name).is_none() {
+            let grows = |of: &ClusterTopic| of.partition_count <= *partition_count;
+            if !known.by_name(name).is_some_and(grows) {
                 *incarnation += 1;
             }
             let mut id = consumer::topic_id(name);
@@ -279,6 +286,15 @@ impl Trial {
                 let token = self.world.token();
                 self.world.run(&DeleteGroup { token, group: Str::from("g") });
                 self.world.answer(token);
+            }
+            Step::ConsumersLeave => {
+                for client in (0..CLIENTS)
+                    .filter(|client| !self.clients[*client].is_classic())
+                    .collect::<Vec<_>>()
+                {
+                    self.leave(client, false);
+                    self.settle();
+                }
             }
             Step::Pass { ms } => self.world.pass(ms),
             Step::Round { clients } => {
@@ -792,8 +808,14 @@ proptest! {
     #![proptest_config(trials())]
 
     #[test]
-    fn nobody_reads_what_is_anothers_and_every_group_comes_to_rest(steps in vec(step(), 0..60)) {
+    fn nobody_reads_what_is_anothers_and_every_group_comes_to_rest(
+        begins_classic in any::<bool>(),
+        steps in vec(step(), 0..60),
+    ) {
         let mut trial = Trial::new();
+        for _ in 0..if begins_classic { 5 } else { 0 } {
+            trial.step(&Step::Round { clients: CLASSIC });
+        }
         for step in &steps {
             trial.step(step);
         }

@@ -201,6 +201,7 @@ pub(crate) fn alter_config(error: &AlterConfigError) -> ErrorCode {
         AlterConfigError::NotAList { .. } | AlterConfigError::Config(_) => ErrorCode::InvalidConfig,
         AlterConfigError::InvalidTopicName(_) => ErrorCode::InvalidTopicException,
         AlterConfigError::UnknownTopic => ErrorCode::UnknownTopicOrPartition,
+        AlterConfigError::NoRoomForGroup => ErrorCode::PolicyViolation,
     }
 }
 

@@ -23,6 +23,13 @@ pub const RECORD_BYTES_MAX: usize = 512 * 1024;
 /// Bytes of one configuration value: what Kafka's non-flexible strings can carry (i16 length).
 pub const CONFIG_VALUE_BYTES_MAX: usize = 32_767;
 
+/// Bytes of a group's name: what Kafka's strings can carry.
+pub const GROUP_NAME_BYTES_MAX: usize = 32_767;
+
+/// Bytes of names and values in the configurations of all groups, which every shard keeps and every snapshot
+/// writes. A property of a group with a short name is about 55 bytes: 25,000 groups with three each.
+pub const GROUP_CONFIG_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// Bytes of a topic name: Kafka's limit. Directory names add `-<partition>` and must stay below 255
 /// bytes.
 pub const TOPIC_NAME_BYTES_MAX: usize = 249;
@@ -113,5 +120,5 @@ const _: () = assert!(
     LISTENERS_MAX * (249 + 255 + 8) + LOG_DIRECTORIES_MAX * (4_096 + 32) < RECORD_BYTES_MAX
 );
 const _: () = assert!(RECORD_BYTES_MAX < DECISION_BYTES_MAX);
-const _: () = assert!(CONFIG_VALUE_BYTES_MAX * 2 < RECORD_BYTES_MAX);
+const _: () = assert!(GROUP_NAME_BYTES_MAX + CONFIG_VALUE_BYTES_MAX * 2 < RECORD_BYTES_MAX);
 const _: () = assert!(SHARDS_MAX < crate::metadata::ShardId::COORDINATOR.0);

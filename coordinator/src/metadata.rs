@@ -63,9 +63,12 @@ pub use replay::ReplayError;
 pub use topic::{Partition, PlacementReason, Replica, Topic, TopicSelector};
 pub use topic_name::{CONSUMER_OFFSETS_TOPIC, TopicNameError, is_internal};
 
-use crate::topic_config::{
-    ConfigDescription, ConfigLayers, ConfigValue, Overrides, StaticBrokerConfig, TopicConfig,
-    broker_config, describe, topic_config,
+use crate::{
+    group::GroupConfig,
+    topic_config::{
+        ConfigDescription, ConfigLayers, ConfigValue, Overrides, StaticBrokerConfig, TopicConfig,
+        broker_config, describe, topic_config,
+    },
 };
 
 /// The wall clock in milliseconds since 1970: an argument of every decision, never read here.
@@ -173,6 +176,18 @@ impl Metadata {
         describe::describe_topic(&self.layers(overrides))
     }
 
+    /// Every property of a group, whether it exists or not.
+    pub fn describe_group_configs(&self, group: &str) -> Vec<ConfigDescription> {
+        let overrides = self.image.group_configs(group).unwrap_or(&NO_OVERRIDES);
+        describe::describe_group(&self.group_layers(overrides))
+    }
+
+    /// What an operator set for a group, of what its coordinator acts on; `None`: nothing of it.
+    pub fn group_config(&self, group: &str) -> Option<GroupConfig> {
+        let config = GroupConfig::of(self.image.group_configs(group)?);
+        (config != GroupConfig::default()).then_some(config)
+    }
+
     /// Every property of a broker. Its configuration file is known for this node alone.
     pub fn describe_broker_configs(&self) -> Vec<ConfigDescription> {
         describe::describe_broker(&self.layers(&NO_OVERRIDES))
@@ -193,10 +208,15 @@ impl Metadata {
     fn layers<'a>(&'a self, topic: &'a Overrides) -> ConfigLayers<'a> {
         ConfigLayers {
             topic,
+            group: &NO_OVERRIDES,
             broker: self.image.broker_configs(self.node).unwrap_or(&NO_OVERRIDES),
             broker_default: self.image.broker_default_configs(),
             configured: &self.configured,
         }
+    }
+
+    fn group_layers<'a>(&'a self, group: &'a Overrides) -> ConfigLayers<'a> {
+        ConfigLayers { group, ..self.layers(&NO_OVERRIDES) }
     }
 
     /// A whole number of the broker table that is valid by the table's range and has a default.

@@ -19,6 +19,7 @@ use crate::shard::requests::Head;
 /// Kafka's numbers for what has a configuration.
 pub(super) const TOPIC: i8 = 2;
 pub(super) const BROKER: i8 = 4;
+pub(super) const GROUP: i8 = 32;
 
 /// A resource as the client named it: its answer names it the same way.
 #[derive(Clone, Debug)]
@@ -101,6 +102,17 @@ impl Shard {
                 false => {
                     let text = Str::from_static("Topic authorization failed.");
                     Err((ErrorCode::TopicAuthorizationFailed, text))
+                }
+            },
+            GROUP => match self.is_allowed(head, Operation::AlterConfigs, Resource::Group(name)) {
+                true if name.is_empty() => {
+                    let text = Str::from_static("Default group resources are not allowed.");
+                    Err((ErrorCode::InvalidRequest, text))
+                }
+                true => Ok(ConfigResource::Group(name.clone())),
+                false => {
+                    let text = Str::from_static("Group authorization failed.");
+                    Err((ErrorCode::GroupAuthorizationFailed, text))
                 }
             },
             BROKER if !cluster => {

@@ -1,4 +1,4 @@
-//! DescribeConfigs: every property of a topic or broker with its value, source and synonyms.
+//! DescribeConfigs: every property of a topic, group or broker with its value, source and synonyms.
 
 use coordinator::metadata::TopicSelector;
 use coordinator::topic_config::{ConfigDescription, ConfigKind, ConfigSource};
@@ -8,7 +8,7 @@ use protocol::messages::describe_configs::{
 };
 use protocol::{ErrorCode, Str};
 
-use super::alter_configs::{BROKER, TOPIC};
+use super::alter_configs::{BROKER, GROUP, TOPIC};
 use super::authorise::{Operation, Resource};
 use crate::shard::Shard;
 use crate::shard::requests::Head;
@@ -21,6 +21,7 @@ pub(super) fn source_code(source: ConfigSource) -> i8 {
         ConfigSource::DynamicDefaultBroker => 3,
         ConfigSource::StaticBroker => 4,
         ConfigSource::Default => 5,
+        ConfigSource::DynamicGroup => 8,
     }
 }
 
@@ -50,7 +51,9 @@ impl Shard {
             self.metrics.count_error(code.code());
             let keys = resource.configuration_keys.as_deref();
             let wanted = configs.into_iter().filter(|config| {
-                keys.is_none_or(|keys| keys.iter().any(|key| *key == config.name))
+                keys.is_none_or(|keys| {
+                    keys.is_empty() || keys.iter().any(|key| *key == config.name)
+                })
             });
             response.results.push(DescribeConfigsResult {
                 error_code: code.code(),
@@ -81,6 +84,17 @@ impl Shard {
                 let text = Str::from_static("This server does not host this topic-partition.");
                 let topic = topic.ok_or((ErrorCode::UnknownTopicOrPartition, text))?;
                 Ok(metadata.describe_topic_configs(topic.configs()))
+            }
+            GROUP => {
+                if !self.is_allowed(head, Operation::DescribeConfigs, Resource::Group(name)) {
+                    let text = Str::from_static("Group authorization failed.");
+                    return Err((ErrorCode::GroupAuthorizationFailed, text));
+                }
+                if name.is_empty() {
+                    let text = Str::from_static("Group name must not be empty");
+                    return Err((ErrorCode::InvalidRequest, text));
+                }
+                Ok(metadata.describe_group_configs(name))
             }
             BROKER if !cluster => {
                 let text = Str::from_static("Cluster authorization failed.");

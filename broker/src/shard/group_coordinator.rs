@@ -15,11 +15,12 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use coordinator::group::expiry::ForgetTopic;
+use coordinator::group::home::partition_of;
 use coordinator::group::{ClusterTopics, Due, Moment, Token};
 use coordinator::metadata::{CONSUMER_OFFSETS_TOPIC, WallMillis};
 use engine::PartitionId;
 use engine::request::{AppendError, AppendRequest, Appended};
-use protocol::TopicId;
+use protocol::{Str, TopicId};
 use runtime::clock::Monotonic;
 
 use super::Shard;
@@ -72,6 +73,20 @@ impl Shard {
             partition.groups.set_topics(Rc::clone(&topics));
         }
         coordinator.topics = Some(topics);
+    }
+
+    /// An operator changed a group's configuration.
+    pub(super) fn on_group_config(&mut self, group: &Str) {
+        let topic = self.replica.topic_by_name(CONSUMER_OFFSETS_TOPIC);
+        let Some((topic_id, count)) = topic.map(|topic| (topic.id(), topic.partitions().len()))
+        else {
+            return;
+        };
+        let id = PartitionId { topic_id, partition: partition_of(group, count) };
+        let config = self.replica.metadata().group_config(group);
+        if let Some(partition) = self.groups.partitions.get_mut(&id) {
+            partition.groups.set_config(group, config);
+        }
     }
 
     pub(super) fn answer_group(&mut self, ask: GroupAsk) {

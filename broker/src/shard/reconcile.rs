@@ -105,7 +105,7 @@ impl Shard {
                 self.owner.reconciler.left.remove(topic);
                 self.retry_waiting();
             }
-            MetadataRecord::Config { target, .. } => self.on_config(*target),
+            MetadataRecord::Config { target, .. } => self.on_config(target),
             MetadataRecord::LeaderEpochBumped { topic, partition, leader_epoch, .. } => {
                 let id = PartitionId { topic_id: *topic, partition: *partition };
                 self.begin_epoch(id, *leader_epoch);
@@ -265,10 +265,11 @@ impl Shard {
         self.fail_fetches(partition);
     }
 
-    fn on_config(&mut self, target: ConfigTarget) {
+    fn on_config(&mut self, target: &ConfigTarget) {
         let topics: Vec<TopicId> = match target {
-            ConfigTarget::Topic(topic) => vec![topic],
-            ConfigTarget::Broker(broker) if broker != self.node.broker => return,
+            ConfigTarget::Topic(topic) => vec![*topic],
+            ConfigTarget::Group(group) => return self.on_group_config(group),
+            ConfigTarget::Broker(broker) if *broker != self.node.broker => return,
             ConfigTarget::Broker(_) | ConfigTarget::BrokerDefault => {
                 self.replica.metadata().image().topics().map(Topic::id).collect()
             }

@@ -1,6 +1,7 @@
 //! Shards without an executor: events in, effects out, disk completions fed by hand.
 
 mod code;
+mod group_configs;
 mod groups;
 mod life_of_a_topic;
 mod offline_directories;

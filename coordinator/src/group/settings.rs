@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use super::consumer::Assignor;
+use crate::topic_config::{ConfigValue, Overrides, group_config, parse};
 
 /// Kafka's broker properties that rule groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,4 +141,23 @@ pub struct GroupConfig {
     pub heartbeat_interval_ms: Option<i32>,
     /// `consumer.assignment.interval.ms`
     pub assignment_interval_ms: Option<i32>,
+}
+
+impl GroupConfig {
+    /// A stored value that this version finds invalid is passed over: a log written by another version must not
+    /// stop the node.
+    pub fn of(overrides: &Overrides) -> Self {
+        let number = |name: &str| {
+            let definition = group_config(name).expect("the name is in the table");
+            match parse(definition, overrides.get(name)?) {
+                Ok(ConfigValue::Integer(number)) => i32::try_from(number).ok(),
+                _ => None,
+            }
+        };
+        Self {
+            session_timeout_ms: number("consumer.session.timeout.ms"),
+            heartbeat_interval_ms: number("consumer.heartbeat.interval.ms"),
+            assignment_interval_ms: number("consumer.assignment.interval.ms"),
+        }
+    }
 }

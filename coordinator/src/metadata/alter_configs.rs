@@ -12,10 +12,12 @@ use super::{
     topic_name::{self, TopicNameError},
 };
 use crate::{
-    limits::{DECISION_BYTES_MAX, RECORDS_PER_DECISION_MAX},
+    limits::{DECISION_BYTES_MAX, GROUP_CONFIG_BYTES_MAX, RECORDS_PER_DECISION_MAX},
     topic_config::{
-        ConfigError, Overrides, broker_config, topic_config,
-        validate::{list_definition, validate_broker_config, validate_topic_configs},
+        ConfigError, Overrides, broker_config, group_config, topic_config,
+        validate::{
+            list_definition, validate_broker_config, validate_group_configs, validate_topic_configs,
+        },
     },
 };
 
@@ -23,6 +25,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConfigResource {
     Topic(Str),
+    /// Whether it exists or not.
+    Group(Str),
     Broker(BrokerId),
     /// All brokers.
     BrokerDefault,
@@ -94,6 +98,8 @@ pub enum AlterConfigError {
     Config(ConfigError),
     /// After the values, as in Kafka.
     UnknownTopic,
+    /// Groups have as much configuration as is kept.
+    NoRoomForGroup,
 }
 
 impl Command for AlterConfigs {
@@ -105,7 +111,7 @@ impl Command for AlterConfigs {
         metadata: &Metadata,
         _: WallMillis,
     ) -> Result<Decision<AlterConfigsReply>, AlterConfigsError> {
-        decide_each(&self.resources, self.validate_only, |resource, configs| {
+        decide_each(metadata, &self.resources, self.validate_only, |resource, configs| {
             check_names(configs.iter().map(|(name, value)| (name, value.is_none())))?;
             let current = current_overrides(metadata, resource)?;
             let given = configs.iter();
@@ -125,7 +131,7 @@ impl Command for IncrementalAlterConfigs {
         metadata: &Metadata,
         _: WallMillis,
     ) -> Result<Decision<AlterConfigsReply>, AlterConfigsError> {
-        decide_each(&self.resources, self.validate_only, |resource, changes| {
+        decide_each(metadata, &self.resources, self.validate_only, |resource, changes| {
             check_names(changes.iter().map(|change| {
                 let optional = change.operation == ConfigOperation::Delete;
                 (&change.name, change.value.is_none() && !optional)
@@ -141,6 +147,7 @@ impl Command for IncrementalAlterConfigs {
 }
 
 fn decide_each<C>(
+    metadata: &Metadata,
     resources: &[(ConfigResource, C)],
     validate_only: bool,
     change: impl Fn(&ConfigResource, &C) -> Result<Vec<MetadataRecord>, AlterConfigError>,
@@ -153,11 +160,12 @@ fn decide_each<C>(
         }
     }
     let (mut records, mut reply) = (Vec::new(), Vec::with_capacity(resources.len()));
+    let mut room = GROUP_CONFIG_BYTES_MAX.saturating_sub(metadata.image.group_config_bytes);
     for (resource, changes) in resources {
         let decided = if duplicates.contains(resource) {
             Err(AlterConfigError::DuplicateResource)
         } else {
-            change(resource, changes)
+            change(resource, changes).and_then(|decided| within(&mut room, decided))
         };
         let result = decided.map(|mut decided| records.append(&mut decided));
         if records.len() > RECORDS_PER_DECISION_MAX {
@@ -172,6 +180,21 @@ fn decide_each<C>(
         records.clear();
     }
     Ok(Decision { records, reply })
+}
+
+/// What is set for groups takes room; what is replaced or deleted gives it back to the next decision.
+fn within(
+    room: &mut usize,
+    decided: Vec<MetadataRecord>,
+) -> Result<Vec<MetadataRecord>, AlterConfigError> {
+    let bytes = decided.iter().map(|record| match record {
+        MetadataRecord::Config { target: ConfigTarget::Group(group), name, value: Some(value) } => {
+            group.len() + name.len() + value.len()
+        }
+        _ => 0,
+    });
+    *room = room.checked_sub(bytes.sum()).ok_or(AlterConfigError::NoRoomForGroup)?;
+    Ok(decided)
 }
 
 /// Names with whether their value is missing.
@@ -197,6 +220,7 @@ fn current_overrides<'a>(
         ConfigResource::Topic(name) => {
             Ok(image.topic_by_name(name).map_or(&NO_OVERRIDES, |topic| &topic.configs))
         }
+        ConfigResource::Group(group) => Ok(image.group_configs(group).unwrap_or(&NO_OVERRIDES)),
         ConfigResource::Broker(broker) if image.broker(*broker).is_none() => {
             Err(AlterConfigError::UnknownBroker { broker: *broker })
         }
@@ -244,11 +268,14 @@ fn list_in_force(
 ) -> Option<String> {
     let definition = match resource {
         ConfigResource::Topic(_) => topic_config(name),
+        ConfigResource::Group(_) => group_config(name),
         ConfigResource::Broker(_) | ConfigResource::BrokerDefault => broker_config(name),
     };
     let definition = list_definition(definition)?;
     let in_force = || match resource {
-        ConfigResource::Topic(_) => metadata.layers(&NO_OVERRIDES).value_text(definition),
+        ConfigResource::Topic(_) | ConfigResource::Group(_) => {
+            metadata.layers(&NO_OVERRIDES).value_text(definition)
+        }
         ConfigResource::Broker(_) | ConfigResource::BrokerDefault => {
             metadata.broker_config_value(name)
         }
@@ -290,22 +317,34 @@ fn record_change(
             let topic = metadata.image.topic_by_name(name);
             ConfigTarget::Topic(topic.ok_or(AlterConfigError::UnknownTopic)?.id)
         }
-        ConfigResource::Broker(_) | ConfigResource::BrokerDefault => {
-            for (name, value) in changed.clone() {
-                validate_broker_config(name, Some(value)).map_err(AlterConfigError::Config)?;
-            }
-            match resource {
-                ConfigResource::Broker(broker) => ConfigTarget::Broker(*broker),
-                ConfigResource::BrokerDefault | ConfigResource::Topic(_) => {
-                    ConfigTarget::BrokerDefault
-                }
-            }
+        ConfigResource::Group(name) => {
+            let layers = metadata.group_layers(wanted);
+            validate_group_configs(&layers).map_err(AlterConfigError::Config)?;
+            ConfigTarget::Group(name.detached())
+        }
+        ConfigResource::Broker(broker) => {
+            check_broker_configs(changed.clone())?;
+            ConfigTarget::Broker(*broker)
+        }
+        ConfigResource::BrokerDefault => {
+            check_broker_configs(changed.clone())?;
+            ConfigTarget::BrokerDefault
         }
     };
     let changed = changed.map(|(name, value)| (name.clone(), Some(value.clone())));
     let removed = removed.map(|name| (name.clone(), None));
-    let record = |(name, value)| MetadataRecord::Config { target, name, value };
+    let record = |(name, value)| {
+        let target = target.clone();
+        MetadataRecord::Config { target, name, value }
+    };
     Ok(changed.chain(removed).map(record).collect())
+}
+
+fn check_broker_configs<'a>(
+    mut changed: impl Iterator<Item = (&'a Str, &'a Str)>,
+) -> Result<(), AlterConfigError> {
+    let check = |(name, value)| validate_broker_config(name, Some(value));
+    changed.try_for_each(check).map_err(AlterConfigError::Config)
 }
 
 impl fmt::Display for AlterConfigsError {
@@ -343,6 +382,11 @@ impl fmt::Display for AlterConfigError {
             }
             Self::InvalidTopicName(error) => error.fmt(f),
             Self::Config(error) => error.fmt(f),
+            Self::NoRoomForGroup => write!(
+                f,
+                "All groups together may have {GROUP_CONFIG_BYTES_MAX} bytes of configuration; \
+                 delete that of groups which are no more"
+            ),
             Self::UnknownTopic => f.write_str("This server does not host this topic-partition."),
         }
     }

@@ -25,6 +25,10 @@ pub struct Image {
     pub(crate) deleting: BTreeMap<TopicId, Topic>,
     pub(crate) broker_configs: BTreeMap<BrokerId, Overrides>,
     pub(crate) broker_default_configs: Overrides,
+    /// By group, whether it exists or not. Invariant: no group without overrides.
+    pub(crate) group_configs: BTreeMap<Str, Overrides>,
+    /// Names and values in the configurations of all groups.
+    pub(crate) group_config_bytes: usize,
     /// The first producer id that no block holds yet.
     pub(crate) next_producer_id: ProducerId,
     /// Topics ever created: where the placement of the next one starts.
@@ -85,6 +89,15 @@ impl Image {
 
     pub fn broker_default_configs(&self) -> &Overrides {
         &self.broker_default_configs
+    }
+
+    pub fn group_configs(&self, group: &str) -> Option<&Overrides> {
+        self.group_configs.get(group)
+    }
+
+    /// Groups with a configuration of their own, by name; whether they exist is not known here.
+    pub fn configured_groups(&self) -> impl Iterator<Item = (&Str, &Overrides)> {
+        self.group_configs.iter()
     }
 
     pub fn next_producer_id(&self) -> ProducerId {

@@ -3,6 +3,7 @@
 use alloc::collections::BTreeSet;
 
 use super::{image::Image, topic::Topic, topic_name};
+use crate::limits::GROUP_CONFIG_BYTES_MAX;
 
 impl Image {
     /// Asserts the invariants; tests and the simulation call it after every step.
@@ -24,6 +25,13 @@ impl Image {
         }
         assert!(self.topics_placed >= self.topics.len() as u64, "every topic was placed once");
         assert!(self.broker_configs.values().all(|overrides| !overrides.is_empty()));
+        assert!(self.group_configs.values().all(|overrides| !overrides.is_empty()));
+        let groups = self.group_configs.iter();
+        let bytes = groups.flat_map(|(group, overrides)| {
+            overrides.iter().map(|(name, value)| group.len() + name.len() + value.len())
+        });
+        assert_eq!(bytes.sum::<usize>(), self.group_config_bytes, "what groups set is counted");
+        assert!(self.group_config_bytes <= GROUP_CONFIG_BYTES_MAX, "and has its bound");
         assert!(self.next_producer_id.0 >= 0, "producer ids are not negative");
     }
 

@@ -70,10 +70,11 @@ pub enum MetadataRecord {
 }
 
 /// What an override belongs to: a topic by its id, so that a later topic of the same name never
-/// inherits it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// inherits it; a group by its name, for it may not be there yet.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConfigTarget {
     Topic(TopicId),
+    Group(Str),
     Broker(BrokerId),
     BrokerDefault,
 }

@@ -131,7 +131,7 @@ impl Image {
                 self.deleting.remove(&topic).ok_or(ReplayError::NotDeleting { topic })?;
             }
             MetadataRecord::Config { target, name, value } => {
-                self.set_config(*target, name, value.as_ref())?;
+                self.set_config(target, name, value.as_ref())?;
             }
             &MetadataRecord::ProducerIds { next } => {
                 let current = self.next_producer_id;
@@ -231,16 +231,20 @@ impl Image {
 
     fn set_config(
         &mut self,
-        target: ConfigTarget,
+        target: &ConfigTarget,
         name: &Str,
         value: Option<&Str>,
     ) -> Result<(), ReplayError> {
         let overrides = match target {
-            ConfigTarget::Topic(topic) => {
+            &ConfigTarget::Topic(topic) => {
                 let found = self.topics.get_mut(&topic);
                 &mut found.ok_or(ReplayError::UnknownTopic { topic })?.configs
             }
-            ConfigTarget::Broker(broker) => self.broker_configs.entry(broker).or_default(),
+            ConfigTarget::Broker(broker) => self.broker_configs.entry(*broker).or_default(),
+            ConfigTarget::Group(group) => {
+                self.set_group_config(group, name, value);
+                return Ok(());
+            }
             ConfigTarget::BrokerDefault => &mut self.broker_default_configs,
         };
         match value {
@@ -249,6 +253,20 @@ impl Image {
         };
         self.broker_configs.retain(|_, overrides| !overrides.is_empty());
         Ok(())
+    }
+
+    fn set_group_config(&mut self, group: &Str, name: &Str, value: Option<&Str>) {
+        let overrides = self.group_configs.entry(group.clone()).or_default();
+        let before = match value {
+            Some(value) => overrides.insert(name.clone(), value.clone()),
+            None => overrides.remove(name),
+        };
+        let bytes = |value: &Str| group.len() + name.len() + value.len();
+        let (added, removed) = (value.map_or(0, bytes), before.as_ref().map_or(0, bytes));
+        if overrides.is_empty() {
+            self.group_configs.remove(group);
+        }
+        self.group_config_bytes = self.group_config_bytes + added - removed;
     }
 
     fn partition_mut(

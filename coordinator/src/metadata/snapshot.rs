@@ -20,6 +20,9 @@ impl Image {
         let broker_configs = self.broker_configs.iter();
         let broker_configs = broker_configs
             .flat_map(|(broker, overrides)| configs(ConfigTarget::Broker(*broker), overrides));
+        let group_configs = self.group_configs.iter();
+        let group_configs = group_configs
+            .flat_map(|(group, overrides)| configs(ConfigTarget::Group(group.clone()), overrides));
         let default_configs = configs(ConfigTarget::BrokerDefault, &self.broker_default_configs);
         let deleting = self.deleting.values().flat_map(|topic| {
             let deleted = MetadataRecord::TopicDeleted { topic: topic.id };
@@ -34,6 +37,7 @@ impl Image {
             .chain(brokers)
             .chain(broker_configs)
             .chain(default_configs)
+            .chain(group_configs)
             .chain(deleting)
             .chain(live)
             .chain(producer_ids)
@@ -58,7 +62,7 @@ fn configs(
     overrides: &Overrides,
 ) -> impl Iterator<Item = MetadataRecord> + '_ {
     overrides.iter().map(move |(name, value)| {
-        let (name, value) = (name.clone(), Some(value.clone()));
+        let (target, name, value) = (target.clone(), name.clone(), Some(value.clone()));
         MetadataRecord::Config { target, name, value }
     })
 }

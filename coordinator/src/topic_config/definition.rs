@@ -28,6 +28,8 @@ pub enum ValidValues {
     ListOf(&'static [&'static str]),
     /// `*`, or a list of `partition:broker`.
     ThrottledReplicas,
+    /// `earliest`, `latest`, or `by_duration:` and a duration that is not negative.
+    OffsetReset,
 }
 
 /// What setting the property changes in Corelane.
@@ -58,7 +60,7 @@ pub enum Scale {
     MinutesToMillis,
 }
 
-/// A broker property that gives a topic property its default.
+/// A broker property that gives a topic's or group's property its default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BrokerSynonym {
     pub name: &'static str,
@@ -74,11 +76,11 @@ pub struct ConfigDefinition {
     pub valid: ValidValues,
     pub effect: Effect,
     pub doc: &'static str,
-    /// Of a topic property: the broker properties that its default is taken from, the first that is
+    /// Of a topic's or group's property: the broker properties that its default is taken from, the first that is
     /// set. Of a broker property: the other names for the same thing, itself included, in that
     /// order.
     pub synonyms: &'static [BrokerSynonym],
-    /// Of a broker property; a topic property is always dynamic.
+    /// Of a broker property; a topic's or group's is always dynamic.
     pub update: Update,
     /// Described only when set.
     pub internal: bool,

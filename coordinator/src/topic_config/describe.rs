@@ -10,6 +10,7 @@ use alloc::{
 use super::{
     broker_table::BROKER_CONFIGS,
     definition::{ConfigDefinition, ConfigKind, Effect, Update},
+    group_table::GROUP_CONFIGS,
     layers::{ConfigLayers, ConfigSource, ConfigSynonym},
     topic_table::TOPIC_CONFIGS,
     value::parse,
@@ -35,7 +36,7 @@ pub struct ConfigDescription {
 pub fn describe_topic(layers: &ConfigLayers<'_>) -> Vec<ConfigDescription> {
     let mut described = Vec::with_capacity(TOPIC_CONFIGS.len());
     for definition in TOPIC_CONFIGS {
-        let synonyms = layers.of_topic_config(definition);
+        let synonyms = layers.of_own_config(definition);
         if definition.internal && synonyms.is_empty() {
             continue;
         }
@@ -46,6 +47,25 @@ pub fn describe_topic(layers: &ConfigLayers<'_>) -> Vec<ConfigDescription> {
         described.push(description(definition, value, source, synonyms, false));
     }
     described
+}
+
+/// All properties of a group, by name.
+pub fn describe_group(layers: &ConfigLayers<'_>) -> Vec<ConfigDescription> {
+    let described = GROUP_CONFIGS.iter().map(|definition| {
+        let mut synonyms = layers.of_own_config(definition);
+        if definition.synonyms.is_empty() {
+            // No broker property stands behind it: as in Kafka, its default is a synonym of its own.
+            let value = definition.default.map(|value| (value.to_string(), ConfigSource::Default));
+            let name = definition.name;
+            synonyms.extend(value.map(|(value, source)| ConfigSynonym { name, value, source }));
+        }
+        let (value, source) = match layers.effective(definition) {
+            Some((value, source)) => (Some(value), source),
+            None => (None, ConfigSource::Default),
+        };
+        description(definition, value, source, synonyms, false)
+    });
+    described.collect()
 }
 
 /// All properties of one broker, by name.

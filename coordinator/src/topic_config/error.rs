@@ -14,6 +14,9 @@ pub enum ConfigError {
     UnknownTopicConfig {
         name: Str,
     },
+    UnknownGroupConfig {
+        name: Str,
+    },
     UnknownBrokerConfig {
         name: Str,
     },
@@ -72,12 +75,29 @@ pub enum ConfigError {
         max_ms: i64,
     },
     RemoteStorageUnavailable,
+    NotAnOffsetReset {
+        name: &'static str,
+        value: String,
+    },
+    GroupBound(GroupBoundError),
+}
+
+/// How a group's property is not where other properties want it, with the values in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupBoundError {
+    /// Below a property of the broker.
+    Below { name: &'static str, bound: &'static str },
+    /// Above a property of the broker.
+    Above { name: &'static str, bound: &'static str },
+    /// Not greater than another of the group's.
+    NotGreater { name: &'static str, than: &'static str },
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownTopicConfig { name } => write!(f, "Unknown topic config name: {name}"),
+            Self::UnknownGroupConfig { name } => write!(f, "Unknown group config name: {name}"),
             Self::UnknownBrokerConfig { name } => write!(f, "Unknown broker config name: {name}"),
             Self::ReadOnlyBrokerConfig { name } => write!(
                 f,
@@ -127,6 +147,11 @@ impl fmt::Display for ConfigError {
                      [partitionId]:[brokerId],[partitionId]:[brokerId],..."
                 )
             }
+            Self::NotAnOffsetReset { name, value } => {
+                invalid(f, value, name)?;
+                write!(f, "Invalid value `{value}` for configuration {name}. {OFFSET_RESETS}")
+            }
+            Self::GroupBound(error) => error.fmt(f),
             Self::CompactionLagsCross { min_ms, max_ms } => write!(
                 f,
                 "conflict topic config setting min.compaction.lag.ms ({min_ms}) > \
@@ -141,6 +166,25 @@ impl fmt::Display for ConfigError {
 }
 
 impl core::error::Error for ConfigError {}
+
+const OFFSET_RESETS: &str = "The value must be either 'earliest', 'latest' or of the format \
+                             'by_duration:<PnDTnHnMn.nS>'.";
+
+impl fmt::Display for GroupBoundError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Below { name, bound } => {
+                write!(f, "{name} must be greater than or equal to {bound}")
+            }
+            Self::Above { name, bound } => {
+                write!(f, "{name} must be less than or equal to {bound}")
+            }
+            Self::NotGreater { name, than } => write!(f, "{name} must be greater than {than}"),
+        }
+    }
+}
+
+impl core::error::Error for GroupBoundError {}
 
 fn invalid(f: &mut fmt::Formatter<'_>, value: &str, name: &str) -> fmt::Result {
     write!(f, "Invalid value {value} for configuration {name}: ")

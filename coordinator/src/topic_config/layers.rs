@@ -22,6 +22,7 @@ pub type Overrides = BTreeMap<Str, Str>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConfigSource {
     DynamicTopic,
+    DynamicGroup,
     DynamicBroker,
     DynamicDefaultBroker,
     StaticBroker,
@@ -59,8 +60,10 @@ impl StaticBrokerConfig {
 /// The layers that one property is looked for in.
 #[derive(Clone, Copy, Debug)]
 pub struct ConfigLayers<'a> {
-    /// The topic's own overrides; empty when a broker's configuration is asked for.
+    /// The topic's own overrides; empty when another's configuration is asked for.
     pub topic: &'a Overrides,
+    /// The group's own overrides; likewise. No property of a group has the name of a topic's.
+    pub group: &'a Overrides,
     pub broker: &'a Overrides,
     pub broker_default: &'a Overrides,
     pub configured: &'a StaticBrokerConfig,
@@ -77,12 +80,16 @@ impl<'a> ConfigLayers<'a> {
         valid.next().expect("the table gives a default")
     }
 
-    /// Every layer's value of a topic property, the one in force first.
-    pub fn of_topic_config(&self, definition: &ConfigDefinition) -> Vec<ConfigSynonym> {
+    /// Every layer's value of a topic's or group's property, the one in force first.
+    pub fn of_own_config(&self, definition: &ConfigDefinition) -> Vec<ConfigSynonym> {
         let mut found = Vec::new();
-        if let Some(value) = get(self.topic, definition.name) {
-            let (name, source) = (definition.name, ConfigSource::DynamicTopic);
-            found.push(ConfigSynonym { name, value: value.to_string(), source });
+        let own =
+            [(self.topic, ConfigSource::DynamicTopic), (self.group, ConfigSource::DynamicGroup)];
+        for (values, source) in own {
+            if let Some(value) = get(values, definition.name) {
+                let (name, value) = (definition.name, value.to_string());
+                found.push(ConfigSynonym { name, value, source });
+            }
         }
         self.collect(definition.synonyms, &mut found);
         found
@@ -97,7 +104,7 @@ impl<'a> ConfigLayers<'a> {
         found
     }
 
-    /// The value of a topic property that is in force, as shown. A stored value that this version
+    /// The value of a topic's or group's property that is in force, as shown. A stored value that this version
     /// finds invalid is passed over: a log written by another version must not stop the node.
     pub(crate) fn value_text(&self, definition: &ConfigDefinition) -> Option<String> {
         self.effective(definition).map(|(text, _)| text)
@@ -108,9 +115,9 @@ impl<'a> ConfigLayers<'a> {
         &self,
         definition: &ConfigDefinition,
     ) -> Option<(String, ConfigSource)> {
-        for synonym in self.of_topic_config(definition) {
+        for synonym in self.of_own_config(definition) {
             let scale = match synonym.source {
-                ConfigSource::DynamicTopic => Scale::Same,
+                ConfigSource::DynamicTopic | ConfigSource::DynamicGroup => Scale::Same,
                 _ => scale_of(definition, synonym.name),
             };
             let Some(text) = scaled(scale, &synonym.value) else { continue };
@@ -122,7 +129,7 @@ impl<'a> ConfigLayers<'a> {
         Some((text.to_string(), ConfigSource::Default))
     }
 
-    /// The number that is in force for a topic property which has a default.
+    /// The number that is in force for a topic's or group's property which has a default.
     pub(crate) fn integer(&self, definition: &ConfigDefinition) -> i64 {
         let text = self.value_text(definition).expect("the table gives a default");
         match parse(definition, &text).expect("values in force are valid") {
@@ -131,6 +138,14 @@ impl<'a> ConfigLayers<'a> {
             | ConfigValue::Ratio(_)
             | ConfigValue::Text(_)
             | ConfigValue::List(_) => unreachable!("asked for the number of a non-number"),
+        }
+    }
+
+    /// The number that is in force for a broker property of one name which has a default.
+    pub(crate) fn broker_integer(&self, name: &str) -> i64 {
+        match self.plain(broker_config(name).expect("it is in the table")) {
+            ConfigValue::Integer(number) => number,
+            other => unreachable!("{name} is a number: {other:?}"),
         }
     }
 

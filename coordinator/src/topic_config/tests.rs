@@ -1,13 +1,15 @@
 //! The tables against Kafka's rules: names, ranges, texts, layers.
 
+mod groups;
+
 use alloc::{format, string::ToString, vec, vec::Vec};
 
 use protocol::Str;
 
 use super::{
     BROKER_CONFIGS, CleanupPolicy, Compression, ConfigError, ConfigKind, ConfigLayers,
-    ConfigSource, Durability, Effect, Overrides, StaticBrokerConfig, TOPIC_CONFIGS, TimestampType,
-    TopicConfig, broker_config, describe, topic_config,
+    ConfigSource, Durability, Effect, GROUP_CONFIGS, Overrides, StaticBrokerConfig, TOPIC_CONFIGS,
+    TimestampType, TopicConfig, broker_config, describe, topic_config,
     validate::{validate_broker_config, validate_topic_configs},
     value::parse,
 };
@@ -26,6 +28,7 @@ fn validated(entries: &[(&str, &str)]) -> Result<(), ConfigError> {
     let (topic, configured) = (overrides(entries), StaticBrokerConfig::default());
     validate_topic_configs(&ConfigLayers {
         topic: &topic,
+        group: &NONE,
         broker: &NONE,
         broker_default: &NONE,
         configured: &configured,
@@ -36,6 +39,7 @@ fn resolved(entries: &[(&str, &str)]) -> TopicConfig {
     let (topic, configured) = (overrides(entries), StaticBrokerConfig::default());
     TopicConfig::resolve(&ConfigLayers {
         topic: &topic,
+        group: &NONE,
         broker: &NONE,
         broker_default: &NONE,
         configured: &configured,
@@ -44,7 +48,7 @@ fn resolved(entries: &[(&str, &str)]) -> TopicConfig {
 
 #[test]
 fn tables_are_sorted_without_duplicates_and_their_defaults_are_valid() {
-    for table in [TOPIC_CONFIGS, BROKER_CONFIGS] {
+    for table in [TOPIC_CONFIGS, GROUP_CONFIGS, BROKER_CONFIGS] {
         assert!(table.is_sorted_by(|a, b| a.name < b.name));
         for row in table {
             if let Some(default) = row.default {
@@ -61,11 +65,12 @@ fn every_topic_default_is_what_the_broker_defaults_give() {
     let configured = StaticBrokerConfig::default();
     let layers = ConfigLayers {
         topic: &NONE,
+        group: &NONE,
         broker: &NONE,
         broker_default: &NONE,
         configured: &configured,
     };
-    for row in TOPIC_CONFIGS {
+    for row in TOPIC_CONFIGS.iter().chain(GROUP_CONFIGS) {
         for synonym in row.synonyms {
             assert!(broker_config(synonym.name).is_some(), "{} is in the table", synonym.name);
         }
@@ -270,6 +275,7 @@ fn compaction_lags_may_not_cross_whatever_layer_they_come_from() {
     );
     let layers = ConfigLayers {
         topic: &topic,
+        group: &NONE,
         broker: &NONE,
         broker_default: &NONE,
         configured: &configured,
@@ -307,13 +313,14 @@ fn the_nearest_layer_wins_and_all_are_listed() {
     let configured = configured(&[("log.retention.minutes", "4"), ("log.retention.hours", "5")]);
     let layers = ConfigLayers {
         topic: &topic,
+        group: &NONE,
         broker: &broker,
         broker_default: &broker_default,
         configured: &configured,
     };
     let row = topic_config("retention.ms").unwrap();
     let found: Vec<_> =
-        layers.of_topic_config(row).into_iter().map(|s| (s.name, s.value, s.source)).collect();
+        layers.of_own_config(row).into_iter().map(|s| (s.name, s.value, s.source)).collect();
     let expected = [
         ("retention.ms", "1", ConfigSource::DynamicTopic),
         ("log.retention.ms", "2", ConfigSource::DynamicBroker),
@@ -390,6 +397,7 @@ fn describing_a_topic_lists_every_property_with_source_and_documentation() {
     let configured = configured(&[("log.segment.bytes", "2097152")]);
     let layers = ConfigLayers {
         topic: &topic,
+        group: &NONE,
         broker: &NONE,
         broker_default: &NONE,
         configured: &configured,
@@ -420,6 +428,7 @@ fn describing_brokers_tells_file_and_dynamic_values_apart() {
     let configured = configured(&[("num.partitions", "3"), ("node.id", "1")]);
     let layers = ConfigLayers {
         topic: &NONE,
+        group: &NONE,
         broker: &NONE,
         broker_default: &broker_default,
         configured: &configured,
@@ -441,7 +450,7 @@ fn describing_brokers_tells_file_and_dynamic_values_apart() {
 /// `segment.index.bytes` closes segments and was said to have no effect.
 #[test]
 fn a_topic_property_and_its_defaults_property_have_effect_together() {
-    for row in TOPIC_CONFIGS {
+    for row in TOPIC_CONFIGS.iter().chain(GROUP_CONFIGS) {
         for synonym in row.synonyms {
             let default = broker_config(synonym.name).expect(synonym.name);
             assert_eq!(row.effect, default.effect, "{} and {}", row.name, synonym.name);

@@ -115,7 +115,50 @@ fn check_range(definition: &ConfigDefinition, value: &ConfigValue<'_>) -> Result
         },
         ValidValues::ListOf(allowed) => check_list(name, value, allowed),
         ValidValues::ThrottledReplicas => check_throttled_replicas(name, value),
+        ValidValues::OffsetReset => match value {
+            ConfigValue::Text(text) if is_offset_reset(text) => Ok(()),
+            _ => Err(ConfigError::NotAnOffsetReset { name, value: value.to_text() }),
+        },
     }
+}
+
+fn is_offset_reset(text: &str) -> bool {
+    let duration = text.strip_prefix("by_duration:");
+    matches!(text, "earliest" | "latest") || duration.is_some_and(is_duration)
+}
+
+/// A duration of ISO 8601 as `PnDTnHnMn.nS` has it: at least one part, each once, in this order.
+fn is_duration(text: &str) -> bool {
+    let text = text.to_ascii_uppercase();
+    let Some(rest) = text.strip_prefix('P') else { return false };
+    let (date, time) = match rest.split_once('T') {
+        Some((date, time)) => (date, Some(time)),
+        None => (rest, None),
+    };
+    let has_days = part(date, 'D');
+    let Some(time) = time else { return has_days == Some("") && !date.is_empty() };
+    if !matches!(has_days, Some("")) || time.is_empty() {
+        return false;
+    }
+    let after_hours = part(time, 'H');
+    let after_minutes = after_hours.and_then(|rest| part(rest, 'M'));
+    let Some(seconds) = after_minutes else { return false };
+    let Some(seconds) = seconds.strip_suffix('S') else { return seconds.is_empty() };
+    let (whole, fraction) = seconds.split_once(['.', ',']).unwrap_or((seconds, ""));
+    let is_fraction = fraction.len() <= 9 && fraction.bytes().all(|byte| byte.is_ascii_digit());
+    is_count(whole) && is_fraction
+}
+
+/// What follows a part of a duration, also where the part is left out; `None`: it is no number.
+fn part(text: &str, unit: char) -> Option<&str> {
+    match text.split_once(unit) {
+        Some((number, rest)) => is_count(number).then_some(rest),
+        None => Some(text),
+    }
+}
+
+fn is_count(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<i64>().is_ok()
 }
 
 fn check_min(name: &'static str, value: &ConfigValue<'_>, min: i64) -> Result<(), ConfigError> {

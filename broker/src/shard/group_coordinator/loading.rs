@@ -2,11 +2,13 @@
 //! Until then every question is answered with "loading": never as if nothing was committed.
 
 use bytes::Bytes;
-use coordinator::group::{DurableRecord, GroupRecord, Groups};
+use coordinator::Metadata;
+use coordinator::group::home::partition_of;
+use coordinator::group::{DurableRecord, GroupConfig, GroupRecord, Groups};
 use engine::PartitionId;
 use engine::request::{ReadError, ReadRequest, ReadTarget, Records};
-use protocol::Offset;
 use protocol::record_batch::{BatchWalk, Compression, RecordIterator};
+use protocol::{Offset, Str};
 
 use super::Shard;
 use super::partition::{GroupPartition, PartitionState};
@@ -23,6 +25,10 @@ impl Shard {
         let new = || GroupPartition::new(settings.clone());
         let partition = self.groups.partitions.entry(id).or_insert_with(new);
         partition.begin_loading(settings, offsets.log_start, offsets.log_end);
+        let metadata = self.replica.metadata();
+        for (group, config) in configured_groups(metadata, id) {
+            partition.groups.set_config(group, Some(config));
+        }
         // The new groups know of none yet.
         self.groups.on_topics_changed();
         self.go_on_loading(id);
@@ -79,6 +85,17 @@ impl Shard {
             }
         }
     }
+}
+
+/// Groups of this partition, whether they exist or not, with what an operator set for them.
+fn configured_groups(
+    metadata: &Metadata,
+    id: PartitionId,
+) -> impl Iterator<Item = (&Str, GroupConfig)> {
+    let count = metadata.image().topic(id.topic_id).map_or(0, |topic| topic.partitions().len());
+    let groups = metadata.image().configured_groups().map(|(group, _)| group);
+    let mine = groups.filter(move |group| partition_of(group, count) == id.partition);
+    mine.filter_map(|group| Some((group, metadata.group_config(group)?)))
 }
 
 /// Gives the offset behind the last record that was replayed.

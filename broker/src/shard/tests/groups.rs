@@ -35,10 +35,10 @@ const JOIN: i16 = 9;
 const SYNC: i16 = 5;
 const COMMIT: i16 = 9;
 const FETCH: i16 = 9;
-const GROUP: &str = "analytics";
+pub(super) const GROUP: &str = "analytics";
 
 /// A world with a topic of two partitions and the coordinator's log.
-fn with_coordinator() -> (World, Client) {
+pub(super) fn with_coordinator() -> (World, Client) {
     let mut world = World::new(2);
     let client = world.connect(0);
     create(&mut world, client, "t", 2);
@@ -47,7 +47,7 @@ fn with_coordinator() -> (World, Client) {
     (world, client)
 }
 
-fn find(world: &mut World, client: Client) -> (i16, i32, String, i32) {
+pub(super) fn find(world: &mut World, client: Client) -> (i16, i32, String, i32) {
     let request = FindCoordinatorRequest {
         coordinator_keys: vec![Str::from(GROUP)],
         ..FindCoordinatorRequest::default()

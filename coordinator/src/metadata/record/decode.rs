@@ -112,6 +112,7 @@ fn name_of(record_type: u8) -> Option<&'static str> {
         encode::CONFIG => "Config",
         encode::PRODUCER_IDS => "ProducerIds",
         encode::TOPICS_PLACED => "TopicsPlaced",
+        encode::GROUP_CONFIG => "GroupConfig",
         _ => return None,
     })
 }
@@ -151,6 +152,10 @@ fn decode_fields(record_type: u8, from: &mut Reader<'_>) -> Result<MetadataRecor
         }
         encode::PRODUCER_IDS => MetadataRecord::ProducerIds { next: ProducerId(from.signed()?) },
         encode::TOPICS_PLACED => MetadataRecord::TopicsPlaced { count: from.unsigned()? },
+        encode::GROUP_CONFIG => {
+            let (target, name) = (ConfigTarget::Group(from.text()?), from.text()?);
+            MetadataRecord::Config { target, name, value: from.option(Reader::text)? }
+        }
         _ => return Err(DecodeError::UnknownType { record_type }),
     })
 }

@@ -25,6 +25,9 @@ pub(super) const TOPIC_REMOVED: u8 = 8;
 pub(super) const CONFIG: u8 = 9;
 pub(super) const PRODUCER_IDS: u8 = 10;
 pub(super) const TOPICS_PLACED: u8 = 11;
+/// A [`MetadataRecord::Config`] of a group: of a type of its own, which older versions of Corelane tell that they
+/// do not know.
+pub(super) const GROUP_CONFIG: u8 = 12;
 
 pub(super) fn encode(record: &MetadataRecord) -> Vec<u8> {
     let mut to = Writer(Vec::with_capacity(128));
@@ -62,7 +65,7 @@ pub(super) fn encode(record: &MetadataRecord) -> Vec<u8> {
             to.bytes(&topic.0);
         }
         MetadataRecord::Config { target, name, value } => {
-            encode_config_target(*target, &mut to);
+            encode_config_target(target, &mut to);
             to.text(name);
             to.option(value.as_ref(), |value, to| to.text(value));
         }
@@ -83,6 +86,7 @@ fn type_of(record: &MetadataRecord) -> u8 {
         MetadataRecord::LeaderEpochBumped { .. } => LEADER_EPOCH_BUMPED,
         MetadataRecord::TopicDeleted { .. } => TOPIC_DELETED,
         MetadataRecord::TopicRemoved { .. } => TOPIC_REMOVED,
+        MetadataRecord::Config { target: ConfigTarget::Group(_), .. } => GROUP_CONFIG,
         MetadataRecord::Config { .. } => CONFIG,
         MetadataRecord::ProducerIds { .. } => PRODUCER_IDS,
         MetadataRecord::TopicsPlaced { .. } => TOPICS_PLACED,
@@ -140,7 +144,7 @@ fn encode_replica(replica: Replica, to: &mut Writer) {
     }
 }
 
-fn encode_config_target(target: ConfigTarget, to: &mut Writer) {
+fn encode_config_target(target: &ConfigTarget, to: &mut Writer) {
     match target {
         ConfigTarget::Topic(topic) => {
             to.byte(0);
@@ -151,6 +155,7 @@ fn encode_config_target(target: ConfigTarget, to: &mut Writer) {
             to.signed(broker.0.into());
         }
         ConfigTarget::BrokerDefault => to.byte(2),
+        ConfigTarget::Group(group) => to.text(group),
     }
 }
 

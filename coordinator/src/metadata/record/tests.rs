@@ -78,6 +78,8 @@ fn every_record() -> Vec<MetadataRecord> {
         config(ConfigTarget::Topic(topic), Some("-1")),
         config(ConfigTarget::Broker(broker), None),
         config(ConfigTarget::BrokerDefault, Some("")),
+        config(ConfigTarget::Group(Str::from("g")), Some("6")),
+        config(ConfigTarget::Group(Str::from("g")), None),
         MetadataRecord::ProducerIds { next: ProducerId(i64::MAX) },
         MetadataRecord::TopicsPlaced { count: u64::MAX },
     ]
@@ -120,6 +122,8 @@ fn the_bytes_of_released_versions_never_change() {
         "090000111111111111111111111111111111110c726574656e74696f6e2e6d7301022d31",
         "090001020c726574656e74696f6e2e6d7300",
         "0900020c726574656e74696f6e2e6d730100",
+        "0c0001670c726574656e74696f6e2e6d73010136",
+        "0c0001670c726574656e74696f6e2e6d7300",
         "0a00feffffffffffffffff01",
         "0b00ffffffffffffffffff01",
     ];
@@ -166,7 +170,7 @@ fn every_decode_error_has_its_bytes() {
 
 proptest! {
     #[test]
-    fn garbage_never_panics(record_type in 0_u8..13, body in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn garbage_never_panics(record_type in 0_u8..14, body in proptest::collection::vec(any::<u8>(), 0..200)) {
         let mut bytes = vec![record_type, 0];
         bytes.extend(body);
         if let Ok(record) = MetadataRecord::decode(&bytes) {

@@ -1,12 +1,12 @@
 //! Overrides of topics and brokers, both ways of changing them.
 
-use alloc::{string::ToString, vec, vec::Vec};
+use alloc::{format, string::ToString, vec, vec::Vec};
 
 use protocol::{BrokerId, Str};
 
 use super::{NODE, NOW, apply, create, delete, set_configs, started, started_with, text, topic_id};
 use crate::{
-    limits::RECORDS_PER_DECISION_MAX,
+    limits::{GROUP_CONFIG_BYTES_MAX, GROUP_NAME_BYTES_MAX, RECORDS_PER_DECISION_MAX},
     metadata::{
         AlterConfigs, ConfigResource, IncrementalAlterConfigs, Metadata, TopicNameError,
         alter_configs::{AlterConfigError, AlterConfigsError, ConfigChange, ConfigOperation},
@@ -208,4 +208,92 @@ fn a_recreated_topic_inherits_nothing() {
     delete(&mut metadata, 1);
     create(&mut metadata, "a", 2, 1);
     assert_eq!(overrides(&metadata), vec![]);
+}
+
+fn group() -> ConfigResource {
+    ConfigResource::Group(text("payments"))
+}
+
+const SESSION: &str = "consumer.session.timeout.ms";
+
+#[test]
+fn a_group_is_configured_whether_it_exists_or_not_and_deleting_returns_to_the_default() {
+    let mut metadata = started(1);
+    let session = |metadata: &Metadata| {
+        let config = metadata.group_config("payments")?;
+        config.session_timeout_ms
+    };
+    let set = vec![change(SESSION, Set, Some("6000")), change("share.isolation.level", Set, None)];
+    let nulls = refused(&metadata, group(), set);
+    assert!(matches!(nulls, AlterConfigError::NullValues { .. }));
+    let set = |value| vec![change(SESSION, Set, Some(value))];
+    apply(&mut metadata, &incremental(group(), set("6000"))).unwrap();
+    assert_eq!(session(&metadata), Some(6_000));
+    assert_eq!(metadata.group_config("other"), None);
+    let described = metadata.describe_group_configs("payments");
+    let entry = described.iter().find(|entry| entry.name == SESSION).unwrap();
+    assert_eq!((entry.value.as_deref(), entry.source), (Some("6000"), ConfigSource::DynamicGroup));
+    let described = metadata.describe_group_configs("other");
+    let entry = described.iter().find(|entry| entry.name == SESSION).unwrap();
+    assert_eq!((entry.value.as_deref(), entry.source), (Some("45000"), ConfigSource::Default));
+
+    let error = refused(&metadata, group(), set("5999"));
+    assert!(matches!(error, AlterConfigError::Config(ConfigError::GroupBound(_))));
+    let error = refused(&metadata, group(), vec![change("no.such", Set, Some("1"))]);
+    assert_eq!(error.to_string(), "Unknown group config name: no.such");
+    let error = refused(&metadata, group(), vec![change(SESSION, Append, Some("1"))]);
+    assert_eq!(
+        error.to_string(),
+        format!("Can't APPEND to key {SESSION} because its type is not LIST.")
+    );
+
+    // All of a group's at once: what is not named returns to its default.
+    let configs = vec![(text("share.isolation.level"), Some(text("read_committed")))];
+    let replace = AlterConfigs { resources: vec![(group(), configs)], validate_only: false };
+    apply(&mut metadata, &replace).unwrap();
+    assert_eq!(metadata.group_config("payments"), None, "the coordinator acts on nothing of it");
+    assert!(metadata.image().group_configs("payments").is_some());
+    let delete = vec![change("share.isolation.level", Delete, None)];
+    apply(&mut metadata, &incremental(group(), delete)).unwrap();
+    assert_eq!(metadata.image().configured_groups().count(), 0);
+}
+
+#[test]
+fn a_snapshot_keeps_the_configurations_of_groups() {
+    let mut metadata = started(1);
+    let set = vec![change(SESSION, Set, Some("6000"))];
+    apply(&mut metadata, &incremental(group(), set)).unwrap();
+    let mut copy = super::empty();
+    for record in metadata.snapshot_records() {
+        copy.replay(&record).unwrap();
+    }
+    assert_eq!(copy.image(), metadata.image());
+    assert_eq!(copy.group_config("payments").unwrap().session_timeout_ms, Some(6_000));
+}
+
+/// Names of groups are long if somebody wants: what they set is bounded, and what is taken back counts no more.
+#[test]
+fn groups_have_room_for_so_much_configuration() {
+    let mut metadata = started(1);
+    let name = "g".repeat(GROUP_NAME_BYTES_MAX - 4);
+    let long = |at: usize| ConfigResource::Group(Str::from(alloc::format!("{at:04}{name}")));
+    let set = || vec![change(SESSION, Set, Some("6000"))];
+    let each = GROUP_NAME_BYTES_MAX + SESSION.len() + 4;
+    let room = GROUP_CONFIG_BYTES_MAX / each;
+    for at in 0..room - 1 {
+        let reply = apply(&mut metadata, &incremental(long(at), set())).unwrap();
+        assert_eq!(reply[0].1, Ok(()));
+    }
+    // Two in one request: the one that finds no room keeps nothing from the other.
+    let resources = vec![(long(room - 1), set()), (long(room), set())];
+    let command = IncrementalAlterConfigs { resources, validate_only: false };
+    let reply = apply(&mut metadata, &command).unwrap();
+    let results: Vec<_> = reply.into_iter().map(|(_, result)| result).collect();
+    assert_eq!(results, vec![Ok(()), Err(AlterConfigError::NoRoomForGroup)]);
+    assert_eq!(refused(&metadata, long(room), set()), AlterConfigError::NoRoomForGroup);
+    let same = metadata.decide(NOW, &incremental(long(0), set())).unwrap();
+    assert_eq!((same.records, &same.reply[0].1), (vec![], &Ok(())));
+    apply(&mut metadata, &incremental(long(0), vec![change(SESSION, Delete, None)])).unwrap();
+    let reply = apply(&mut metadata, &incremental(long(room), set())).unwrap();
+    assert_eq!(reply[0].1, Ok(()));
 }

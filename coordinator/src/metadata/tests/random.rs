@@ -29,19 +29,28 @@ enum Step {
     Grow { name: u8, count: i32 },
     Delete { name: u8 },
     Finish,
-    Config { name: Option<u8>, config: usize, operation: u8 },
+    Config { of: ConfigOf, config: usize, operation: u8 },
     Move { name: u8, partition: i32, shard: u16, directory: Option<u8> },
     Bump { name: u8, partition: i32 },
     ProducerIds { count: u32 },
 }
 
 const NAMES: [&str; 6] = ["a", "b", "a.b", "a_b", "bad/name", "c"];
-const CONFIGS: [(&str, &str); 5] = [
+#[derive(Clone, Debug)]
+enum ConfigOf {
+    Topic(u8),
+    Group(u8),
+    Broker,
+}
+
+const CONFIGS: [(&str, &str); 7] = [
     ("retention.ms", "10"),
     ("retention.ms", "nonsense"),
     ("cleanup.policy", "compact"),
     ("min.compaction.lag.ms", "50"),
     ("log.retention.ms", "30"),
+    ("consumer.session.timeout.ms", "7000"),
+    ("consumer.session.timeout.ms", "1"),
 ];
 
 fn step() -> impl Strategy<Value = Step> {
@@ -54,12 +63,20 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (name.clone(), 0..30_i32).prop_map(|(name, count)| Step::Grow { name, count }),
         2 => name.clone().prop_map(|name| Step::Delete { name }),
         1 => proptest::strategy::Just(Step::Finish),
-        2 => (proptest::option::of(name.clone()), 0..5_usize, 0..4_u8)
-            .prop_map(|(name, config, operation)| Step::Config { name, config, operation }),
+        4 => (config_of(), 0..CONFIGS.len(), 0..4_u8)
+            .prop_map(|(of, config, operation)| Step::Config { of, config, operation }),
         2 => (name.clone(), 0..4_i32, 0..9_u16, proptest::option::of(1..4_u8))
             .prop_map(|(name, partition, shard, directory)| Step::Move { name, partition, shard, directory }),
         1 => (name, 0..4_i32).prop_map(|(name, partition)| Step::Bump { name, partition }),
         1 => (0..3_u32).prop_map(|count| Step::ProducerIds { count }),
+    ]
+}
+
+fn config_of() -> impl Strategy<Value = ConfigOf> {
+    prop_oneof![
+        (0..6_u8).prop_map(ConfigOf::Topic),
+        (0..6_u8).prop_map(ConfigOf::Group),
+        proptest::strategy::Just(ConfigOf::Broker),
     ]
 }
 
@@ -115,10 +132,12 @@ impl World {
                 let topic = first.unwrap_or(TopicId::NONE);
                 self.apply(&FinishDelete { topic });
             }
-            Step::Config { name: topic, config, operation } => {
-                let resource = topic
-                    .as_ref()
-                    .map_or(ConfigResource::Broker(NODE), |t| ConfigResource::Topic(name(t)));
+            Step::Config { of, config, operation } => {
+                let resource = match of {
+                    ConfigOf::Topic(topic) => ConfigResource::Topic(name(topic)),
+                    ConfigOf::Group(group) => ConfigResource::Group(name(group)),
+                    ConfigOf::Broker => ConfigResource::Broker(NODE),
+                };
                 let (name, value) = CONFIGS[*config];
                 let operation = [
                     ConfigOperation::Set,

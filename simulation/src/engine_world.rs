@@ -173,6 +173,8 @@ pub(crate) struct WorldOptions {
     /// Actions in a life, about.
     pub(crate) steps: u64,
     pub(crate) trace: bool,
+    /// Of whole nodes: groups and their members besides.
+    pub(crate) groups: bool,
 }
 
 #[derive(Debug)]

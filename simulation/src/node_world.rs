@@ -10,6 +10,8 @@
 //! | `answers` | what the node answers, against what is allowed |
 //! | `clients` | connections, and what is asked on them |
 //! | `endings` | how a life ends and the next one begins |
+//! | `groups` | what is known of groups, and must be true |
+//! | `members` | members of groups, and what befalls them; `member_requests`, `member_answers`: what they say and hear |
 //! | `network` | one virtual connection |
 //! | `node` | how a node starts; its shards and their mail |
 //! | `topics` | what is known of topics, partitions and their writers |
@@ -17,6 +19,10 @@
 mod answers;
 mod clients;
 mod endings;
+mod groups;
+mod member_answers;
+mod member_requests;
+mod members;
 mod network;
 mod node;
 mod topics;
@@ -40,6 +46,8 @@ use crate::plant::{Lure, Plant};
 use crate::random::Random;
 use crate::violation::{Checked, Checker};
 use clients::Client;
+use groups::GroupFacts;
+use members::Member;
 use node::Node;
 use topics::{Partition, Topic};
 
@@ -102,9 +110,10 @@ pub(crate) struct NodeWorld {
     dirs: Vec<Rc<VirtualFileSystem>>,
     arenas: Vec<Arena>,
     node: Node,
-    /// The writers, then the readers.
+    /// The writers, then the readers, then those of members.
     clients: Vec<Client>,
     writers: usize,
+    readers: usize,
     topics: Vec<Topic>,
     partitions: Vec<Partition>,
     batches: Batches,
@@ -122,6 +131,11 @@ pub(crate) struct NodeWorld {
     stopped_in_order: bool,
     /// The last answer about all topics had no error in it.
     topics_usable: bool,
+    /// None but in worlds of groups.
+    members: Vec<Member>,
+    group_facts: GroupFacts,
+    members_act: bool,
+    members_meet_misfortune: bool,
     trace: Trace,
     tally: Tally,
 }
@@ -135,9 +149,17 @@ enum Turn {
 }
 
 impl NodeWorld {
+    /// Members of groups live longer than batches.
+    fn has_groups(&self) -> bool {
+        self.options.groups
+    }
+
     pub(crate) fn new(options: WorldOptions) -> Self {
         let mut random = Random::new(options.seed ^ 0x6e6f_6465);
-        let traits = Traits::draw(&mut random, options.plant);
+        let mut traits = Traits::draw(&mut random, options.plant);
+        if options.groups {
+            traits.pause_ns = 10 * NANOS_PER_MS;
+        }
         let dirs = (0..traits.dirs)
             .map(|_| Rc::new(VirtualFileSystem::new(random.next_u64(), DISK_BYTES)))
             .collect::<Vec<_>>();
@@ -151,7 +173,7 @@ impl NodeWorld {
             .map(|_| Arena::new(node::ARENA_BYTES).expect("memory for a shard"))
             .collect();
         let batches = Batches::new(&mut random);
-        Self {
+        let mut world = Self {
             options,
             traits,
             random,
@@ -161,6 +183,7 @@ impl NodeWorld {
             node: Node::default(),
             clients: Vec::new(),
             writers: 1,
+            readers: 1,
             topics: Vec::new(),
             partitions: Vec::new(),
             batches,
@@ -175,9 +198,17 @@ impl NodeWorld {
             is_stopping: false,
             stopped_in_order: false,
             topics_usable: false,
+            members: Vec::new(),
+            group_facts: GroupFacts::default(),
+            members_act: false,
+            members_meet_misfortune: false,
             trace: Trace::new(),
             tally: Tally::default(),
+        };
+        if world.has_groups() {
+            world.make_members();
         }
+        world
     }
 
     /// Lives all its lives.
@@ -221,7 +252,7 @@ impl NodeWorld {
             [shard.disk.deadline(), deadline, shard.turn_at]
         });
         let connections = self.clients.iter().map(|client| client.connection.deadline());
-        let others = connections.chain([self.node.mail.deadline()]);
+        let others = connections.chain([self.node.mail.deadline(), self.next_member_due()]);
         shards.chain(others).flatten().min()
     }
 
@@ -237,6 +268,7 @@ impl NodeWorld {
         }
         self.hear_main()?;
         self.hear_clients()?;
+        self.members_turn();
         Ok(Turn::GoOn)
     }
 

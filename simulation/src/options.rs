@@ -28,15 +28,19 @@ pub(crate) enum WorldKind {
     Engine,
     /// Whole shards, with mail and connections.
     Node,
+    /// Whole shards, and consumer groups with their members.
+    Groups,
 }
 
 impl WorldKind {
+    /// Those that look for every planted fault.
     pub(crate) const ALL: [Self; 2] = [Self::Engine, Self::Node];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Engine => "engine",
             Self::Node => "node",
+            Self::Groups => "groups",
         }
     }
 }
@@ -65,8 +69,9 @@ Runs the node's storage under virtual time and virtual disks, from a seed: clien
 create; disks reorder, tear, fill up and fail; the power goes at any moment. After every start everything that was
 acknowledged must be there, once, in order, and nothing else. The same seed gives the same run.
 
-  --world engine|node a node's engines alone, with full, failing and damaged disks; or whole shards, with mail
-                      between them and clients that speak Kafka's protocol (engine)
+  --world KIND        engine: a node's engines alone, with full, failing and damaged disks; node: whole shards, with
+                      mail between them and clients that speak Kafka's protocol; groups: these, and members of
+                      consumer groups that join, commit, pause, crash and come back (engine)
   --cuts N            make worlds until N power cuts have happened (200)
   --seed S            seed of the first world (1); the next world has the next number
   --steps K           actions of clients in a life of a node, about (120)
@@ -147,7 +152,8 @@ fn set(options: &mut Options, name: &str, value: Option<&str>) -> Result<(), Str
             options.world = match given()? {
                 "engine" => WorldKind::Engine,
                 "node" => WorldKind::Node,
-                other => return Err(format!("--world is engine or node, not {other}")),
+                "groups" => WorldKind::Groups,
+                other => return Err(format!("--world is engine, node or groups, not {other}")),
             };
         }
         "--format" => {

@@ -29,14 +29,15 @@ pub(crate) struct Outcome {
 pub(crate) fn run_world(seed: u64, options: &Options) -> Outcome {
     RUNNING.set(Some((seed, *options)));
     let Options { plant, steps, trace, .. } = *options;
-    let of_world = WorldOptions { seed, plant, steps, trace };
+    let groups = options.world == WorldKind::Groups;
+    let of_world = WorldOptions { seed, plant, steps, trace, groups };
     let outcome = match options.world {
         WorldKind::Engine => {
             let mut world = EngineWorld::new(of_world);
             let violation = world.run().err();
             Outcome { tally: world.tally(), trace_hash: world.trace_hash(), violation }
         }
-        WorldKind::Node => {
+        WorldKind::Node | WorldKind::Groups => {
             let mut world = NodeWorld::new(of_world);
             let violation = world.run().err();
             Outcome { tally: world.tally(), trace_hash: world.trace_hash(), violation }

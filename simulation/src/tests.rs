@@ -12,9 +12,13 @@ fn node() -> Options {
     Options { world: WorldKind::Node, ..engine() }
 }
 
+fn groups() -> Options {
+    Options { world: WorldKind::Groups, ..engine() }
+}
+
 #[test]
 fn the_same_seed_gives_the_same_trace() {
-    for (options, seeds) in [(engine(), 1..4), (node(), 1..2)] {
+    for (options, seeds) in [(engine(), 1..4), (node(), 1..2), (groups(), 1..2)] {
         for seed in seeds {
             let (first, second) = (run_world(seed, &options), run_world(seed, &options));
             assert_eq!(first.violation, None, "{:?} {seed}", options.world);
@@ -33,6 +37,12 @@ fn power_cuts_lose_nothing_that_was_acknowledged() {
 #[test]
 fn power_cuts_of_a_whole_node_lose_nothing_that_was_acknowledged() {
     let report = run(&Options { cuts: 10, seed: 1000, ..node() }, |_| ());
+    assert_eq!(report.failed, None);
+}
+
+#[test]
+fn groups_keep_their_place_and_one_owner_for_each_partition() {
+    let report = run(&Options { cuts: 10, seed: 1000, ..groups() }, |_| ());
     assert_eq!(report.failed, None);
 }
 

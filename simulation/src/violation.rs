@@ -37,6 +37,10 @@ pub(crate) enum Checker {
     ProducersKnown,
     /// Files of finished segments are exact, and their indexes right.
     FilesAreWhole,
+    /// A partition belongs to one member of a group at a time, and epochs go on.
+    OneOwner,
+    /// A commit that was acknowledged stays, until a newer one.
+    CommitsHold,
     /// Recovery comes to an end.
     RecoveryWorks,
     /// What is asked is answered.

@@ -88,6 +88,10 @@ impl NodeWorld {
                 self.topics_usable = self.on_all_topics(&response)?;
                 Ok(())
             }
+            What::Member { member, life, asked: what } => {
+                let (member, what) = ((*member, *life), *what);
+                self.hear_member(&asked, member, what, frame)
+            }
             _ => self.on_changed(&asked, frame),
         }
     }
@@ -114,7 +118,7 @@ impl NodeWorld {
                 let code = response.topics[0].error_code;
                 self.check_command(code, || "create a topic".to_owned())?;
                 if code == NONE {
-                    self.topics[topic.0].state = TopicState::Live;
+                    self.topics[topic.0].created(response.topics[0].topic_id);
                 }
             }
             What::Delete(topic) => {

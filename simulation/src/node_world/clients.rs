@@ -29,6 +29,8 @@ use broker::protocol::{
 use broker::shard::event::Event;
 use bytes::Bytes;
 
+use super::member_requests::{MemberAsked, STEADY, STEADY_PARTITIONS};
+use super::members::MemberKey;
 use super::network::Connection;
 use super::topics::{Pending, Producer, TopicState};
 use super::{LogKey, NodeWorld, TopicKey};
@@ -100,6 +102,11 @@ pub(super) enum What {
     },
     AllTopics,
     ProducerId(LogKey),
+    Member {
+        member: MemberKey,
+        life: u64,
+        asked: MemberAsked,
+    },
 }
 
 /// A client, by its place in the list.
@@ -144,11 +151,10 @@ impl NodeWorld {
     }
 
     pub(super) fn reader(&mut self) -> ClientKey {
-        let readers = self.clients.len() - self.writers;
-        ClientKey(self.writers + self.random.below(readers as u64) as usize)
+        ClientKey(self.writers + self.random.below(self.readers as u64) as usize)
     }
 
-    fn send<R: ApiRequest>(
+    pub(super) fn send<R: ApiRequest>(
         &mut self,
         client: ClientKey,
         version: i16,
@@ -370,6 +376,21 @@ impl NodeWorld {
             return;
         }
         let partitions = 1 + self.random.below(4) as usize;
+        self.create_topic_named(name, partitions);
+    }
+
+    /// The topic that groups read.
+    pub(super) fn create_steady_topic(&mut self) {
+        let is_there = self
+            .topics
+            .iter()
+            .any(|topic| topic.name == STEADY && topic.state != TopicState::Deleted);
+        if !is_there {
+            self.create_topic_named(STEADY.to_owned(), STEADY_PARTITIONS as usize);
+        }
+    }
+
+    fn create_topic_named(&mut self, name: String, partitions: usize) {
         let key = self.new_topic(name.clone(), partitions);
         let config = |name, value| CreatableTopicConfig {
             name: Str::from(name),
@@ -403,7 +424,7 @@ impl NodeWorld {
     pub(super) fn delete_topic(&mut self) {
         let Some(key) = self.any_live_topic() else { return };
         let topic = &mut self.topics[key.0];
-        if topic.growing_to.is_some() {
+        if topic.growing_to.is_some() || topic.name == STEADY {
             return;
         }
         topic.state = TopicState::Deleting;
@@ -418,7 +439,7 @@ impl NodeWorld {
         let Some(key) = self.any_live_topic() else { return };
         let topic = &mut self.topics[key.0];
         let to = topic.partitions.len() + 1;
-        if to > 6 || topic.growing_to.is_some() {
+        if to > 6 || topic.growing_to.is_some() || topic.name == STEADY {
             return;
         }
         topic.growing_to = Some(to);

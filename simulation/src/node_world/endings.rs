@@ -1,17 +1,24 @@
 //! How a life of the node ends, and the next one begins.
 
+use std::collections::BTreeSet;
+
 use broker::engine::disk::DirId;
 use broker::engine::recovery::NodeRecovery;
 use broker::shard::mail::Mail;
 use broker::shard::metadata_log::METADATA;
 
+use super::groups::{GROUPS, GroupKey, Protocol, Slot};
+use super::member_requests::STEADY_PARTITIONS;
 use super::node::{DEDICATED_SHARDS, Node, NodeStart, StartError};
+use super::topics::TopicState;
 use super::{NANOS_PER_MS, NodeWorld, Turn};
 use crate::engine_world::{CutPhase, mark_disk};
 use crate::violation::{Checked, Checker, Violation};
 
 /// Cuts in a row that a start meets at most.
 const START_CUTS_MAX: u32 = 3;
+/// Groups come to rest in so much virtual time.
+const SETTLE_MS_MAX: u64 = 60_000;
 /// A start, and an orderly stop, take no longer.
 const START_MS_MAX: u64 = 60_000;
 
@@ -53,7 +60,11 @@ impl NodeWorld {
             let turn = self.live(ending)?;
             self.end(ending, turn)?;
             self.start()?;
+            if self.random_groups_settle() {
+                self.settle_groups()?;
+            }
         }
+        self.settle_groups()?;
         self.settle_unharmed()?;
         self.walk_all();
         self.settle_unharmed()?;
@@ -63,7 +74,49 @@ impl NodeWorld {
         self.settle_unharmed()
     }
 
+    fn random_groups_settle(&mut self) -> bool {
+        self.has_groups() && self.random.one_in(3)
+    }
+
+    /// Nothing befalls members any more: each group comes to rest, with every partition owned once.
+    fn settle_groups(&mut self) -> Checked {
+        if !self.has_groups() {
+            return Ok(());
+        }
+        self.create_steady_topic();
+        self.members_act = true;
+        self.members_meet_misfortune = false;
+        let begun = self.now;
+        while !self.groups_are_settled() {
+            let turn = self.turn(self.now + NANOS_PER_MS)?;
+            Checker::Progress
+                .check(turn == Turn::GoOn, || "the power goes by itself".to_owned())?;
+            Checker::Progress.check(self.now < begun + SETTLE_MS_MAX * NANOS_PER_MS, || {
+                format!("groups do not come to rest: {:?}", self.members)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn groups_are_settled(&self) -> bool {
+        let Some(steady) = self.steady() else { return false };
+        let steady: BTreeSet<Slot> = (0..STEADY_PARTITIONS).map(|at| (steady, at)).collect();
+        let mut subscribed = steady.clone();
+        let mut topics = self.topics.iter();
+        let other = topics.find(|topic| topic.name == "t0" && topic.state == TopicState::Live);
+        if let Some(other) = other {
+            let Some(id) = other.id() else { return false };
+            subscribed.extend((0..other.partitions.len() as i32).map(|at| (id, at)));
+        }
+        (0..GROUPS.len()).map(GroupKey).all(|group| match group.protocol() {
+            Protocol::Classic => self.is_settled(group, &steady),
+            Protocol::Consumer => self.is_settled(group, &subscribed),
+            Protocol::Alone => true,
+        })
+    }
+
     fn settle_unharmed(&mut self) -> Checked {
+        self.members_act = false;
         let turn = self.settle()?;
         let what = "the power goes where none was cut";
         Checker::Progress.check(turn == Turn::GoOn, || what.to_owned())
@@ -81,6 +134,11 @@ impl NodeWorld {
 
     /// Clients and operators do what they do until the life ends.
     fn live(&mut self, ending: Ending) -> Checked<Turn> {
+        if self.has_groups() {
+            self.create_steady_topic();
+            self.members_act = true;
+            self.members_meet_misfortune = true;
+        }
         if let Ending::Cut { operations } = ending {
             let dir = self.random.below(self.dirs.len() as u64) as usize;
             self.dirs[dir].stop_after(operations);
@@ -159,6 +217,7 @@ impl NodeWorld {
     /// The node and everything in its memory is gone; nobody is answered any more.
     fn leave_node(&mut self) -> Node {
         self.clients.clear();
+        self.leave_members();
         self.moves.clear();
         (self.ready, self.is_stopping) = (0, false);
         self.drained.clear();
@@ -176,6 +235,7 @@ impl NodeWorld {
 
     /// SIGTERM, as the node's main thread goes about it: afterwards nothing is left to recover.
     fn stop(&mut self) -> Checked {
+        self.members_act = false;
         self.note(|_| "an orderly stop".to_owned());
         self.is_stopping = true;
         let data = self.node.data_shards();
@@ -255,6 +315,7 @@ impl NodeWorld {
             data_shards,
             journal_file_bytes: self.traits.journal_file_bytes,
             plant: self.options.plant,
+            groups: self.has_groups(),
         };
         let (incarnation, found) = start.recover()?;
         self.check_recovered(&found)?;
@@ -297,8 +358,8 @@ impl NodeWorld {
     /// Topics, log starts and high watermarks, before any client does anything new.
     fn check_started(&mut self) -> Checked {
         self.writers = 1 + self.random.below(3) as usize;
-        let readers = 1 + self.random.below(2) as usize;
-        for _ in 0..self.writers + readers {
+        self.readers = 1 + self.random.below(2) as usize;
+        for _ in 0..self.writers + self.readers {
             self.connect();
         }
         let begun = self.now;

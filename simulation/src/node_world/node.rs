@@ -24,6 +24,7 @@ use broker::shard::mail::{DirectorySpace, Mail, ShardIndex};
 use broker::shard::metadata_log::MetadataLogError;
 use broker::shard::start::ListenerFacts;
 
+use super::groups::SESSION_MS;
 use crate::disk::{JournalEditor, VirtualDisk, VirtualFileSystem};
 use crate::plant::Plant;
 use crate::random::Random;
@@ -147,6 +148,7 @@ pub(super) struct NodeStart<'a> {
     pub(super) data_shards: u16,
     pub(super) journal_file_bytes: u64,
     pub(super) plant: Plant,
+    pub(super) groups: bool,
 }
 
 impl NodeStart<'_> {
@@ -282,7 +284,10 @@ impl NodeStart<'_> {
                 host: Str::from("simulated"),
                 port: 9092,
             }],
-            properties: StaticBrokerConfig::default(),
+            properties: match self.groups {
+                true => group_properties(),
+                false => StaticBrokerConfig::default(),
+            },
             give_up_missing: false,
             now: WallMillis(self.now.wall.0),
         }
@@ -291,4 +296,21 @@ impl NodeStart<'_> {
 
 fn directory_id(at: usize) -> LogDirectoryId {
     LogDirectoryId([7 + u8::try_from(at).expect("directories are few"); 16])
+}
+
+/// Sessions are short, so that a life has many of them; small partitions of the coordinator's log are few.
+fn group_properties() -> StaticBrokerConfig {
+    let session = SESSION_MS.to_string();
+    let entries = [
+        ("group.initial.rebalance.delay.ms", "20"),
+        ("group.min.session.timeout.ms", "10"),
+        ("group.consumer.min.session.timeout.ms", "10"),
+        ("group.consumer.session.timeout.ms", &*session),
+        ("group.consumer.min.heartbeat.interval.ms", "5"),
+        ("group.consumer.heartbeat.interval.ms", "20"),
+        ("group.consumer.assignment.interval.ms", "0"),
+        ("offsets.topic.num.partitions", "4"),
+    ];
+    let entries = entries.map(|(name, value)| (Str::from(name), Str::from(value)));
+    StaticBrokerConfig::new(entries).expect("the properties are there")
 }

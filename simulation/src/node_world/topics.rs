@@ -68,6 +68,18 @@ pub(super) struct Producer {
     pub(super) starts_over: bool,
 }
 
+impl Topic {
+    pub(super) fn created(&mut self, id: TopicId) {
+        self.state = TopicState::Live;
+        self.id = Some(id);
+    }
+
+    /// As the node calls it, once it said so.
+    pub(super) fn id(&self) -> Option<TopicId> {
+        self.id
+    }
+}
+
 impl Producer {
     /// Its first batch was refused by a leader that went, and a later one, which was in flight behind it,
     /// taken by the next leader, acknowledged or not: as in Kafka, of a producer that is not known any
@@ -149,6 +161,9 @@ impl NodeWorld {
         let mut is_usable = true;
         for found in &response.topics {
             let name = found.name.as_deref().unwrap_or_default();
+            if found.is_internal {
+                continue;
+            }
             let known = self
                 .topics
                 .iter()

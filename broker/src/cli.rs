@@ -5,6 +5,7 @@
 //! | `serve` | starts a node and says how to try it |
 //! | `topic`, `partition` | what there is, and changing it |
 //! | `produce`, `consume` | records in, records out |
+//! | `group` | teams of consumers: where they are, how far behind, and moving them |
 //! | `inspect`, `verify` | the files of a data directory |
 //! | `doctor` | the machine and the node: what should be mended |
 //! | `client` | a blocking Kafka client |
@@ -20,6 +21,7 @@ mod confirm;
 mod consume;
 mod doctor;
 mod failure;
+mod group;
 mod inspect;
 mod journal_walk;
 mod limits;
@@ -85,6 +87,9 @@ enum Command {
     Produce(Box<produce::ProduceArgs>),
     /// Reads records of a topic.
     Consume(Box<consume::ConsumeArgs>),
+    /// Lists, describes, moves and deletes consumer groups, and says how far behind they are.
+    #[command(subcommand, after_help = group::EXAMPLES)]
+    Group(group::GroupCommand),
     /// Shows what is in a data directory or one of its files.
     Inspect(inspect::InspectArgs),
     /// Checks every file of a stopped node's data directories.
@@ -134,6 +139,7 @@ fn run(line: &CommandLine) -> Result<(), Failure> {
         Command::Partition(command) => command.run(&mut output),
         Command::Produce(args) => args.run(&mut output),
         Command::Consume(args) => args.run(&mut output),
+        Command::Group(command) => command.run(&mut output),
         Command::Inspect(args) => args.run(&mut output),
         Command::Verify(args) => args.run(&mut output),
         Command::Doctor(args) => args.run(&mut output),
@@ -219,6 +225,17 @@ mod tests {
             "corelane produce --topic t --key-separator : --timestamp -1h",
             "corelane consume --topic t --from -1h --count 3 --follow --output key-value",
             "corelane consume --topic t --partition 1 --partition 2 --from time:2026-01-01T00:00:00Z",
+            "corelane consume --topic t --group g --max 3 --follow",
+            "corelane group list --state stable --type consumer --lag",
+            "corelane group describe g --members",
+            "corelane group lag",
+            "corelane group lag g h --watch",
+            "corelane group seek g --to-earliest --topic t --topic u:0,1 --execute",
+            "corelane group seek g --shift -5",
+            "corelane group seek g --by-duration 15m",
+            "corelane group seek g --to-time 2026-01-01T00:00:00Z",
+            "corelane group delete g h --yes",
+            "corelane group delete-offsets g --topic t",
             "corelane inspect corelane-data",
             "corelane verify corelane-data --accept-loss --yes",
             "corelane doctor --data-dir x",
@@ -237,6 +254,14 @@ mod tests {
             "corelane topic create a --partitions 0",
             "corelane produce --topic t --acks 2",
             "corelane consume --topic t --from yesterday",
+            "corelane consume --topic t --group g --partition 1",
+            "corelane group list --state asleep",
+            "corelane group seek g",
+            "corelane group seek g --to-earliest --to-latest",
+            "corelane group seek g --to-time yesterday",
+            "corelane group seek g --to-offset -1",
+            "corelane group delete",
+            "corelane group delete-offsets g",
             "corelane serve --memory lots",
             "corelane partition move t -1 --shard 0",
         ] {

@@ -180,8 +180,9 @@ fn the_first_page_does_what_it_shows() {
     }
     assert_eq!(starts, 2, "{steps:?}");
     assert!(steps.iter().any(|step| step.command.starts_with("kill -9 ")), "{steps:?}");
-    let reads = steps.iter().filter(|step| step.command.contains(" consume "));
-    assert_eq!(reads.count(), 2, "{steps:?}");
+    let count = |what: &str| steps.iter().filter(|step| step.command.contains(what)).count();
+    assert_eq!(count(" consume "), 4, "twice alone, twice in a group: {steps:?}");
+    assert_eq!(count(" group "), 2, "{steps:?}");
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! A blocking Kafka client: one connection a broker, one request at a time on each.
 //!
 //! * `connection`: frames over one TCP connection, versions negotiated with ApiVersions
+//! * `coordinator`: who coordinates a group, and asking it; `groups`: what coordinators say of groups
 //! * `refusal`: Kafka's error codes as sentences that say what to do next
 //! * `topics`: what metadata says of topics
 
 mod connection;
+mod coordinator;
+pub(crate) mod groups;
 mod refusal;
 mod topics;
 
@@ -12,6 +15,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use protocol::ApiKey;
 use protocol::messages::ApiRequest;
 use protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
 
@@ -54,6 +58,8 @@ pub(crate) struct Client {
     brokers: BTreeMap<i32, Connection>,
     addresses: BTreeMap<i32, String>,
     controller: i32,
+    /// By group, as last heard.
+    coordinators: BTreeMap<String, i32>,
     timeout: Duration,
 }
 
@@ -65,6 +71,7 @@ impl Client {
             brokers: BTreeMap::new(),
             addresses: BTreeMap::new(),
             controller: -1,
+            coordinators: BTreeMap::new(),
             timeout: cluster.timeout(),
         };
         client.first_broker()?;
@@ -112,6 +119,16 @@ impl Client {
             self.brokers.remove(&broker);
         }
         result
+    }
+
+    /// Whether a broker speaks an API.
+    pub(crate) fn offers(&mut self, broker: i32, api: ApiKey) -> Result<bool, Failure> {
+        Ok(self.broker(broker)?.version(api).is_ok())
+    }
+
+    /// Where a broker listens, as it says itself.
+    pub(crate) fn address_of(&self, broker: i32) -> Option<&str> {
+        self.addresses.get(&broker).map(String::as_str)
     }
 
     /// Sends what is never answered (produce with acks=0).

@@ -26,6 +26,11 @@ pub(crate) const LINES_AHEAD_MAX: usize = 4_096;
 /// A line or a file given as one record: the largest request less its head.
 pub(crate) const VALUE_BYTES_MAX: u64 = 99 << 20;
 
+/// Groups described at once: with a thousand members of some hundred bytes each an answer is 50 MB.
+pub(crate) const GROUPS_PER_REQUEST_MAX: usize = 100;
+/// Members that a sentence names; the rest are counted.
+pub(crate) const MEMBERS_NAMED_MAX: usize = 3;
+
 /// An answer of the admin address: 5,000 partitions at some 500 bytes are 2.5 MB.
 pub(crate) const ADMIN_RESPONSE_BYTES_MAX: u64 = 256 << 20;
 

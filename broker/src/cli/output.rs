@@ -45,6 +45,15 @@ impl Output {
         self.format == Format::Json
     }
 
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+
+    /// What is printed next stands at the top of the terminal.
+    pub(crate) fn clear_screen(&mut self) -> Result<(), Failure> {
+        self.bytes(b"\x1b[H\x1b[2J")
+    }
+
     pub(crate) fn line(&mut self, text: impl Display) -> Result<(), Failure> {
         writeln!(self.stdout, "{text}").map_err(|error| Failure::of_output(&error))
     }

@@ -75,6 +75,20 @@ impl Refusal {
             ErrorCode::NotEnoughReplicas | ErrorCode::NotEnoughReplicasAfterAppend => {
                 "the partition is recovering or replicas are missing: try again in a moment"
             }
+            ErrorCode::GroupIdNotFound => "see what there is with `corelane group list`",
+            ErrorCode::NonEmptyGroup => {
+                "stop its members first: `corelane group describe GROUP --members` names them"
+            }
+            ErrorCode::GroupSubscribedToTopic => {
+                "members read that topic: stop them first; `corelane group describe GROUP --members` names them"
+            }
+            ErrorCode::GroupMaxSizeReached => {
+                "the group is full: raise group.consumer.max.size, or stop a member"
+            }
+            ErrorCode::InconsistentGroupProtocol => {
+                "its members speak the classic protocol: stop them first, or take another group"
+            }
+            ErrorCode::InvalidGroupId => "a group's name has at least one letter",
             _ => return None,
         })
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use protocol::ErrorCode;
 use protocol::messages::fetch::{FetchPartition, FetchRequest, FetchTopic, PartitionData};
 use protocol::record_batch::{BatchSlice, BatchWalk};
 
@@ -13,6 +14,7 @@ use crate::cli::failure::Failure;
 use crate::cli::limits::{FETCH_BYTES_MAX, FETCH_PARTITION_BYTES_MAX, FETCH_WAIT_MS_MAX};
 use crate::cli::output::Output;
 use crate::cli::records::records_of;
+use crate::cli::topic::offsets::{EARLIEST, offsets_of};
 
 /// Before a question that failed for the moment is asked again.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -24,8 +26,18 @@ pub(super) struct Wanted {
     /// Where to stop; `None`: never.
     pub(super) ends: Option<BTreeMap<i32, i64>>,
     pub(super) count: Option<u64>,
-    /// The partitions were asked for by their numbers: none of them may be left out.
-    pub(super) is_by_name: bool,
+    pub(super) chosen: Chosen,
+}
+
+/// Why these partitions are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Chosen {
+    /// They were asked for by their numbers: none of them may be left out.
+    ByNumber,
+    /// They are the topic's: those that can be read are.
+    AsTopic,
+    /// The group has given them to this member: others may come, whatever becomes of these.
+    ByGroup,
 }
 
 /// On standard error: what is read stays what is read.
@@ -34,13 +46,13 @@ pub(super) fn tell_unread(topic: &TopicInfo, partition: i32) {
 }
 
 pub(super) struct Reader {
-    client: Client,
-    topic: TopicInfo,
-    wanted: Wanted,
+    pub(super) client: Client,
+    pub(super) topic: TopicInfo,
+    pub(super) wanted: Wanted,
     printer: Printer,
     printed: u64,
     /// Until when failures for the moment are borne.
-    deadline: Instant,
+    pub(super) deadline: Instant,
 }
 
 impl Reader {
@@ -50,42 +62,52 @@ impl Reader {
     }
 
     pub(super) fn run(mut self, output: &mut Output) -> Result<(), Failure> {
-        loop {
-            let open = self.open_partitions();
-            if open.is_empty() || self.has_enough() {
-                return output.flush();
-            }
-            let mut by_leader: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
-            for index in open {
-                match self.topic.leader_of(index) {
-                    Some(leader) => by_leader.entry(leader).or_default().push(index),
-                    None if self.topic.is_offline(index) => self.leave_out(index)?,
-                    None => self.wait_and_look(self.topic.without_leader(index))?,
-                }
-            }
-            for (leader, partitions) in by_leader {
-                self.fetch(leader, &partitions, output)?;
-            }
-            output.flush()?;
+        while !self.has_enough() && self.read_on(output)? {}
+        output.flush()
+    }
+
+    /// One fetch from every leader. False: nothing is left to be read.
+    pub(super) fn read_on(&mut self, output: &mut Output) -> Result<bool, Failure> {
+        let open = self.open_partitions();
+        if open.is_empty() {
+            return Ok(false);
         }
+        let mut by_leader: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+        for index in open {
+            match self.topic.leader_of(index) {
+                Some(leader) => by_leader.entry(leader).or_default().push(index),
+                None if self.topic.is_offline(index) => self.leave_out(index)?,
+                None => self.wait_and_look(self.topic.without_leader(index))?,
+            }
+        }
+        for (leader, partitions) in by_leader {
+            self.fetch(leader, &partitions, output)?;
+        }
+        output.flush()?;
+        Ok(true)
     }
 
     /// A partition went offline: the others are read without it, if that is what was asked for.
     fn leave_out(&mut self, index: i32) -> Result<(), Failure> {
         self.wanted.positions.remove(&index);
-        if self.wanted.is_by_name || self.wanted.positions.is_empty() {
+        let is_missed = match self.wanted.chosen {
+            Chosen::ByNumber => true,
+            Chosen::AsTopic => self.wanted.positions.is_empty(),
+            Chosen::ByGroup => false,
+        };
+        if is_missed {
             return Err(self.topic.without_leader(index));
         }
         tell_unread(&self.topic, index);
         Ok(())
     }
 
-    fn has_enough(&self) -> bool {
+    pub(super) fn has_enough(&self) -> bool {
         self.wanted.count.is_some_and(|count| self.printed >= count)
     }
 
     /// Partitions of which something is still to be read.
-    fn open_partitions(&self) -> Vec<i32> {
+    pub(super) fn open_partitions(&self) -> Vec<i32> {
         let ends = self.wanted.ends.as_ref();
         let is_open = |(index, position): (&i32, &i64)| {
             let end = ends.and_then(|ends| ends.get(index));
@@ -120,6 +142,12 @@ impl Reader {
                     let position = self.wanted.positions.get(&index).copied().unwrap_or(0);
                     let what = format!("partition {index} of {} at {position}", self.topic.name);
                     let failure = refusal.failure(&what, None);
+                    if refusal.is(ErrorCode::OffsetOutOfRange)
+                        && self.wanted.chosen == Chosen::ByGroup
+                    {
+                        self.begin_where_the_log_does(index, position)?;
+                        continue;
+                    }
                     if !refusal.is_retriable() {
                         return Err(failure);
                     }
@@ -127,6 +155,18 @@ impl Reader {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Records were deleted before the group read them: it goes on with those that are left.
+    fn begin_where_the_log_does(&mut self, index: i32, position: i64) -> Result<(), Failure> {
+        let starts = offsets_of(&mut self.client, &self.topic, &[index], EARLIEST)?;
+        let start = starts.get(&index).copied().flatten().unwrap_or(0);
+        eprintln!(
+            "partition {index} of {} has no offset {position} any more: reading from {start}",
+            self.topic.name
+        );
+        self.wanted.positions.insert(index, start);
         Ok(())
     }
 
@@ -172,9 +212,12 @@ impl Reader {
         if !batch.header.attributes.is_control() {
             let end = self.wanted.ends.as_ref().and_then(|ends| ends.get(&index)).copied();
             for record in records_of(data, batch).map_err(|what| damaged(&what))? {
-                let is_wanted =
-                    record.offset >= position && end.is_none_or(|end| record.offset < end);
-                if is_wanted && !self.has_enough() {
+                if self.has_enough() || end.is_some_and(|end| record.offset >= end) {
+                    // Not read: whoever goes on here begins with it.
+                    self.wanted.positions.insert(index, record.offset.max(position));
+                    return Ok(());
+                }
+                if record.offset >= position {
                     self.printer.print(index, &record, output)?;
                     self.printed += 1;
                 }

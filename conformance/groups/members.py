@@ -100,6 +100,8 @@ class Member:
 
     def _listen(self):
         for line in self.process.stdout:
+            with self.log.open("a") as log:
+                log.write(line)
             try:
                 event = json.loads(line)
             except ValueError:

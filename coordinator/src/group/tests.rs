@@ -366,6 +366,22 @@ fn a_static_member_comes_back_to_its_place_and_fences_who_had_it() {
     assert_eq!(world.heartbeat(&a, 1), Err(HeartbeatError::RebalanceInProgress));
 }
 
+/// The Java client says what it owns, and of which generation, when it joins; begun anew it owns nothing.
+#[test]
+fn a_static_member_that_owns_nothing_any_more_comes_back_without_a_rebalance() {
+    let mut world = World::new();
+    let owning = vec![(Str::from("range"), bytes("owns 0 of generation 1"))];
+    let a_joins = world.join_as(JoinGroup { protocols: owning, ..static_join("a", "") });
+    let b_joins = world.join_as(static_join("b", ""));
+    world.pass(2 * DELAY_MS);
+    let (a, b) = (world.joined(a_joins).member, world.joined(b_joins).member);
+    let leading = world.sync(&a, 1, &[(&a, "for a"), (&b, "for b")]);
+    world.synced(leading);
+    let again = world.join_as(JoinGroup { may_skip_assignment: true, ..static_join("a", "") });
+    assert_eq!(world.joined(again).generation, 1);
+    assert_eq!(world.heartbeat(&b, 1), Ok(()));
+}
+
 #[test]
 fn a_static_leader_that_comes_back_assigns_nothing_anew() {
     for may_skip_assignment in [false, true] {

@@ -224,7 +224,7 @@ impl JoinGroup {
     }
 
     /// A static member came back under a new id: it takes the place of the one before, which is fenced;
-    /// in a stable group that it does not change nobody else hears of it.
+    /// in a stable group whose protocol stays nobody else hears of it.
     fn replace(&self, change: &mut Change<'_>, before: &Str, id: Str) {
         let was_leader = change.group.leader.as_ref() == Some(before);
         let protocol = change.group.protocol.clone();
@@ -236,23 +236,21 @@ impl JoinGroup {
         if let Some(token) = member.syncing.take() {
             change.answer(token, Answer::Sync(Err(SyncError::FencedInstance)));
         }
-        let of_protocol = |member: &Member| {
-            protocol.as_ref().and_then(|protocol| member.metadata_for(protocol).cloned())
-        };
-        let metadata = of_protocol(&member);
         change.group_mut().put(id.clone(), member);
         if was_leader {
             change.group_mut().leader = Some(id.clone());
         }
         self.update(change, &id);
-        let is_unchanged = change.group.choose_protocol() == protocol
-            && change.group.member(&id).and_then(of_protocol) == metadata;
+        // As in Kafka, what it says for the protocol does not count: a client that has just begun says that it
+        // owns nothing, and one before it may have said otherwise.
+        let is_unchanged = change.group.choose_protocol() == protocol;
         if change.group.state != ClassicState::Stable || !is_unchanged {
             return change.rebalance();
         }
         if let Some(member) = change.group_mut().member_mut(&id) {
             member.joining = None;
         }
+        change.group_mut().note_subscribed_topics();
         change.store();
         let mut joined = change.joined(&id, was_leader && self.may_skip_assignment);
         if was_leader && !self.may_skip_assignment {

@@ -173,8 +173,12 @@ impl Client {
         self.is_synced = false;
     }
 
-    /// A new process, under a new member id.
+    /// A new process, under a new member id. A static member of the classic protocol reads what it read before:
+    /// if that were something else, nobody would hear of it, as in Kafka.
     fn crash(&mut self, number: usize) {
+        if self.is_classic() && self.instance.is_some() {
+            self.says = self.said.unwrap_or(self.says);
+        }
         self.abandon();
         self.lives += 1;
         self.is_unsure = false;

@@ -3,13 +3,18 @@
 use alloc::vec;
 
 use bytes::Bytes;
-use protocol::{Offset, PartitionIndex, Str};
+use protocol::{Offset, PartitionIndex, Str, consumer_protocol::ConsumerProtocolSubscription};
 
-use super::{World, join};
+use super::{
+    World,
+    consumer::{beats, joins},
+    join,
+};
 use crate::group::{
-    Token,
+    Answer, Token,
     classic::{join::JoinGroup, sync::SyncGroup},
     commit::{OffsetCommit, OffsetToCommit},
+    consumer::request::ConsumerHeartbeat,
 };
 
 /// A request as it comes: all its strings are slices of one frame.
@@ -82,4 +87,51 @@ fn members_assignments_and_offsets_pin_no_request() {
     assert_eq!(world.commit(commit), Ok(vec![Ok(())]));
     world.log.clear();
     assert!(frame.0.is_unique(), "an offset does not");
+}
+
+#[test]
+fn members_of_the_consumer_protocol_pin_no_request() {
+    let mut world = World::of_consumers(&[("topic", 2)]);
+    let frame = Frame::new();
+    let text = |text: &str| frame.text(text);
+    let request = ConsumerHeartbeat {
+        group: text("g"),
+        member: text("member"),
+        instance: Some(text("note")),
+        rack: Some(text("host")),
+        client_id: text("member"),
+        client_host: text("host"),
+        topics: Some(vec![text("topic")]),
+        regex: Some(text("assigned")),
+        assignor: Some(text("range")),
+        ..joins("member", &[])
+    };
+    assert_eq!(world.beat(request).unwrap().member_epoch, 2);
+    world.answers.clear();
+    assert!(frame.0.is_unique(), "a new member does not");
+    let request = ConsumerHeartbeat {
+        group: text("g"),
+        member: text("member"),
+        client_id: text("host"),
+        client_host: text("note"),
+        rack: Some(text("member")),
+        regex: Some(text("note")),
+        ..beats("member", 2)
+    };
+    assert_eq!(world.beat(request).unwrap().member_epoch, 3);
+    assert!(frame.0.is_unique(), "one that says something else does not");
+
+    let said =
+        ConsumerProtocolSubscription { topics: vec![Str::from("topic")], ..Default::default() };
+    let said = Frame(said.to_bytes(0).unwrap());
+    let token = world.join_as(JoinGroup {
+        group: text("g"),
+        instance: Some(text("host")),
+        client_id: text("member"),
+        client_host: text("host"),
+        protocols: vec![(text("range"), said.0.slice(..))],
+        ..join("a", "")
+    });
+    assert!(matches!(world.answer(token), Some(Answer::Join(Ok(_)))));
+    assert!(frame.0.is_unique() && said.0.is_unique(), "one of the classic protocol does not");
 }

@@ -126,6 +126,17 @@ pub const ADMIN_REQUEST_MS_MAX: u64 = 1_000;
 /// How long an admin request waits for the shards' answers.
 pub const ADMIN_ANSWER_MS_MAX: u64 = 2_000;
 
+/// Partitions of groups that one answer of /metrics shows, whole groups at a time: with three rows of some 120
+/// bytes each 4 MB, and a few milliseconds of the coordinator shard.
+pub const METRICS_GROUP_ROWS_MAX: usize = 10_000;
+
+/// Partitions of topics that one answer of /metrics shows: two rows of some 80 bytes each.
+pub const METRICS_PARTITIONS_MAX: usize = 10_000;
+
+/// Batches that are read for one answer of /metrics, to know when they were written: some microseconds each where
+/// they are in memory, a millisecond or two in all. What was read for the answer before is known.
+pub const METRICS_READS_MAX: usize = 500;
+
 /// Draining connections at the end takes at most this long; what is left is closed.
 pub const DRAIN_MS_MAX: u64 = 5_000;
 

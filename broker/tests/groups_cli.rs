@@ -384,3 +384,61 @@ fn a_spare_member_takes_over() {
     text(&node, &["produce", "--topic", "t", "--value", "b"], "");
     wait_until("the second reads", || second.lines() == ["b"]);
 }
+
+/// Dashboards for danielqsj's kafka_exporter ask for these names and labels.
+#[test]
+fn lag_stands_on_metrics_in_records_and_in_seconds() {
+    let node = Node::start();
+    let metric = |row: &str| -> Option<f64> {
+        let metrics = node.admin_get("/metrics").unwrap();
+        let value = metrics.lines().find_map(|line| line.strip_prefix(row)?.strip_prefix(' '));
+        value.map(|value| value.parse().unwrap())
+    };
+    text(&node, &["topic", "create", "t", "--partitions", "3"], "");
+    for (partition, lines, time) in
+        [("0", "a\nb\nc\n", "-1h"), ("0", "d\n", "-10m"), ("1", "e\n", "-1h")]
+    {
+        let words = ["produce", "-t", "t", "--partition", partition, "--timestamp", time];
+        text(&node, &words, lines);
+    }
+    assert_eq!(metric("kafka_brokers"), Some(1.0));
+    assert_eq!(metric("kafka_topic_partitions{topic=\"t\"}"), Some(3.0));
+    let of = |partition: u8| format!("{{topic=\"t\",partition=\"{partition}\"}}");
+    assert_eq!(metric(&format!("kafka_topic_partition_current_offset{}", of(0))), Some(4.0));
+    assert_eq!(metric(&format!("kafka_topic_partition_oldest_offset{}", of(0))), Some(0.0));
+    let group = "say \"hi\"";
+    let seek = ["group", "seek", group, "--execute", "--topic"];
+    text(&node, &[&seek[..], &["t:0", "--to-offset", "3"]].concat(), "");
+    text(&node, &[&seek[..], &["t:1", "--to-earliest"]].concat(), "");
+    text(&node, &[&seek[..], &["t:2", "--to-earliest"]].concat(), "");
+    let name = "consumergroup=\"say \\\"hi\\\"\"";
+    let row = |what: &str, partition: u8| {
+        metric(&format!(
+            "kafka_consumergroup_{what}{{{name},topic=\"t\",partition=\"{partition}\"}}"
+        ))
+    };
+    let sum = |what: &str| metric(&format!("kafka_consumergroup_{what}{{{name},topic=\"t\"}}"));
+    for (partition, committed, lag) in [(0, 3.0, 1.0), (1, 0.0, 1.0), (2, 0.0, 0.0)] {
+        assert_eq!(row("current_offset", partition), Some(committed), "{partition}");
+        assert_eq!(row("lag", partition), Some(lag), "{partition}");
+    }
+    assert_eq!((sum("current_offset_sum"), sum("lag_sum")), (Some(3.0), Some(2.0)));
+    let seconds = |partition: u8| row("lag_seconds", partition).unwrap();
+    assert!((600.0..3_600.0).contains(&seconds(0)), "the unread record: {}", seconds(0));
+    assert!(seconds(1) >= 3_600.0, "{}", seconds(1));
+    assert_eq!(seconds(2).to_bits(), 0.0_f64.to_bits(), "nothing is unread");
+    let members = format!("kafka_consumergroup_members{{{name}}}");
+    assert_eq!(metric(&members), Some(0.0));
+    for rows in ["consumergroup", "topic_partition", "consumergroup_lag_seconds"] {
+        let left_out = format!("corelane_metrics_rows_left_out{{rows=\"{rows}\"}}");
+        assert_eq!(metric(&left_out), Some(0.0));
+    }
+    text(&node, &[&seek[..], &["t:0", "--to-latest"]].concat(), "");
+    assert_eq!((row("lag", 0), row("lag_seconds", 0)), (Some(0.0), Some(0.0)));
+    let member = Consumer::start(&node, &["t", "--group", group, "--follow"]);
+    wait_until("a member", || metric(&members) == Some(1.0));
+    wait_until("its commit", || sum("lag_sum") == Some(0.0));
+    drop(member);
+    text(&node, &["topic", "delete", "t", "--yes"], "");
+    wait_until("the topic is gone", || sum("lag_sum").is_none());
+}

@@ -7,6 +7,7 @@ use engine::recovery::FromJournal;
 use net::CloseReason;
 use protocol::ApiKey;
 
+use super::groups::{self, Times};
 use super::kernel_workers::KernelWorkers;
 use crate::error_code;
 use crate::shard::mail::DirectorySpace;
@@ -25,33 +26,45 @@ pub(crate) struct NodeNumbers<'a> {
     pub(crate) uptime: Duration,
     pub(crate) directories_failed: usize,
     pub(crate) kernel_workers: KernelWorkers,
+    /// Of groups' first unread records.
+    pub(crate) times: &'a Times,
+    pub(crate) now_ms: i64,
 }
 
+const PREFIX: &str = "corelane_";
+
 /// One metric's rows: labels and value of each.
-struct Family<'a> {
+pub(super) struct Family<'a> {
+    /// `corelane_`, or what others call the same.
+    prefix: &'a str,
     name: &'a str,
     kind: &'a str,
     help: &'a str,
 }
 
 const fn counter<'a>(name: &'a str, help: &'a str) -> Family<'a> {
-    Family { name, kind: "counter", help }
+    Family { prefix: PREFIX, name, kind: "counter", help }
 }
 
-const fn gauge<'a>(name: &'a str, help: &'a str) -> Family<'a> {
-    Family { name, kind: "gauge", help }
+pub(super) const fn gauge<'a>(name: &'a str, help: &'a str) -> Family<'a> {
+    Family { prefix: PREFIX, name, kind: "gauge", help }
+}
+
+/// As Kafka's exporters call it.
+pub(super) const fn kafka<'a>(name: &'a str, help: &'a str) -> Family<'a> {
+    Family { prefix: "kafka_", name, kind: "gauge", help }
 }
 
 impl Family<'_> {
-    fn rows<V: std::fmt::Display>(
+    pub(super) fn rows<V: std::fmt::Display>(
         &self,
         out: &mut String,
         rows: impl IntoIterator<Item = (String, V)>,
     ) {
-        let Self { name, kind, help } = self;
-        let _ = writeln!(out, "# HELP corelane_{name} {help}\n# TYPE corelane_{name} {kind}");
+        let Self { prefix, name, kind, help } = self;
+        let _ = writeln!(out, "# HELP {prefix}{name} {help}\n# TYPE {prefix}{name} {kind}");
         for (labels, value) in rows {
-            let _ = writeln!(out, "corelane_{name}{labels} {value}");
+            let _ = writeln!(out, "{prefix}{name}{labels} {value}");
         }
     }
 }
@@ -73,6 +86,7 @@ pub(crate) fn text(node: &NodeNumbers<'_>, snapshots: &[ShardSnapshot]) -> Strin
     engine_rows(&mut out, snapshots);
     memory_rows(&mut out, snapshots);
     shell_rows(&mut out, snapshots);
+    groups::text(&mut out, snapshots, node.times, node.now_ms);
     out
 }
 

@@ -1,5 +1,9 @@
 //! The main thread while the node serves: signals, the admin address, free space, failed directories, and
 //! the orderly end.
+//!
+//! * `unread`: what /metrics asks owners of partitions
+
+mod unread;
 
 use std::collections::BTreeSet;
 use std::net::TcpStream;
@@ -9,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use coordinator::metadata::{MovePartition, ShardId, TopicSelector};
 use protocol::{PartitionIndex, Str};
+use runtime::clock::WallMillis;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::data_directories::DataDirectories;
@@ -16,13 +21,14 @@ use super::launch::RunningNode;
 use super::log::Log;
 use super::signals::Signals;
 use super::{NodeError, Started};
+use crate::admin::groups::Times;
 use crate::admin::http::{self, Answer, Method, Request};
 use crate::admin::metrics::{self, NodeNumbers};
 use crate::admin::{Admin, kernel_workers, partitions};
 use crate::limits::{ADMIN_ANSWER_MS_MAX, DRAIN_MS_MAX, FREE_BYTES_INTERVAL_MS};
 use crate::shard::RequestNumber;
 use crate::shard::command::{Command, CommandReply};
-use crate::shard::mail::{Mail, ShardIndex};
+use crate::shard::mail::{Answer as OwnersAnswer, Mail, QueryError, ShardIndex};
 use crate::shard::metrics::ShardSnapshot;
 use crate::shard::placement::PlacedPartition;
 use crate::shell::Parcel;
@@ -59,6 +65,7 @@ pub(super) fn serve(
         space_due: Instant::now(),
         next_request: 0,
         heard: Heard::default(),
+        times: Times::new(),
         is_ready: true,
     };
     let failure = serving.until_stopped(signals);
@@ -75,6 +82,8 @@ struct Heard {
     snapshots: Vec<ShardSnapshot>,
     partitions: Vec<(ShardIndex, Vec<PlacedPartition>)>,
     replies: Vec<(RequestNumber, CommandReply)>,
+    /// Of records, by request and part of it.
+    times: Vec<(RequestNumber, u32, Result<Option<i64>, QueryError>)>,
     drained: BTreeSet<ShardIndex>,
     stopped: BTreeSet<ShardIndex>,
 }
@@ -98,6 +107,8 @@ struct Serving {
     space_due: Instant,
     next_request: u64,
     heard: Heard,
+    /// Of the records that the last answer of /metrics told the age of.
+    times: Times,
     is_ready: bool,
 }
 
@@ -161,6 +172,10 @@ impl Serving {
                     Mail::Partitions(placed) => self.heard.partitions.push((from, placed)),
                     Mail::CommandDone { request, reply } => {
                         self.heard.replies.push((request, *reply));
+                    }
+                    Mail::Answer { request, part, answer: OwnersAnswer::Offset(found) } => {
+                        let time = found.map(|found| found.and_then(|found| found.timestamp));
+                        self.heard.times.push((request, part, time));
                     }
                     Mail::Drained => {
                         self.heard.drained.insert(from);
@@ -256,6 +271,7 @@ impl Serving {
         let within = Duration::from_millis(ADMIN_ANSWER_MS_MAX);
         self.await_heard(within, |heard| heard.snapshots.len() == shards.len());
         self.heard.snapshots.sort_by_key(|snapshot| snapshot.shard);
+        self.ask_unread_times();
         let numbers = NodeNumbers {
             facts: &self.node.facts,
             space: &self.node.facts.space,
@@ -265,6 +281,8 @@ impl Serving {
             uptime: self.node.summary.begun.elapsed(),
             directories_failed: self.failed.len(),
             kernel_workers: kernel_workers::of_this_process(),
+            times: &self.times,
+            now_ms: WallMillis::read().0,
         };
         Answer::metrics(metrics::text(&numbers, &self.heard.snapshots))
     }

@@ -1,10 +1,12 @@
-//! Offsets by time: the engine finds the batch, the records in it are looked at here.
+//! Offsets by time, and times by offset: the engine finds the batch, the records in it are looked at here.
 
 use bytes::Bytes;
 use engine::PartitionId;
 use engine::request::{ReadError, ReadRequest, ReadTarget, Records};
 use protocol::Offset;
-use protocol::record_batch::{BatchSlice, TimestampType, read_record_heads};
+use protocol::record_batch::{
+    BatchHeader, BatchSlice, HEADER_BYTES, TimestampType, read_record_heads,
+};
 
 use super::Shard;
 use super::mail::{Answer, FoundOffset, OffsetSpec, QueryError, ReplyTo};
@@ -23,14 +25,24 @@ pub(crate) struct Finding {
 enum Sought {
     /// The first record at or after a time.
     From(i64),
+    /// The batch that an offset is in.
+    At(Offset),
     /// The largest timestamp: each round looks for a larger one than `best` has.
     Largest { best: Option<FoundOffset>, rounds: usize },
 }
 
 impl Sought {
+    fn target(self) -> ReadTarget {
+        match self {
+            Self::At(offset) => ReadTarget::Offset(offset),
+            Self::From(_) | Self::Largest { .. } => ReadTarget::Timestamp(self.timestamp()),
+        }
+    }
+
     fn timestamp(self) -> i64 {
         match self {
             Self::From(timestamp) => timestamp,
+            Self::At(_) => i64::MIN,
             Self::Largest { best, .. } => {
                 let found = best.and_then(|best| best.timestamp);
                 found.map_or(0, |timestamp| timestamp.saturating_add(1))
@@ -63,9 +75,17 @@ impl Shard {
         self.find(Finding { reply, partition: id, at });
     }
 
+    /// For whoever only wants to know: where there is no room now, there is no answer.
+    pub(super) fn find_record(&mut self, reply: ReplyTo, id: PartitionId, offset: Offset) {
+        if !self.owner.waits.has_room() {
+            return self.reply(reply, Answer::Offset(Err(QueryError::Unavailable)));
+        }
+        self.find(Finding { reply, partition: id, at: Sought::At(offset) });
+    }
+
     fn find(&mut self, finding: Finding) {
         let partition = finding.partition;
-        let target = ReadTarget::Timestamp(finding.at.timestamp());
+        let target = finding.at.target();
         let token = self.wait_for(Wait::Find(Box::new(finding)));
         self.owner.engine.read(ReadRequest { token, partition, target, bytes_max: 1 });
     }
@@ -79,11 +99,16 @@ impl Shard {
             }
         };
         let (partition, reply) = (finding.partition, finding.reply);
+        if let Sought::At(offset) = finding.at {
+            let timestamp = time_of_batch(&records);
+            let found = FoundOffset { offset, timestamp, leader_epoch: None };
+            return self.reply(reply, Answer::Offset(Ok(Some(found))));
+        }
         let log_start = self.owner.engine.offsets(partition).map(|offsets| offsets.log_start);
         let log_start = log_start.unwrap_or(records.first);
         let found = first_from(&records, finding.at.timestamp(), log_start);
         let found = match &mut finding.at {
-            Sought::From(_) => found,
+            Sought::From(_) | Sought::At(_) => found,
             Sought::Largest { best, rounds } => {
                 *rounds += 1;
                 if let Some(larger) = largest_in(&records, log_start)
@@ -118,6 +143,17 @@ fn query_error(error: ReadError) -> QueryError {
         ReadError::NotOwner => QueryError::NotOwner,
         ReadError::OutOfRange { .. } | ReadError::Unavailable => QueryError::Unavailable,
     }
+}
+
+/// The timestamp of the batch's first record, without a look at the records.
+fn time_of_batch(records: &Records) -> Option<i64> {
+    let bytes = records.parts.iter().flatten().copied().take(HEADER_BYTES);
+    let header = BatchHeader::read(&bytes.collect::<Vec<u8>>())?;
+    let time = match header.attributes.timestamp_type() {
+        TimestampType::LogAppendTime => header.max_timestamp,
+        TimestampType::CreateTime => header.base_timestamp,
+    };
+    (time >= 0).then_some(time)
 }
 
 /// The first record with a timestamp at or above `timestamp`.

@@ -4,12 +4,14 @@
 //! engine. Timers are decisions like any other: a deadline only brings the machine's own to the decision.
 //!
 //! * `question`: what is asked; `partition`: one partition's groups, and how their answers wait for the log
+//! * `snapshot`: where groups are, for whoever shows it
 //! * `loading`: a partition's groups from its log; `settings`: the properties that rule groups
 
 mod loading;
 mod partition;
 pub mod question;
 mod settings;
+pub mod snapshot;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -26,9 +28,10 @@ use runtime::clock::Monotonic;
 use super::Shard;
 use super::mail::{Answer, ReplyTo};
 use super::owner::Wait;
-use crate::limits::GROUP_TIMERS_PER_TURN;
+use crate::limits::{GROUP_TIMERS_PER_TURN, METRICS_GROUP_ROWS_MAX};
 use partition::{Answers, GroupPartition};
 use question::{GroupAsk, GroupRefused, GroupReply};
+use snapshot::GroupsSnapshot;
 
 #[derive(Debug, Default)]
 pub(crate) struct GroupCoordinator {
@@ -43,6 +46,11 @@ impl GroupCoordinator {
     pub(super) fn deadline(&self) -> Option<Monotonic> {
         let deadlines = self.partitions.values().filter_map(GroupPartition::deadline_ms);
         deadlines.min().map(|ms| Monotonic(ms.saturating_mul(1_000_000)))
+    }
+
+    pub(super) fn snapshot(&self) -> GroupsSnapshot {
+        let active = self.partitions.values().filter(|partition| partition.is_active());
+        GroupsSnapshot::of(active.map(|partition| &partition.groups), METRICS_GROUP_ROWS_MAX)
     }
 
     /// Topics came, went or grew.

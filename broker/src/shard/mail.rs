@@ -241,6 +241,11 @@ pub enum Query {
         current_leader_epoch: Option<LeaderEpoch>,
         at: OffsetSpec,
     },
+    /// When the record at an offset was written, as far as the head of its batch says: when the batch was begun.
+    RecordTime {
+        partition: PartitionId,
+        offset: Offset,
+    },
     EpochEnd {
         partition: PartitionId,
         current_leader_epoch: Option<LeaderEpoch>,

@@ -3,15 +3,17 @@
 
 use std::collections::BTreeMap;
 
+use engine::PartitionId;
 use engine::engine::EngineMetrics;
 use engine::journal::writer::JournalMetrics;
 use engine::partition::PartitionState;
 use net::driver::{AcceptMetrics, DriverMetrics};
-use protocol::ApiKey;
+use protocol::{ApiKey, Offset, Str};
 use runtime::clock::Monotonic;
 use runtime::ring::RingCounters;
 
 use super::Shard;
+use super::group_coordinator::snapshot::GroupsSnapshot;
 use super::mail::ShardIndex;
 use super::requests::Head;
 
@@ -77,8 +79,21 @@ pub struct ShardSnapshot {
     pub tail_bytes: usize,
     pub request_bytes: usize,
     pub response_bytes: usize,
+    /// Of the partitions that are owned here.
+    pub logs: Vec<LogSnapshot>,
+    /// Of the coordinator shard.
+    pub groups: GroupsSnapshot,
     /// Filled in by the shard's shell.
     pub shell: Option<ShellSnapshot>,
+}
+
+/// How far a partition's log reaches for consumers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSnapshot {
+    pub id: PartitionId,
+    pub topic: Str,
+    pub log_start: Offset,
+    pub high_watermark: Offset,
 }
 
 /// Numbers of the loop around a shard.
@@ -116,7 +131,19 @@ impl Shard {
             tail_bytes: self.owner.engine.tail_bytes(),
             request_bytes: self.front.connections.request_bytes_held(),
             response_bytes: self.front.connections.response_bytes_pinned(),
+            logs: self.log_snapshots(),
+            groups: self.groups.snapshot(),
             shell: None,
         }
+    }
+
+    fn log_snapshots(&self) -> Vec<LogSnapshot> {
+        let logs = self.owner.engine.iter().filter_map(|partition| {
+            let offsets = self.owner.engine.offsets(partition.id).filter(|of| !of.is_offline)?;
+            let topic = self.replica.topic(partition.id.topic_id)?.name().clone();
+            let (log_start, high_watermark) = (offsets.log_start, offsets.high_watermark);
+            Some(LogSnapshot { id: partition.id, topic, log_start, high_watermark })
+        });
+        logs.collect()
     }
 }

@@ -165,6 +165,9 @@ impl Shard {
                     Err(error) => Answer::Offset(Err(error)),
                 }
             }
+            Query::RecordTime { partition, offset } => {
+                return self.find_record(reply, partition, offset);
+            }
             Query::EpochEnd { partition, current_leader_epoch, leader_epoch } => {
                 Answer::EpochEnd(self.epoch_end(partition, current_leader_epoch, leader_epoch))
             }

@@ -29,7 +29,7 @@ mod namespace;
 mod tests;
 mod trace;
 
-pub(crate) use executor::{UnderWay, VirtualDisk};
+pub(crate) use executor::{UnderWay, VirtualDisk, compacted_dir, is_of_the_cleaner};
 pub(crate) use fault::{JournalEdit, Planted};
 pub(crate) use file_system::VirtualFileSystem;
 pub(crate) use journal_edit::JournalEditor;

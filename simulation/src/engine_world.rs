@@ -142,6 +142,8 @@ pub(crate) struct Tally {
     pub(crate) batches_checked: u64,
     pub(crate) told_damage: u64,
     pub(crate) told_losses: u64,
+    /// Records that compaction took.
+    pub(crate) cleaned: u64,
     pub(crate) virtual_ms: u64,
     pub(crate) phases: PhaseCounts,
 }
@@ -160,6 +162,7 @@ impl Tally {
         self.batches_checked += other.batches_checked;
         self.told_damage += other.told_damage;
         self.told_losses += other.told_losses;
+        self.cleaned += other.cleaned;
         self.virtual_ms += other.virtual_ms;
         self.phases.merge(&other.phases);
     }
@@ -184,6 +187,8 @@ pub(crate) struct EngineWorld {
     random: Random,
     now: u64,
     wall_ms: i64,
+    /// By which it was set back in all.
+    set_back_ms: i64,
     dirs: Vec<Rc<VirtualFileSystem>>,
     arenas: Vec<Arena>,
     node: Node,
@@ -224,7 +229,7 @@ enum Turn {
 impl EngineWorld {
     pub(crate) fn new(options: WorldOptions) -> Self {
         let mut random = Random::new(options.seed);
-        let traits = Traits::draw(&mut random, options.plant);
+        let traits = Traits::draw(&mut random, options.seed, options.plant);
         let dirs = (0..traits.dirs)
             .map(|_| Rc::new(VirtualFileSystem::new(random.next_u64(), traits::DISK_BYTES)))
             .collect::<Vec<_>>();
@@ -244,6 +249,7 @@ impl EngineWorld {
             random,
             now: 1_000 * NANOS_PER_MS,
             wall_ms: 1_700_000_000_000,
+            set_back_ms: 0,
             dirs,
             arenas,
             node: Node { shards: Vec::new() },
@@ -276,6 +282,8 @@ impl EngineWorld {
         }
         lived?;
         self.tally.virtual_ms = self.now / NANOS_PER_MS;
+        let gone = self.logs.iter().filter_map(|log| log.compacted.as_ref());
+        self.tally.cleaned = gone.map(|compacted| compacted.gone() as u64).sum();
         Ok(())
     }
 

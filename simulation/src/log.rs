@@ -12,7 +12,8 @@ use broker::protocol::record_batch::{
 use broker::protocol::{LeaderEpoch, Offset};
 use bytes::Bytes;
 
-use crate::batches::{BatchNumber, number_of};
+use crate::batches::{BatchNumber, keyed_records, number_of};
+use crate::compacted::{Compacted, TombstoneClock};
 use crate::violation::{Checked, Checker};
 
 /// Where a partition is in its life, as the metadata of the node would say.
@@ -41,6 +42,8 @@ pub(crate) struct Call(pub(crate) u64);
 struct Sent {
     bytes: Bytes,
     max_timestamp: i64,
+    /// By the wall clock.
+    sent_ms: i64,
     /// Calls that were not refused: where the batch may stand in the order.
     calls: BTreeSet<Call>,
     /// Where it stands, once known.
@@ -61,8 +64,17 @@ struct Placed {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Walk {
     pub(crate) next: Option<Offset>,
+    /// Where it began, and the number of the newest cleaned segment then.
+    pub(crate) begun: Option<(Offset, u64)>,
     last_call: Option<Call>,
     last_epoch: Option<LeaderEpoch>,
+}
+
+impl Walk {
+    /// For clients, who do not know what is cleaned.
+    pub(crate) fn from(start: Offset) -> Self {
+        Self { begun: Some((start, 0)), ..Self::default() }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -74,6 +86,8 @@ pub(crate) struct Log {
     pub(crate) state: LogState,
     sent: BTreeMap<BatchNumber, Sent>,
     placed: BTreeMap<Offset, Placed>,
+    /// Of a log that is compacted.
+    pub(crate) compacted: Option<Compacted>,
     calls: u64,
     /// Log start as far as it was acknowledged, and as far as it was ever seen.
     log_start_acknowledged: Offset,
@@ -86,11 +100,13 @@ pub(crate) struct Log {
 
 impl Log {
     pub(crate) fn new(id: PartitionId, name: String, dir: DirId, config: LogConfig) -> Self {
+        let compacted = config.cleanup_compact.then(Compacted::default);
         Self {
             id,
             name,
             dir,
             config,
+            compacted,
             state: LogState::Creating,
             sent: BTreeMap::new(),
             placed: BTreeMap::new(),
@@ -129,7 +145,7 @@ impl Log {
     }
 
     /// A batch is sent, perhaps again.
-    pub(crate) fn send(&mut self, number: BatchNumber, bytes: &Bytes) -> Call {
+    pub(crate) fn send(&mut self, number: BatchNumber, bytes: &Bytes, now_ms: i64) -> Call {
         self.calls += 1;
         let call = Call(self.calls);
         let sent = self.sent.entry(number).or_insert_with(|| {
@@ -137,6 +153,7 @@ impl Log {
             Sent {
                 bytes: bytes.clone(),
                 max_timestamp: header.max_timestamp,
+                sent_ms: now_ms,
                 calls: BTreeSet::new(),
                 base: None,
                 is_idempotent: header.producer().is_some(),
@@ -200,12 +217,18 @@ impl Log {
             )));
         }
         sent.base = Some(base);
+        if let Some(compacted) = &mut self.compacted {
+            compacted.placed(base, &sent.bytes, sent.sent_ms);
+        }
         self.placed.insert(base, Placed { next, number, acknowledged: false });
         Ok(())
     }
 
-    /// A batch of this log was read.
-    pub(crate) fn found(&mut self, batch: &BatchSlice<'_>) -> Checked<BatchNumber> {
+    /// A batch of this log was read. `None`: compaction left none of its records.
+    pub(crate) fn found(&mut self, batch: &BatchSlice<'_>) -> Checked<Option<BatchNumber>> {
+        if self.compacted.is_some() {
+            return self.found_compacted(batch);
+        }
         let name = &self.name;
         let (header, at) = (&batch.header, batch.header.base_offset.0);
         let known =
@@ -227,18 +250,63 @@ impl Log {
             format!("{name}: {number:?} at {at} is of epoch {:?}", header.partition_leader_epoch)
         })?;
         self.place(header.base_offset, header.next_offset(), number, Checker::ReadStaysTrue)?;
-        Ok(number)
+        Ok(Some(number))
+    }
+
+    /// The same where records may be missing: place, producer and epoch are those of the batch that was sent.
+    fn found_compacted(&mut self, batch: &BatchSlice<'_>) -> Checked<Option<BatchNumber>> {
+        let (header, at) = (batch.header, batch.header.base_offset.0);
+        let first = keyed_records(&Bytes::copy_from_slice(batch.bytes)).first().map(|it| it.number);
+        let placed = self.placed.get(&header.base_offset).map(|placed| placed.number);
+        let number = first.or(placed);
+        let name = self.name.clone();
+        let Some(number) = number else {
+            // Nobody was told of it, and nobody read it before its records went.
+            let is_empty = header.record_count == 0;
+            Checker::BytesAreThose
+                .check(is_empty, || format!("{name}: the batch at {at} was never sent"))?;
+            return Ok(None);
+        };
+        let Some(sent) = self.sent.get(&number) else {
+            let what = format!("{name}: the batch at {at} was never sent to this partition");
+            return Err(Checker::BytesAreThose.violated(what));
+        };
+        Checker::RefusedStaysOut
+            .check(!sent.calls.is_empty(), || format!("{name}: {number:?} at {at} was refused"))?;
+        let sent_header = BatchHeader::read(&sent.bytes).expect("the clients make sound batches");
+        let same = header.producer() == sent_header.producer()
+            && header.last_offset_delta == sent_header.last_offset_delta;
+        Checker::BytesAreThose
+            .check(same, || format!("{name}: {number:?} at {at} has another producer or end"))?;
+        Checker::EpochsHold.check(header.partition_leader_epoch <= self.epoch_asked, || {
+            format!("{name}: {number:?} at {at} is of epoch {:?}", header.partition_leader_epoch)
+        })?;
+        self.place(header.base_offset, header.next_offset(), number, Checker::ReadStaysTrue)?;
+        let sent = self.sent[&number].bytes.clone();
+        if let Some(compacted) = &self.compacted {
+            compacted.check(&name, batch, &sent)?;
+        }
+        Ok(first)
     }
 
     /// The next batch of a walk through the log: in order and without gaps.
     pub(crate) fn walked(&mut self, walk: &mut Walk, batch: &BatchSlice<'_>) -> Checked {
         let number = self.found(batch)?;
         let (name, header, at) = (&self.name, &batch.header, batch.header.base_offset.0);
-        if let Some(expected) = walk.next.replace(header.next_offset()) {
-            Checker::OffsetsAreDense.check(header.base_offset == expected, || {
-                format!("{name}: {at} follows where {} is due", expected.0)
-            })?;
+        let begun = walk.begun.map_or(Offset(0), |begun| begun.0);
+        let due = walk.next.replace(header.next_offset());
+        if let Some(expected) = due {
+            let follows = match self.compacted {
+                Some(_) => header.base_offset >= expected,
+                None => header.base_offset == expected,
+            };
+            Checker::OffsetsAreDense
+                .check(follows, || format!("{name}: {at} follows where {} is due", expected.0))?;
         }
+        if let Some(compacted) = &mut self.compacted {
+            compacted.passed(due.unwrap_or(begun), batch);
+        }
+        let Some(number) = number else { return Ok(()) };
         let calls = &self.sent[&number].calls;
         let next_call = match walk.last_call {
             Some(last) => calls.range(Call(last.0 + 1)..).next(),
@@ -254,6 +322,21 @@ impl Log {
         Checker::EpochsHold.check(before.is_none_or(|before| before <= epoch), || {
             format!("{name}: epoch {epoch:?} at {at} follows {before:?}")
         })
+    }
+
+    /// A walk came to the end of the log.
+    pub(crate) fn walk_ended(
+        &self,
+        walk: &Walk,
+        generation: u64,
+        clock: TombstoneClock,
+    ) -> Checked {
+        let (Some(compacted), Some((start, before)), Some(end)) =
+            (&self.compacted, walk.begun, walk.next)
+        else {
+            return Ok(());
+        };
+        compacted.walked(&self.name, (start, end), clock, before == generation)
     }
 
     /// What the owner says of the log now, against all that was seen before.
@@ -347,6 +430,9 @@ impl Log {
             if let Some(sent) = self.sent.get_mut(&placed.number) {
                 sent.base = None;
             }
+        }
+        if let Some(compacted) = &mut self.compacted {
+            compacted.forget_from(end);
         }
         self.high_watermark_seen = self.high_watermark_seen.min(end);
     }

@@ -7,6 +7,7 @@
 //! | module | job |
 //! |---|---|
 //! | `batches` | record batches that can be told apart |
+//! | `compacted` | what must be true of a log that is compacted by key |
 //! | `disk` | the virtual disk: what a real one may do at a power cut, and no more |
 //! | `engine_world` | one node of engines under virtual time, its clients, its checkers |
 //! | `log` | what is known of one partition's log, and must therefore be true |
@@ -19,6 +20,7 @@
 //! | `violation` | the checkers' names and what they find |
 
 mod batches;
+mod compacted;
 mod disk;
 mod engine_world;
 mod log;

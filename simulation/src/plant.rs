@@ -62,6 +62,10 @@ plants! {
     OldJournalsGoFirst "old-journals-go-first",
     /// Every start calls itself the first.
     IncarnationsAreReused "incarnations-are-reused",
+    /// A cleaned segment takes the place of the old ones before it is durable.
+    CleanedWithoutSync "cleaned-without-sync",
+    /// The old segments go before the word that a cleaned one replaces them is durable.
+    CleanedWithoutDirectorySync "cleaned-without-directory-sync",
 }
 
 /// A world in which a planted fault shows soon.
@@ -78,6 +82,8 @@ pub(crate) enum Lure {
     SmallSegments,
     /// Many starts.
     Starts,
+    /// Every second topic is compacted.
+    Compaction,
 }
 
 impl Plant {
@@ -106,6 +112,10 @@ impl Plant {
             Self::NoSnapshot => Planted { snapshots_are_left_out: true, ..none },
             Self::SnapshotWithoutSync => Planted { snapshots_are_not_synced: true, ..none },
             Self::NoLastBlock => Planted { last_blocks_are_left_out: true, ..none },
+            Self::CleanedWithoutSync => Planted { cleaned_files_are_not_synced: true, ..none },
+            Self::CleanedWithoutDirectorySync => {
+                Planted { cleaner_syncs_no_directory: true, ..none }
+            }
             Self::NoLogStart => edit(JournalEdit::NoLogStarts),
             Self::NaiveTornTail => edit(JournalEdit::NoAcknowledgedEnd),
         }
@@ -145,6 +155,7 @@ impl Plant {
             | Self::SnapshotWithoutSync => Lure::Traffic,
             Self::NoLastBlock => Lure::SmallSegments,
             Self::OldJournalsGoFirst => Lure::Starts,
+            Self::CleanedWithoutSync | Self::CleanedWithoutDirectorySync => Lure::Compaction,
             _ => Lure::Nothing,
         }
     }

@@ -47,6 +47,12 @@ pub(crate) enum Checker {
     Progress,
     /// Damage is served never, and told.
     DamageIsTold,
+    /// Of each key of a compacted log the newest record is there.
+    NewestOfKeyIsThere,
+    /// What compaction took, and what a tombstone deleted, does not come back.
+    CleanedStaysAway,
+    /// A tombstone is there as long as it has to be.
+    TombstonesStay,
 }
 
 /// A promise that was broken.

@@ -353,6 +353,10 @@ impl VirtualDisk {
         let is_checkpoint = || job.steps.iter().any(saves_state);
         let finishes = || job.steps.iter().any(|step| matches!(step, Step::SetLength { .. }));
         match step {
+            Step::Sync(path) if self.planted.cleaned_files_are_not_synced && is_cleaners(path) => {
+                true
+            }
+            Step::SyncDir(_) if self.planted.cleaner_syncs_no_directory => is_of_the_cleaner(job),
             Step::Sync(_) | Step::SyncFileSystem
                 if self.planted.checkpoints_do_not_sync && !saves_state(step) =>
             {
@@ -385,4 +389,29 @@ struct WriteOrder {
 
 fn is_state_file(path: &Path) -> bool {
     path.file_stem().is_some_and(|stem| stem == "state")
+}
+
+/// The log directory in which one of these compacts a log now.
+pub(crate) fn compacted_dir<'a>(disks: impl IntoIterator<Item = &'a VirtualDisk>) -> Option<DirId> {
+    disks.into_iter().flat_map(VirtualDisk::under_way).find_map(|what| match what {
+        UnderWay::Step { job, .. } => is_of_the_cleaner(job).then_some(job.dir),
+        UnderWay::Write { .. } => None,
+    })
+}
+
+/// Whether log compaction asks for this job.
+pub(crate) fn is_of_the_cleaner(job: &Job) -> bool {
+    job.steps.iter().any(|step| match step {
+        Step::Rename { from: path, .. }
+        | Step::RemoveFile(path)
+        | Step::Allocate { path, .. }
+        | Step::WriteFile { path, .. } => is_cleaners(path),
+        _ => false,
+    })
+}
+
+/// A cleaned segment that has not taken its name, or the word that it counts.
+fn is_cleaners(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name.contains(".cleaned") || name.starts_with("cleaner-offset-checkpoint")
 }

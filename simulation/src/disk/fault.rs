@@ -30,6 +30,10 @@ pub(crate) struct Planted {
     pub(crate) recycles_early: bool,
     /// What is changed in journal groups on their way to the disk.
     pub(crate) journal_edit: Option<JournalEdit>,
+    /// The files of cleaned segments are not synced.
+    pub(crate) cleaned_files_are_not_synced: bool,
+    /// Log compaction does not sync directories.
+    pub(crate) cleaner_syncs_no_directory: bool,
 }
 
 /// A rule of the journal that is broken.

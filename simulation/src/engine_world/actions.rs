@@ -1,7 +1,7 @@
 //! What clients and operators do next.
 
 use broker::engine::PartitionId;
-use broker::engine::config::{Durability, LogConfig};
+use broker::engine::config::{CompactionConfig, Durability, LogConfig};
 use broker::engine::engine::lifecycle::PartitionSpec;
 use broker::engine::partition::PartitionDirectory;
 use broker::engine::request::{AppendRequest, ReadTarget};
@@ -86,7 +86,8 @@ impl EngineWorld {
             let records = 1 + self.random.below(3) as usize;
             // Some clients' clocks are wrong.
             let timestamp = self.clock().wall.0 - self.random.below(20_000) as i64;
-            let shape = BatchShape { records, bytes, producer: None, timestamp };
+            let is_keyed = self.logs[log.0].config.cleanup_compact;
+            let shape = BatchShape { records, bytes, producer: None, timestamp, is_keyed };
             let (number, bytes) = self.batches.make(&mut self.random, &shape);
             self.send(log, number, bytes, None);
         }
@@ -99,9 +100,10 @@ impl EngineWorld {
         bytes: Bytes,
         producer: Option<usize>,
     ) {
+        let now_ms = self.clock().wall.0;
         let log = &mut self.logs[key.0];
         let Some(shard) = log.shard() else { return };
-        let call = log.send(number, &bytes);
+        let call = log.send(number, &bytes, now_ms);
         let (partition, epoch) = (log.id, log.epoch_asked);
         self.tally.appends += 1;
         self.tally.appended_bytes += bytes.len() as u64;
@@ -126,7 +128,8 @@ impl EngineWorld {
     fn send_garbage(&mut self) {
         let Some(key) = self.any_live_log() else { return };
         let timestamp = self.clock().wall.0;
-        let shape = BatchShape { records: 2, bytes: 100, producer: None, timestamp };
+        let is_keyed = false;
+        let shape = BatchShape { records: 2, bytes: 100, producer: None, timestamp, is_keyed };
         let (number, bytes) = self.batches.make(&mut self.random, &shape);
         let mut bytes = bytes.to_vec();
         let at = 17 + self.random.below(bytes.len() as u64 - 17) as usize;
@@ -134,7 +137,7 @@ impl EngineWorld {
         let log = &mut self.logs[key.0];
         let (Some(shard), partition) = (log.shard(), log.id) else { return };
         let bytes = Bytes::from(bytes);
-        let call = log.send(number, &bytes);
+        let call = log.send(number, &bytes, timestamp);
         let epoch = log.epoch_asked;
         let token = self.expect(Expected::Append {
             log: key,
@@ -209,6 +212,7 @@ impl EngineWorld {
         let id = PartitionId { topic_id: TopicId(topic_id), partition: PartitionIndex(index) };
         let dir = dir_id(self.random.below(self.dirs.len() as u64) as usize);
         let config = self.draw_config();
+        let config = self.compacting(&topic_id, config);
         let key = LogKey(self.logs.len());
         self.logs.push(Log::new(id, name, dir, config));
         let shard = self.random.below(self.node.shards.len() as u64) as usize;
@@ -249,6 +253,30 @@ impl EngineWorld {
             retention_bytes: self.random.one_in(5).then(|| 2 * segment_bytes.min(1 << 20)),
             index_interval_bytes: if self.random.coin() { 4096 } else { 256 },
             ..LogConfig::default()
+        }
+    }
+
+    /// Some topics of some worlds are compacted; their ids say so, which are drawn anyway.
+    fn compacting(&self, topic_id: &[u8; 16], config: LogConfig) -> LogConfig {
+        if !self.traits.compacts || topic_id[0] % 2 == 1 {
+            return config;
+        }
+        let choose = |byte: u8, choices: &[i64]| choices[usize::from(byte) % choices.len()];
+        // Large enough for runs that go straight to their segment, in some.
+        let segment_bytes = choose(topic_id[1], &[16 << 10, 48 << 10, 400 << 10]).cast_unsigned();
+        LogConfig {
+            cleanup_compact: true,
+            cleanup_delete: topic_id[2].is_multiple_of(4),
+            // What a cleaner does to the broker's own time is the protocol crate's to test.
+            timestamp_type: TimestampType::CreateTime,
+            segment_bytes: segment_bytes.min(config.segment_bytes),
+            compaction: CompactionConfig {
+                delete_retention_ms: choose(topic_id[3], &[0, 5_000, 60_000]),
+                dirty_ratio_ppm_min: choose(topic_id[4], &[0, 200_000]) as u32,
+                lag_ms_min: choose(topic_id[5], &[0, 0, 0, 2_000]),
+                lag_ms_max: (topic_id[6].is_multiple_of(4)).then_some(10_000),
+            },
+            ..config
         }
     }
 
@@ -319,7 +347,9 @@ impl EngineWorld {
 
     fn step_wall_clock(&mut self) {
         if self.random.one_in(3) {
-            self.wall_ms += self.random.below(20_000) as i64 - 10_000;
+            let step = self.random.below(20_000) as i64 - 10_000;
+            self.wall_ms += step;
+            self.set_back_ms += (-step).max(0);
         }
     }
 

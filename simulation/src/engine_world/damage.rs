@@ -28,7 +28,7 @@ impl EngineWorld {
             return Ok(());
         }
         self.look_at_damage()?;
-        self.walk_all();
+        self.walk_all()?;
         self.settled()
     }
 

@@ -8,6 +8,7 @@ use broker::engine::recovery::RecoveredPartition;
 
 use super::node::{Node, NodeStart, Recovered, StartError};
 use super::{CutPhase, EngineWorld, Excuses, Expected, LogKey, NANOS_PER_MS, Turn};
+use crate::disk::compacted_dir;
 use crate::log::LogState;
 use crate::violation::{Checked, Checker};
 
@@ -19,6 +20,8 @@ const RECOVERY_CUTS_MAX: u32 = 3;
 enum Ending {
     /// The power goes after so many more operations of the disks.
     Cut { operations: u64 },
+    /// The same, counted from when a log is next compacted.
+    CutCompaction { operations: u64 },
     /// The process is killed; the machine goes on.
     Kill,
     /// An orderly stop.
@@ -41,6 +44,10 @@ impl EngineWorld {
         match self.random.below(10) {
             0 => Ending::Kill,
             1 => Ending::Stop,
+            // A round of the cleaner is some thirty operations.
+            2..=6 if self.traits.compacts => {
+                Ending::CutCompaction { operations: 1 + self.random.below(30) }
+            }
             _ => {
                 // Any moment: soon as likely as late.
                 let scale = match self.traits.is_heavy {
@@ -60,17 +67,26 @@ impl EngineWorld {
         }
         self.note(|_| format!("a life begins, to end with {ending:?}"));
         if self.random.coin() {
-            self.walk_all();
+            self.walk_all()?;
         }
         let steps = self.options.steps / 2 + self.random.below(self.options.steps);
         let steps = if self.traits.is_heavy { 4 * steps } else { steps };
         self.next_action = self.now;
+        let mut hunted = match ending {
+            Ending::CutCompaction { operations } => Some(operations),
+            _ => None,
+        };
         for _ in 0..steps {
             self.act();
             self.resend_due();
             while self.now < self.next_action {
                 if self.turn(self.next_action)? == Turn::Stopped {
                     return Ok(Turn::Stopped);
+                }
+                let disks = self.node.shards.iter().map(|shard| &shard.disk);
+                if let (Some(operations), Some(dir)) = (hunted, compacted_dir(disks)) {
+                    self.dirs[usize::from(dir.0)].stop_after(operations);
+                    hunted = None;
                 }
             }
             if self.has_failed {
@@ -87,7 +103,9 @@ impl EngineWorld {
             ending => ending,
         };
         match (ending, turn) {
-            (Ending::Cut { .. }, _) | (_, Turn::Stopped) => self.cut(),
+            (Ending::Cut { .. } | Ending::CutCompaction { .. }, _) | (_, Turn::Stopped) => {
+                self.cut();
+            }
             (Ending::Kill, Turn::GoOn) => self.kill(),
             (Ending::Stop, Turn::GoOn) => self.stop()?,
         }
@@ -314,7 +332,7 @@ impl EngineWorld {
         }
         self.give_room();
         self.settled()?;
-        self.walk_all();
+        self.walk_all()?;
         self.settled()?;
         if self.traits.damage {
             return self.damage_and_look();
@@ -322,7 +340,7 @@ impl EngineWorld {
         self.stop()?;
         self.start()?;
         self.settled()?;
-        self.walk_all();
+        self.walk_all()?;
         self.settled()
     }
 

@@ -5,7 +5,7 @@ use broker::engine::partition::{Partition, RunState};
 
 use super::EngineWorld;
 use super::node::Shard;
-use crate::disk::{UnderWay, VirtualDisk};
+use crate::disk::{UnderWay, VirtualDisk, is_of_the_cleaner};
 
 /// Something that a power cut can interrupt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,12 +20,13 @@ pub(crate) enum CutPhase {
     Delete,
     Create,
     Move,
+    Compaction,
     Recovery,
     Quiet,
 }
 
 impl CutPhase {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::GroupWrite,
         Self::BypassBeforePointer,
         Self::BypassAfterPointer,
@@ -36,6 +37,7 @@ impl CutPhase {
         Self::Delete,
         Self::Create,
         Self::Move,
+        Self::Compaction,
         Self::Recovery,
         Self::Quiet,
     ];
@@ -52,6 +54,7 @@ impl CutPhase {
             Self::Delete => "delete",
             Self::Create => "create",
             Self::Move => "move",
+            Self::Compaction => "compaction",
             Self::Recovery => "recovery",
             Self::Quiet => "nothing of these",
         }
@@ -125,6 +128,7 @@ pub(crate) fn mark_disk(disk: &VirtualDisk, mark: &mut impl FnMut(CutPhase)) {
                 }
             }
             UnderWay::Write { class: DiskClass::Bypass, .. } => mark(CutPhase::BypassBeforePointer),
+            UnderWay::Write { class: DiskClass::Background, .. } => mark(CutPhase::Compaction),
             UnderWay::Write { .. } => {}
             UnderWay::Step { step, job } => {
                 if let Some(phase) = phase_of(step, job) {
@@ -150,6 +154,9 @@ fn mark_bypass(partition: &Partition, mark: &mut impl FnMut(CutPhase)) {
 }
 
 fn phase_of(step: &Step, job: &Job) -> Option<CutPhase> {
+    if is_of_the_cleaner(job) {
+        return Some(CutPhase::Compaction);
+    }
     let any = |wanted: fn(&Step) -> bool| job.steps.iter().any(wanted);
     let is_state = |path: &std::path::Path| path.file_stem().is_some_and(|stem| stem == "state");
     match step {

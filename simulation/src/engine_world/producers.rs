@@ -114,7 +114,8 @@ impl EngineWorld {
         let client = &mut self.producers.clients[at];
         let producer =
             Producer { id: client.id, epoch: client.epoch, base_sequence: client.next_sequence };
-        let shape = BatchShape { records, bytes, producer: Some(producer), timestamp };
+        let is_keyed = self.logs[log.0].config.cleanup_compact;
+        let shape = BatchShape { records, bytes, producer: Some(producer), timestamp, is_keyed };
         client.next_sequence = increment_sequence(client.next_sequence, records as i32);
         let (number, bytes) = self.batches.make(&mut self.random, &shape);
         let is_first = client.unacknowledged.is_empty();

@@ -5,6 +5,7 @@ use broker::protocol::Offset;
 use broker::protocol::record_batch::{BatchHeader, BatchWalk};
 
 use super::{EngineWorld, Expected, LogKey};
+use crate::compacted::TombstoneClock;
 use crate::log::{LogState, Walk};
 use crate::violation::{Checked, Checker};
 
@@ -45,14 +46,15 @@ impl EngineWorld {
     }
 
     /// Walks through every live log from its start to its end, as clients whose reads follow each other.
-    pub(super) fn walk_all(&mut self) {
+    pub(super) fn walk_all(&mut self) -> Checked {
         self.walks.walks.clear();
         for key in (0..self.logs.len()).map(LogKey) {
             if self.logs[key.0].shard().is_some() {
                 self.walks.walks.push((key, Walk::default()));
-                self.walk_on(key);
+                self.walk_on(key)?;
             }
         }
+        Ok(())
     }
 
     pub(super) fn forget_walks(&mut self) {
@@ -60,13 +62,18 @@ impl EngineWorld {
     }
 
     /// The next read of a walk, unless it is at its end.
-    fn walk_on(&mut self, key: LogKey) {
+    fn walk_on(&mut self, key: LogKey) -> Checked {
         let log = &self.logs[key.0];
-        let offsets = log.shard().and_then(|shard| self.node.shards[shard].engine.offsets(log.id));
-        let Some(place) = self.walks.walks.iter().position(|walk| walk.0 == key) else { return };
+        let engine = log.shard().map(|shard| &self.node.shards[shard].engine);
+        let offsets = engine.and_then(|engine| engine.offsets(log.id));
+        let generation = engine.and_then(|engine| engine.get(log.id));
+        let generation = generation.map_or(0, |partition| partition.cleaner.generation);
+        let Some(place) = self.walks.walks.iter().position(|walk| walk.0 == key) else {
+            return Ok(());
+        };
         let Some(offsets) = offsets else {
             self.walks.walks.remove(place);
-            return;
+            return Ok(());
         };
         let walk = &mut self.walks.walks[place].1;
         let at = walk.next.unwrap_or(offsets.log_start);
@@ -74,11 +81,23 @@ impl EngineWorld {
             *walk = Walk::default();
         }
         let at = at.max(offsets.log_start);
+        if walk.next.is_none() {
+            walk.begun = Some((at, generation));
+        }
         if at < offsets.high_watermark {
             self.read(key, ReadTarget::Offset(at), WALK_BYTES_MAX, true);
-        } else {
-            self.walks.walks.remove(place);
+            return Ok(());
         }
+        let (_, mut walk) = self.walks.walks.remove(place);
+        let log = &self.logs[key.0];
+        let clock = TombstoneClock {
+            now_ms: self.clock().wall.0,
+            set_back_ms: self.set_back_ms,
+            delete_retention_ms: log.config.compaction.delete_retention_ms,
+        };
+        // What was deleted meanwhile is not missed.
+        walk.begun = walk.begun.map(|(start, before)| (start.max(offsets.log_start), before));
+        log.walk_ended(&walk, generation, clock)
     }
 
     pub(super) fn on_read(
@@ -107,10 +126,7 @@ impl EngineWorld {
                 }
             }
         }
-        if walk {
-            self.walk_on(key);
-        }
-        Ok(())
+        if walk { self.walk_on(key) } else { Ok(()) }
     }
 
     fn check_nothing_read(&self, asked: &Asked) -> Checked {
@@ -121,7 +137,7 @@ impl EngineWorld {
                 .check(offset >= end, || format!("{name}: nothing at {offset:?} below {end:?}")),
             ReadTarget::Timestamp(timestamp) => {
                 let found = log.first_at_time(log.log_start_seen(), timestamp);
-                let is_missed = found.is_some_and(|found| found < end);
+                let is_missed = found.is_some_and(|found| found < end) && log.compacted.is_none();
                 Checker::AcknowledgedIsThere.check(!is_missed, || {
                     format!("{name}: nothing at time {timestamp}, but for {found:?}")
                 })
@@ -179,7 +195,9 @@ impl EngineWorld {
             self.check_epoch(asked.key, &batch.header)?;
             let log = &mut self.logs[asked.key.0];
             if let Some(expected) = expected.replace(batch.header.next_offset()) {
-                Checker::OffsetsAreDense.check(batch.header.base_offset == expected, || {
+                let base = batch.header.base_offset;
+                let follows = base == expected || (base > expected && log.compacted.is_some());
+                Checker::OffsetsAreDense.check(follows, || {
                     format!("{name}: {:?} follows {expected:?}", batch.header.base_offset)
                 })?;
             }
@@ -199,9 +217,10 @@ impl EngineWorld {
     fn check_first(&self, asked: &Asked, first: &BatchHeader) -> Checked {
         let log = &self.logs[asked.key.0];
         let name = &log.name;
+        let begins = |first: Offset, asked: Offset| first <= asked || log.compacted.is_some();
         match asked.target {
             ReadTarget::Offset(offset) => Checker::AnswersMakeSense
-                .check(first.base_offset <= offset && offset < first.next_offset(), || {
+                .check(begins(first.base_offset, offset) && offset < first.next_offset(), || {
                     format!("{name}: asked for {offset:?}, given {:?}", first.base_offset)
                 }),
             ReadTarget::Timestamp(timestamp) => {
@@ -209,7 +228,10 @@ impl EngineWorld {
                 let stamped = log.stamps();
                 let is_first = first.max_timestamp >= timestamp
                     && first.next_offset() > asked.log_start
-                    && due.is_none_or(|due| due >= first.base_offset || stamped);
+                    && (log.compacted.is_none() || first.record_count > 0)
+                    && due.is_none_or(|due| {
+                        due >= first.base_offset || stamped || log.compacted.is_some()
+                    });
                 Checker::AnswersMakeSense.check(is_first, || {
                     let given = first.base_offset;
                     format!("{name}: asked for time {timestamp}, given {given:?}, not {due:?}")

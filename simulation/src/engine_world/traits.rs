@@ -24,6 +24,8 @@ pub(super) struct Traits {
     pub(super) segment_bytes: u64,
     pub(super) has_memory_topics: bool,
     pub(super) stamps_append_time: bool,
+    /// Some topics are compacted.
+    pub(super) compacts: bool,
     pub(super) full_disks: bool,
     pub(super) failing_disks: bool,
     /// Bits flip at the end of the world.
@@ -31,7 +33,7 @@ pub(super) struct Traits {
 }
 
 impl Traits {
-    pub(super) fn draw(random: &mut Random, plant: Plant) -> Self {
+    pub(super) fn draw(random: &mut Random, seed: u64, plant: Plant) -> Self {
         let choose = |random: &mut Random, choices: &[u64]| {
             choices[random.below(choices.len() as u64) as usize]
         };
@@ -57,6 +59,8 @@ impl Traits {
             segment_bytes: choose(random, &[48 << 10, 256 << 10, 1 << 20, 1 << 30]),
             has_memory_topics: random.one_in(4),
             stamps_append_time: random.one_in(5),
+            // By the world's number: worlds that found something once stay as they were.
+            compacts: (seed >> 1).is_multiple_of(2) || lure == Lure::Compaction,
             full_disks: random.one_in(6),
             failing_disks: random.one_in(6),
             damage: random.one_in(8) || lure == Lure::Damage,
@@ -68,6 +72,13 @@ impl Traits {
                 traits.bytes_max = 12 << 20;
             }
             Lure::SmallSegments => traits.segment_bytes = 48 << 10,
+            Lure::Compaction => {
+                traits.lives = 12;
+                traits.bytes_max = 3 << 20;
+                traits.segment_bytes = 48 << 10;
+                traits.failing_disks = false;
+                traits.full_disks = false;
+            }
             Lure::Starts => {
                 traits.lives = 20;
                 traits.bytes_max = 50 << 10;

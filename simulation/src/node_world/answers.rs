@@ -19,8 +19,9 @@ use super::clients::{
     Asked, CREATE_PARTITIONS, CREATE_TOPICS, Client, ClientKey, DELETE_RECORDS, DELETE_TOPICS,
     FETCH, INIT_PRODUCER_ID, LIST_OFFSETS, METADATA, PRODUCE, Sent, What,
 };
-use super::topics::TopicState;
+use super::topics::{DELETE_RETENTION_MS, TopicState};
 use super::{LogKey, NodeWorld};
+use crate::compacted::TombstoneClock;
 use crate::log::Walk;
 use crate::violation::{Checked, Checker};
 
@@ -251,7 +252,7 @@ impl NodeWorld {
         if found.error_code == ErrorCode::OffsetOutOfRange.code() && is_below {
             if walk.is_some() {
                 let start = Offset(self.partitions[log.0].deleted_below);
-                self.fetch(client, log, start, Some(Walk::default()), (0, 1));
+                self.fetch(client, log, start, Some(Walk::from(start)), (0, 1));
             }
             return Ok(());
         }
@@ -260,6 +261,11 @@ impl NodeWorld {
             return Ok(());
         }
         let end = Offset(found.high_watermark);
+        let clock = TombstoneClock {
+            now_ms: self.clock().wall.0,
+            set_back_ms: 0,
+            delete_retention_ms: DELETE_RETENTION_MS,
+        };
         let partition = &mut self.partitions[log.0];
         partition.log.observe_since(told, Offset(found.log_start_offset), end)?;
         let bytes = found.records.parts().concat();
@@ -276,13 +282,17 @@ impl NodeWorld {
             self.tally.batches_checked += 1;
             match &mut walk {
                 Some(walk) => partition.log.walked(walk, batch)?,
-                None => drop(partition.log.found(batch)?),
+                None => {
+                    partition.log.found(batch)?;
+                }
             }
         }
+        let is_compacted = partition.log.compacted.is_some();
+        let is_it = |base: Offset| base <= offset || is_compacted;
         if let Some(first) = batches.first() {
             let header = &first.header;
             Checker::AnswersMakeSense
-                .check(header.base_offset <= offset && offset < header.next_offset(), || {
+                .check(is_it(header.base_offset) && offset < header.next_offset(), || {
                     format!("{name}: asked for {}, given {}", offset.0, header.base_offset.0)
                 })?;
         }
@@ -290,10 +300,15 @@ impl NodeWorld {
         Checker::AcknowledgedIsThere
             .check(!is_missed, || format!("{name}: nothing at {} below {}", offset.0, told.1.0))?;
         // What was read may lie above the high watermark of the answer, which is older.
-        if let Some(walk) = walk.filter(|_| next < end && !batches.is_empty()) {
-            self.fetch(client, log, next, Some(walk), (0, 1));
+        match walk {
+            Some(walk) if next < end && !batches.is_empty() => {
+                self.fetch(client, log, next, Some(walk), (0, 1));
+                Ok(())
+            }
+            // What was cleaned meanwhile clients do not know.
+            Some(walk) => self.partitions[log.0].log.walk_ended(&walk, u64::MAX, clock),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

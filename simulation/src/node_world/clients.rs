@@ -32,7 +32,7 @@ use bytes::Bytes;
 use super::member_requests::{MemberAsked, STEADY, STEADY_PARTITIONS};
 use super::members::MemberKey;
 use super::network::Connection;
-use super::topics::{Pending, Producer, TopicState};
+use super::topics::{COMPACTED_SEGMENT_BYTES, DELETE_RETENTION_MS, Pending, Producer, TopicState};
 use super::{LogKey, NodeWorld, TopicKey};
 use crate::batches::{BatchNumber, BatchShape};
 use crate::log::{Call, Walk};
@@ -203,10 +203,11 @@ impl NodeWorld {
         let mut sent = Vec::new();
         let mut data = Vec::new();
         for log in logs {
-            let bytes = self.draw_bytes();
+            let is_keyed = self.partitions[log.0].log.compacted.is_some();
+            let bytes = self.draw_bytes().min(bytes_max(is_keyed));
             let records = 1 + self.random.below(3) as usize;
             let timestamp = self.clock().wall.0;
-            let shape = BatchShape { records, bytes, producer: None, timestamp };
+            let shape = BatchShape { records, bytes, producer: None, timestamp, is_keyed };
             let (number, bytes) = self.batches.make(&mut self.random, &shape);
             sent.push(self.note_sent(log, number, &bytes));
             data.push((log, bytes));
@@ -217,7 +218,8 @@ impl NodeWorld {
     fn note_sent(&mut self, log: LogKey, number: BatchNumber, bytes: &Bytes) -> Sent {
         self.tally.appends += 1;
         self.tally.appended_bytes += bytes.len() as u64;
-        let call = self.partitions[log.0].log.send(number, bytes);
+        let now_ms = self.clock().wall.0;
+        let call = self.partitions[log.0].log.send(number, bytes, now_ms);
         Sent { log, number, call }
     }
 
@@ -239,7 +241,8 @@ impl NodeWorld {
 
     fn produce_idempotent(&mut self, log: LogKey) {
         let records = 1 + self.random.below(4) as usize;
-        let bytes = self.draw_bytes();
+        let is_keyed = self.partitions[log.0].log.compacted.is_some();
+        let bytes = self.draw_bytes().min(bytes_max(is_keyed));
         let timestamp = self.clock().wall.0;
         let writer = self.writer_of(log);
         let Some(producer) = &mut self.partitions[log.0].producer else { return };
@@ -261,7 +264,7 @@ impl NodeWorld {
         producer.next_sequence = increment_sequence(base_sequence, records as i32);
         let is_first = producer.unacknowledged.is_empty();
         let by = BatchProducer { id: ProducerId(id), epoch: ProducerEpoch(0), base_sequence };
-        let shape = BatchShape { records, bytes, producer: Some(by), timestamp };
+        let shape = BatchShape { records, bytes, producer: Some(by), timestamp, is_keyed };
         let (number, bytes) = self.batches.make(&mut self.random, &shape);
         let pending = Pending {
             number,
@@ -347,7 +350,7 @@ impl NodeWorld {
         for log in self.live_partitions() {
             let client = self.reader();
             let start = self.partitions[log.0].log.told().0;
-            self.fetch(client, log, start, Some(Walk::default()), (0, 1));
+            self.fetch(client, log, start, Some(Walk::from(start)), (0, 1));
         }
     }
 
@@ -392,13 +395,21 @@ impl NodeWorld {
 
     fn create_topic_named(&mut self, name: String, partitions: usize) {
         let key = self.new_topic(name.clone(), partitions);
-        let config = |name, value| CreatableTopicConfig {
+        let config = |name, value: &str| CreatableTopicConfig {
             name: Str::from(name),
             value: Some(Str::from(value)),
         };
         let mut configs = vec![config("segment.bytes", "1048576")];
         if self.options.plant.topics_are_in_memory() {
             configs.push(config("corelane.durability", "memory"));
+        }
+        let (segment, retention) =
+            (COMPACTED_SEGMENT_BYTES.to_string(), DELETE_RETENTION_MS.to_string());
+        if self.is_compacted(&name) {
+            configs.push(config("cleanup.policy", "compact"));
+            configs.push(config("internal.segment.bytes", &segment));
+            configs.push(config("delete.retention.ms", &retention));
+            configs.push(config("min.cleanable.dirty.ratio", "0"));
         }
         let topic = CreatableTopic {
             name: Str::from(name.as_str()),
@@ -469,4 +480,9 @@ impl NodeWorld {
         let client = self.reader();
         self.send(client, DELETE_RECORDS, request, Some(What::DeleteRecords { log, below }));
     }
+}
+
+/// What fits the segments of a compacted topic, with what a batch has beside its values.
+fn bytes_max(is_compacted: bool) -> usize {
+    if is_compacted { COMPACTED_SEGMENT_BYTES - 1_024 } else { usize::MAX }
 }

@@ -12,6 +12,7 @@ use super::member_requests::STEADY_PARTITIONS;
 use super::node::{DEDICATED_SHARDS, Node, NodeStart, StartError};
 use super::topics::TopicState;
 use super::{NANOS_PER_MS, NodeWorld, Turn};
+use crate::disk::compacted_dir;
 use crate::engine_world::{CutPhase, mark_disk};
 use crate::violation::{Checked, Checker, Violation};
 
@@ -26,6 +27,10 @@ const START_MS_MAX: u64 = 60_000;
 enum Ending {
     /// The power goes after so many more operations of the disks.
     Cut {
+        operations: u64,
+    },
+    /// The same, counted from when a log is next compacted.
+    CutCompaction {
         operations: u64,
     },
     Kill,
@@ -126,6 +131,9 @@ impl NodeWorld {
         match self.random.below(10) {
             0..=1 => Ending::Kill,
             2 => Ending::Stop,
+            3..=6 if self.traits.compacts => {
+                Ending::CutCompaction { operations: 1 + self.random.below(30) }
+            }
             _ => Ending::Cut {
                 operations: 1 + self.random.below(1 << self.random.clone().below(12)),
             },
@@ -149,12 +157,21 @@ impl NodeWorld {
         }
         let steps = self.options.steps / 2 + self.random.below(self.options.steps);
         self.next_action = self.now;
+        let mut hunted = match ending {
+            Ending::CutCompaction { operations } => Some(operations),
+            _ => None,
+        };
         for _ in 0..steps {
             self.act();
             self.resend_due();
             while self.now < self.next_action {
                 if self.turn(self.next_action)? == Turn::Stopped {
                     return Ok(Turn::Stopped);
+                }
+                let disks = self.node.shards.iter().map(|shard| &shard.disk);
+                if let (Some(operations), Some(dir)) = (hunted, compacted_dir(disks)) {
+                    self.dirs[usize::from(dir.0)].stop_after(operations);
+                    hunted = None;
                 }
             }
         }
@@ -163,7 +180,7 @@ impl NodeWorld {
 
     fn end(&mut self, ending: Ending, turn: Turn) -> Checked {
         match (ending, turn) {
-            (Ending::Cut { .. }, _) | (_, Turn::Stopped) => {
+            (Ending::Cut { .. } | Ending::CutCompaction { .. }, _) | (_, Turn::Stopped) => {
                 self.cut();
                 Ok(())
             }

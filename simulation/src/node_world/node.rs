@@ -275,6 +275,8 @@ impl NodeStart<'_> {
                 ..broker::net::Limits::default()
             },
         };
+        // Logs are compacted with every tick, and at once: a life may be short.
+        let at_once = (Str::from("log.cleaner.backoff.ms"), Str::from("0"));
         StartPlan {
             data_shards: self.data_shards,
             data: limits.clone(),
@@ -286,7 +288,7 @@ impl NodeStart<'_> {
             }],
             properties: match self.groups {
                 true => group_properties(),
-                false => StaticBrokerConfig::default(),
+                false => StaticBrokerConfig::new([at_once]).expect("there is such a property"),
             },
             give_up_missing: false,
             now: WallMillis(self.now.wall.0),

@@ -12,9 +12,13 @@ use crate::batches::BatchNumber;
 use crate::log::{Log, LogState};
 use crate::violation::{Checked, Checker};
 use broker::engine::PartitionId;
-use broker::engine::config::LogConfig;
+use broker::engine::config::{CompactionConfig, LogConfig};
 use broker::engine::disk::DirId;
 use broker::protocol::{LeaderEpoch, PartitionIndex};
+
+/// `delete.retention.ms` of compacted topics, and how large their segments and batches are.
+pub(super) const DELETE_RETENTION_MS: i64 = 2_000;
+pub(super) const COMPACTED_SEGMENT_BYTES: usize = 16 << 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TopicState {
@@ -130,6 +134,24 @@ impl NodeWorld {
         key
     }
 
+    /// Topics of every second name are compacted, in worlds that have such.
+    pub(super) fn is_compacted(&self, topic: &str) -> bool {
+        let is_even = topic.bytes().last().is_some_and(|digit| digit.is_multiple_of(2));
+        self.traits.compacts && is_even
+    }
+
+    /// What the checkers need to know of it.
+    fn log_config(&self, topic: &str) -> LogConfig {
+        LogConfig {
+            cleanup_compact: self.is_compacted(topic),
+            compaction: CompactionConfig {
+                delete_retention_ms: DELETE_RETENTION_MS,
+                ..CompactionConfig::default()
+            },
+            ..LogConfig::default()
+        }
+    }
+
     pub(super) fn grow_topic(&mut self, key: TopicKey, to: usize) {
         while self.topics[key.0].partitions.len() < to {
             let index = self.topics[key.0].partitions.len() as i32;
@@ -138,7 +160,8 @@ impl NodeWorld {
             topic_id[..8].copy_from_slice(&(self.partitions.len() as u64 + 1).to_be_bytes());
             let id = PartitionId { topic_id: TopicId(topic_id), partition: PartitionIndex(index) };
             let name = format!("{}-{index}", self.topics[key.0].name);
-            let mut log = Log::new(id, name, DirId(0), LogConfig::default());
+            let config = self.log_config(&self.topics[key.0].name);
+            let mut log = Log::new(id, name, DirId(0), config);
             log.state = LogState::Live { shard: 0 };
             log.epoch_asked = LeaderEpoch(i32::MAX);
             let producer = self.random.coin().then(Producer::default);

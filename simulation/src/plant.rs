@@ -65,7 +65,7 @@ plants! {
     /// A cleaned segment takes the place of the old ones before it is durable.
     CleanedWithoutSync "cleaned-without-sync",
     /// The old segments go before the word that a cleaned one replaces them is durable.
-    CleanedWithoutDirectorySync "cleaned-without-directory-sync",
+    CleanedWithoutDirectorySync "cleaned-names-not-synced",
 }
 
 /// A world in which a planted fault shows soon.

@@ -86,7 +86,9 @@ impl SegmentIndex {
         }
         let bytes = header.total_bytes() as u64;
         let relative = relative_offset(header.last_offset(), base);
+        // Times are of records: a batch that compaction emptied has none.
         if let Some(relative) = relative
+            && header.record_count > 0
             && header.max_timestamp > self.max_timestamp.map_or(-1, |(largest, _)| largest)
         {
             self.max_timestamp = Some((header.max_timestamp, relative));

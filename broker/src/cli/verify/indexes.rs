@@ -96,7 +96,8 @@ impl<'a> IndexCheck<'a> {
             }
             self.next_offset += 1;
         }
-        if self.largest.is_none_or(|(largest, _)| batch.header.max_timestamp > largest) {
+        let is_newer = self.largest.is_none_or(|(largest, _)| batch.header.max_timestamp > largest);
+        if is_newer && batch.header.record_count > 0 {
             self.largest = Some((batch.header.max_timestamp, last));
         }
         while let Some(entry) = self.times.get(self.next_time)

@@ -79,7 +79,7 @@ impl NodeWorld {
                 let found = group.topics[0].partitions[0].committed_offset;
                 self.group_facts.found(self.members[key.0].group, partition, floor, found)
             }
-            MemberAsked::ConsumerBeat { told_owned } => {
+            MemberAsked::ConsumerBeat => {
                 let response = Client::decode::<ConsumerGroupHeartbeatResponse>(
                     asked,
                     CONSUMER_GROUP_HEARTBEAT,
@@ -89,7 +89,7 @@ impl NodeWorld {
                     return Ok(());
                 }
                 if response.error_code != 0 {
-                    self.members[key.0].tells_owned |= told_owned;
+                    self.members[key.0].tells_all = true;
                     return self.member_refused(key, true, response.error_code);
                 }
                 self.on_consumer_beat(key, asked.since, response)
@@ -199,6 +199,10 @@ impl NodeWorld {
             of.partitions.into_iter().map(move |partition| (topic, partition))
         });
         let shall: BTreeSet<Slot> = shall.collect();
+        self.note(|world| {
+            let has = &world.members[key.0].owned;
+            format!("member {} has {has:?} and shall have {shall:?}", key.0)
+        });
         let new: BTreeSet<Slot> = shall.difference(&self.members[key.0].owned).copied().collect();
         self.check_owner(key, &new)?;
         let member = &mut self.members[key.0];

@@ -52,7 +52,7 @@ pub(super) enum MemberAsked {
     Leave,
     Commit { partition: i32, offset: i64, newest_generation: i32 },
     Fetch { partition: i32, floor: i64 },
-    ConsumerBeat { told_owned: bool },
+    ConsumerBeat,
 }
 
 impl NodeWorld {
@@ -183,19 +183,20 @@ impl NodeWorld {
         }
         let member = &mut self.members[key.0];
         let joins = member.step == Step::Join;
-        let told_owned = joins || member.tells_owned;
+        let says_all = joins || std::mem::take(&mut member.tells_all);
+        let told_owned = says_all || member.tells_owned;
         let topics = || vec![Str::from(STEADY), Str::from("t0")];
         let request = ConsumerGroupHeartbeatRequest {
             group_id,
             member_id: member.id.clone(),
             member_epoch: member.epoch,
-            rebalance_timeout_ms: if joins { REBALANCE_MS as i32 } else { -1 },
-            subscribed_topic_names: joins.then(topics),
+            rebalance_timeout_ms: if says_all { REBALANCE_MS as i32 } else { -1 },
+            subscribed_topic_names: says_all.then(topics),
             topic_partitions: told_owned.then(|| listed(member)),
             ..ConsumerGroupHeartbeatRequest::default()
         };
         member.tells_owned = false;
-        let asked = MemberAsked::ConsumerBeat { told_owned };
+        let asked = MemberAsked::ConsumerBeat;
         self.member_asks(key, CONSUMER_GROUP_HEARTBEAT, request, asked);
     }
 

@@ -49,6 +49,8 @@ pub(super) struct Member {
     pub(super) wanted: Option<BTreeSet<Slot>>,
     /// Of the consumer protocol: `owned` changed since it was told.
     pub(super) tells_owned: bool,
+    /// Of the consumer protocol: an answer may have been lost, so that it says everything, to hear everything.
+    pub(super) tells_all: bool,
     /// Of the classic protocol, for the leader: the other members.
     pub(super) followers: Vec<Str>,
     pub(super) due: u64,
@@ -71,6 +73,7 @@ impl Member {
             owned: BTreeSet::new(),
             wanted: None,
             tells_owned: false,
+            tells_all: false,
             followers: Vec::new(),
             due: 0,
             heard: 0,
@@ -110,6 +113,7 @@ impl NodeWorld {
         for member in &mut self.members {
             member.client = None;
             member.waits = false;
+            member.tells_all = true;
             member.life += 1;
             if !matches!(member.step, Step::Find | Step::Away) {
                 member.after_find = member.step;

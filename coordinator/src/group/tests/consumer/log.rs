@@ -277,6 +277,22 @@ fn any_part() -> impl Strategy<Value = ConsumerPart> {
 }
 
 proptest! {
+    #[test]
+    fn no_bytes_panic(
+        kind in prop_oneof![0..9_i16, Just(16), any::<i16>()],
+        key in many(any::<u8>(), 0..12),
+        version in prop_oneof![Just(0_i16), any::<i16>()],
+        value in many(any::<u8>(), 0..40),
+    ) {
+        let name: &[u8] = b"\0\x01g\0\x01a";
+        for key in [&[&kind.to_be_bytes()[..], &key].concat(), &[&kind.to_be_bytes()[..], name].concat()] {
+            let value = Bytes::from([&version.to_be_bytes()[..], &value].concat());
+            let decoded = DurableRecord::decode(&Bytes::copy_from_slice(key), Some(&value));
+            let mut groups = Groups::new(settings());
+            decoded.iter().for_each(|record| groups.replay(&GroupRecord::Durable(record.clone())));
+        }
+    }
+
     /// Also what no coordinator would write: parts of nobody, two owners of one partition, epochs below zero.
     #[test]
     fn whatever_the_log_says_the_last_of_each_key_counts_in_any_order_and_members_are_served(

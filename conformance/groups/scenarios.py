@@ -205,8 +205,11 @@ def static(place, kind):
     """A static member that comes back within its session has what it had, and nobody else notices."""
     with place.team(4) as team:
         names = {"a": "instance-a", "b": "instance-b"}
-        members = {name: team.member(kind, name, instance=instance) for name, instance in names.items()}
-        team.settled([2, 2])
+        members = {}
+        for name, instance in names.items():
+            # One after the other: the first joins again, and says then what it owns, which it does not when it comes back.
+            members[name] = team.member(kind, name, instance=instance)
+            team.settled([4] if name == "a" else [2, 2])
         team.produce(50)
         team.all_read()
         team.committed_to_the_end(members.values())

@@ -14,7 +14,9 @@ from survival.checks import wait_until
 from .members import Member, log_of
 
 SETTLE_S, READ_S = 45, 45
-INCREMENTAL_ALTER_CONFIGS, GROUP, SET = 44, 32, 0
+OFFSET_FETCH, INCREMENTAL_ALTER_CONFIGS, GROUP, SET = 9, 44, 32, 0
+# COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR.
+COORDINATOR_IS_NOT_THERE = (14, 15, 16)
 RETRY_S = 15
 
 
@@ -36,6 +38,21 @@ def set_group_config(bootstrap, group, name, value):
         reader.i32(), reader.i32()
         code, message = reader.i16(), reader.string()
     expect(code == 0, f"{name}={value} of group {group} is refused: {code}, {message}")
+
+
+def offset_fetch(bootstrap, group):
+    """OffsetFetch, version 5, for all partitions: the error, and (topic, partition) -> offset."""
+    with kafka_wire.Connection(bootstrap) as connection:
+        reader = connection.request(OFFSET_FETCH, 5, kafka_wire.string(group) + struct.pack(">i", -1))
+    reader.i32()
+
+    def partition():
+        index, offset, _, _, code = reader.i32(), reader.i64(), reader.i32(), reader.string(), reader.i16()
+        expect(code == 0, f"OffsetFetch answers {code} for partition {index}")
+        return index, offset
+
+    topics = reader.array(lambda: (reader.string(), reader.array(partition)))
+    return reader.i16(), {(topic, index): offset for topic, partitions in topics for index, offset in partitions}
 
 
 class Team:
@@ -144,22 +161,13 @@ class Team:
 
     def commits_of(self, group=None):
         """What OffsetFetch says of the topic's partitions: partition -> offset."""
-        from confluent_kafka import ConsumerGroupTopicPartitions
-        from confluent_kafka.admin import AdminClient
-
-        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 3})
-        asked = ConsumerGroupTopicPartitions(group or self.group)
-        # An answer may come while the coordinator loads.
         deadline = time.monotonic() + RETRY_S
         while True:
-            try:
-                [future] = admin.list_consumer_group_offsets([asked]).values()
-                break
-            except Exception:
-                if time.monotonic() > deadline:
-                    raise
-        found = future.result(RETRY_S).topic_partitions
-        return {one.partition: one.offset for one in found if one.topic == self.topic and one.offset >= 0}
+            code, found = offset_fetch(self.bootstrap, group or self.group)
+            if code not in COORDINATOR_IS_NOT_THERE or time.monotonic() > deadline:
+                expect(code == 0, f"OffsetFetch answers {code}")
+                return {partition: offset for (topic, partition), offset in found.items() if topic == self.topic}
+            time.sleep(0.05)
 
     def commits_are_at_the_end(self, group=None):
         """What OffsetFetch says; at once, but where a member does not tell that a commit was answered."""

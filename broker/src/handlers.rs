@@ -8,7 +8,8 @@
 //! `produce`, `fetch`, `list_offsets`, `offset_for_leader_epoch`, `delete_records`, `describe_log_dirs`,
 //! `init_producer_id`, `metadata`, `api_versions`, `find_coordinator`, `describe_cluster`,
 //! `describe_topic_partitions`, `create_topics`, `create_partitions`, `delete_topics`,
-//! `describe_configs`, `alter_configs`, `incremental_alter_configs`, `join_group`, `sync_group`, `heartbeat`,
+//! `describe_configs`, `alter_configs`, `incremental_alter_configs`, `list_config_resources`, `join_group`,
+//! `sync_group`, `heartbeat`,
 //! `leave_group`, `offset_commit`, `offset_fetch`, `offset_delete`, `describe_groups`, `list_groups`,
 //! `delete_groups`, `consumer_group_heartbeat`, `consumer_group_describe`: the APIs. `commands`: what those to the controller have in common; `groups`: what those to
 //! the group coordinator have. `authorise`: may this principal do that. `topic_view`: a topic as the
@@ -39,6 +40,7 @@ mod init_producer_id;
 mod join_group;
 mod leader_hint;
 mod leave_group;
+mod list_config_resources;
 mod list_groups;
 mod list_offsets;
 mod metadata;

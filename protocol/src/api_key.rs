@@ -103,6 +103,7 @@ apis! {
     DescribeCluster = 60, advertise 0..=2, serve 0..=2, flexible 0;
     ConsumerGroupHeartbeat = 68, advertise 0..=1, serve 0..=1, flexible 0;
     ConsumerGroupDescribe = 69, advertise 0..=1, serve 0..=1, flexible 0;
+    ListConfigResources = 74, advertise 0..=1, serve 0..=1, flexible 0;
     DescribeTopicPartitions = 75, advertise 0..=0, serve 0..=0, flexible 0;
 }
 

@@ -24,6 +24,7 @@ pub mod incremental_alter_configs;
 pub mod init_producer_id;
 pub mod join_group;
 pub mod leave_group;
+pub mod list_config_resources;
 pub mod list_groups;
 pub mod list_offsets;
 pub mod metadata;
@@ -80,6 +81,8 @@ macro_rules! for_each_api {
                 ConsumerGroupHeartbeatResponse;
             ConsumerGroupDescribe, consumer_group_describe, ConsumerGroupDescribeRequest,
                 ConsumerGroupDescribeResponse;
+            ListConfigResources, list_config_resources, ListConfigResourcesRequest,
+                ListConfigResourcesResponse;
             DescribeTopicPartitions, describe_topic_partitions, DescribeTopicPartitionsRequest,
                 DescribeTopicPartitionsResponse;
         }

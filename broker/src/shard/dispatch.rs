@@ -84,6 +84,7 @@ impl Shard {
             RequestBody::DescribeTopicPartitions(body) => {
                 self.describe_topic_partitions(&head, body);
             }
+            RequestBody::ListConfigResources(body) => self.list_config_resources(&head, &body),
             RequestBody::OffsetCommit(body) => self.offset_commit(head, body),
             RequestBody::OffsetFetch(body) => self.offset_fetch(head, body),
             RequestBody::JoinGroup(body) => self.join_group(head, client_id, body),

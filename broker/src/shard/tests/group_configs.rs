@@ -11,6 +11,7 @@ use protocol::messages::incremental_alter_configs::{
     AlterConfigsResource, AlterConfigsResourceResponse, AlterableConfig,
     IncrementalAlterConfigsRequest,
 };
+use protocol::messages::list_config_resources::ListConfigResourcesRequest;
 use protocol::messages::list_groups::ListGroupsRequest;
 
 use super::code;
@@ -170,4 +171,24 @@ fn a_group_is_refused_what_the_broker_does_not_allow() {
     let text = "Default group resources are not allowed.";
     assert_eq!(refused("", SESSION, "6000"), (code::INVALID_REQUEST, text.to_owned()));
     assert_eq!(describe(&mut world, client, SESSION).config_source, 5);
+}
+
+/// Kafka's tool asks for it before it describes a group that has no members yet.
+#[test]
+fn groups_with_a_configuration_are_listed_with_whatever_else_has_one() {
+    let (mut world, client) = with_coordinator();
+    set(&mut world, client, SESSION, "6000");
+    let mut listed = |version: i16, resource_types: &[i8]| {
+        let request = ListConfigResourcesRequest { resource_types: resource_types.to_vec() };
+        let response = world.ask(client, version, request);
+        let all = response.config_resources.into_iter();
+        let all = all.map(|of| (of.resource_type, of.resource_name.to_string()));
+        (response.error_code, all.collect::<Vec<_>>())
+    };
+    let (group, broker) = ((OF_GROUPS, GROUP.to_owned()), (4, "1".to_owned()));
+    let topics = ["__consumer_offsets", "t"].map(|name| (2, name.to_owned()));
+    assert_eq!(listed(1, &[OF_GROUPS]), (0, vec![group.clone()]));
+    assert_eq!(listed(1, &[]), (0, [vec![group, broker], topics.to_vec()].concat()));
+    assert_eq!(listed(1, &[3]), (code::UNSUPPORTED_VERSION, vec![]));
+    assert_eq!(listed(0, &[]), (0, vec![]), "it knows subscriptions to metrics alone");
 }

@@ -11,6 +11,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use node::{Node, corelane};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -441,4 +443,51 @@ fn lag_stands_on_metrics_in_records_and_in_seconds() {
     drop(member);
     text(&node, &["topic", "delete", "t", "--yes"], "");
     wait_until("the topic is gone", || sum("lag_sum").is_none());
+}
+
+/// A member of the classic protocol, as most clients are, and one of the other in the same group.
+#[test]
+fn members_of_either_protocol_are_described_and_share_a_group() {
+    let node = Node::start();
+    text(&node, &["topic", "create", "t", "--partitions", "2"], "");
+    for partition in ["0", "1"] {
+        text(&node, &["produce", "-t", "t", "--partition", partition], "a\nb\n");
+    }
+    let classic: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", node.bootstrap())
+        .set("client.id", "app")
+        .set("group.id", "g")
+        .set("auto.offset.reset", "earliest")
+        .set("auto.commit.interval.ms", "100")
+        .create()
+        .unwrap();
+    classic.subscribe(&["t"]).unwrap();
+    let poll_until = |what: &str, is_so: &dyn Fn() -> bool| {
+        wait_until(what, || {
+            let _ = classic.poll(Duration::from_millis(100));
+            is_so()
+        });
+    };
+    let described = || json(&node, &["group", "describe", "g"]);
+    poll_until("all is committed", &|| {
+        !json(&node, &["group", "list"]).as_array().unwrap().is_empty()
+            && described()["partitions"].as_array().unwrap().len() == 2
+            && described()["lag"] == 0
+            && described()["partitions"][1]["committed_offset"] == 2
+    });
+    let group = described();
+    assert_eq!((&group["type"], &group["state"]), (&"classic".into(), &"Stable".into()), "{group}");
+    assert_eq!((&group["assignor"], &group["group_epoch"]), (&"range".into(), &Value::Null));
+    let owner = &group["partitions"][1]["owner"];
+    assert_eq!((&owner["client_id"], &owner["host"]), (&"app".into(), &"/127.0.0.1".into()));
+    assert_eq!(group["members"][0]["partitions"], serde_json::json!({ "t": [0, 1] }));
+    assert_eq!(group["members"][0]["subscribed"], serde_json::json!(["t"]));
+    let shown = text(&node, &["group", "describe", "g", "--members"], "");
+    assert!(shown.contains("group g  classic protocol, Stable, 1 member"), "{shown}");
+
+    let other = Consumer::start(&node, &["t", "--group", "g", "--follow"]);
+    poll_until("each has one", &|| shares(&node, "g") == [1, 1]);
+    let group = described();
+    assert_eq!((&group["type"], &group["lag"]), (&"consumer".into(), &0.into()), "{group}");
+    drop(other);
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use protocol::consumer_protocol::{ConsumerProtocolAssignment, ConsumerProtocolSubscription};
 use protocol::messages::consumer_group_describe::{self as consumer, ConsumerGroupDescribeRequest};
 use protocol::messages::describe_groups::{self as classic, DescribeGroupsRequest};
@@ -108,11 +109,8 @@ impl Client {
             let ids = |listed: Vec<ListedGroup>| -> Vec<Str> {
                 listed.into_iter().map(|group| group.group_id).collect()
             };
-            groups.extend(self.describe_consumers(broker, &ids(consumers))?);
-            groups.extend(self.describe_classics(broker, &ids(classics))?);
+            groups.extend(self.described(broker, &ids(consumers), ids(classics))?);
         }
-        // Deleted between the two questions.
-        groups.retain(|group| group.state != "Dead");
         groups.sort_by(|one, other| one.id.cmp(&other.id));
         Ok(groups)
     }
@@ -148,11 +146,27 @@ impl Client {
         })?;
         let refused = |refusal: Refusal| refusal.failure(&format!("group {id}"), None);
         let broker = self.coordinator_of(id)?.map_err(refused)?;
-        let mut found = self.describe_consumers(broker, &names)?;
-        if found.is_empty() {
-            found = self.describe_classics(broker, &names)?;
-        }
-        Ok(found.pop().filter(|group| group.state != "Dead"))
+        Ok(self.described(broker, &names, Vec::new())?.pop())
+    }
+
+    /// Groups that were of these protocols a moment ago. One may have changed from one to the other meanwhile, or
+    /// have been deleted.
+    fn described(
+        &mut self,
+        broker: i32,
+        consumers: &[Str],
+        mut classics: Vec<Str>,
+    ) -> Result<Vec<GroupInfo>, Failure> {
+        let missing = |ids: &[Str], found: &[GroupInfo]| -> Vec<Str> {
+            let is_missing = |id: &&Str| !found.iter().any(|group| group.id == id.as_str());
+            ids.iter().filter(is_missing).cloned().collect()
+        };
+        let mut found = self.describe_consumers(broker, consumers)?;
+        classics.extend(missing(consumers, &found));
+        found.extend(self.describe_classics(broker, &classics)?);
+        let others = missing(&classics, &found);
+        found.extend(self.describe_consumers(broker, &others)?);
+        Ok(found)
     }
 
     fn describe_consumers(&mut self, broker: i32, ids: &[Str]) -> Result<Vec<GroupInfo>, Failure> {
@@ -184,6 +198,8 @@ impl Client {
             let request = DescribeGroupsRequest { groups: names, include_authorized_operations };
             for group in self.on_broker(broker, request)?.groups {
                 match Refusal::of(group.error_code) {
+                    // Older brokers say so of what is not there.
+                    None if &*group.group_state == "Dead" => {}
                     None => groups.push(of_classic(broker, group)),
                     Some(refusal) if refusal.is(ErrorCode::GroupIdNotFound) => {}
                     Some(refusal) => {
@@ -273,8 +289,13 @@ fn of_consumers(coordinator: i32, group: consumer::DescribedGroup) -> GroupInfo 
 }
 
 fn of_classic(coordinator: i32, group: classic::DescribedGroup) -> GroupInfo {
-    let members = group.members.into_iter().map(|member| {
-        // What is no consumer's, or of no generation, says nothing of partitions.
+    // What others than consumers say to each other (Connect's workers, say) is in their own language.
+    let are_consumers = &*group.protocol_type == "consumer";
+    let members = group.members.into_iter().map(|mut member| {
+        if !are_consumers {
+            (member.member_assignment, member.member_metadata) = (Bytes::new(), Bytes::new());
+        }
+        // Of no generation, it is empty.
         let assigned = ConsumerProtocolAssignment::parse(&member.member_assignment);
         let assigned = assigned.map(|(_, assigned)| assigned.assigned_partitions);
         let subscribed = ConsumerProtocolSubscription::parse_topics(&member.member_metadata);

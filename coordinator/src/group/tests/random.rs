@@ -129,8 +129,8 @@ struct Client {
 struct Trial {
     world: World,
     clients: Vec<Client>,
-    /// Who asked, and was not answered.
-    waiting: BTreeMap<Token, usize>,
+    /// Who asked, and was not answered; `None`: it crashed meanwhile, and nobody hears the answer.
+    waiting: BTreeMap<Token, Option<usize>>,
     /// Of the group as it lives now.
     generation: i32,
     /// By generation and member.
@@ -163,7 +163,7 @@ impl Trial {
 
     fn ask(&mut self, client: usize) -> Token {
         let token = self.world.token();
-        self.waiting.insert(token, client);
+        self.waiting.insert(token, Some(client));
         token
     }
 
@@ -208,7 +208,11 @@ impl Trial {
             }
             Step::Pass { ms } => self.world.pass(*ms),
             Step::Round { clients, says } => return self.round(*clients, *says),
-            Step::Crash { client } => self.clients[*client] = Client::default(),
+            Step::Crash { client } => {
+                self.clients[*client] = Client::default();
+                let asked = self.waiting.values_mut().filter(|of| **of == Some(*client));
+                asked.for_each(|of| *of = None);
+            }
             Step::Restart => self.restart(),
         }
         self.settle();
@@ -323,7 +327,9 @@ impl Trial {
     fn settle(&mut self) {
         for (token, answer) in core::mem::take(&mut self.world.answers) {
             let client = self.waiting.remove(&token).expect("answered once, and only who asked");
-            self.hear(client, answer);
+            if let Some(client) = client {
+                self.hear(client, answer);
+            }
         }
         for record in &self.world.log[self.log_seen..] {
             match record {

@@ -105,8 +105,12 @@ pub struct EngineMetrics {
     pub cleaner_written_bytes: u64,
     /// By which segments became smaller.
     pub cleaner_removed_bytes: u64,
-    /// When a round ended last, on the monotonic clock.
-    pub cleaner_last_round_ms: Option<u64>,
+    /// When a round ended last, by the wall clock.
+    pub cleaner_last_round_ms: Option<i64>,
+    /// The largest share of a compacted log, in millionths, that was dirty at the last look.
+    pub cleaner_dirty_ppm_max: u64,
+    /// Logs that are not compacted because of damage in them.
+    pub cleaner_uncleanable: u64,
 }
 
 #[derive(Debug)]
@@ -320,11 +324,6 @@ impl Engine {
 
     pub fn journal_metrics(&self) -> JournalMetrics {
         self.journal.metrics
-    }
-
-    /// Logs that are not compacted because of damage in them.
-    pub fn uncleanable_partitions(&self) -> usize {
-        self.cleaner.uncleanable()
     }
 
     /// Memory of log tails, in bytes.

@@ -1,4 +1,4 @@
-//! A partition's log and a shard's journal: appends, reads, recovery, retention.
+//! A partition's log and a shard's journal: appends, reads, recovery, retention, compaction.
 //!
 //! The engine decides and the shell performs: the core (every module but `disk`'s real half) does no
 //! I/O, reads no clock and draws no random number. It emits [`disk::DiskEffect`]s and is told of their
@@ -11,7 +11,7 @@
 //! | [`batch`] | what is asked of a batch header that was read back |
 //! | [`config`] | properties of a log and of a shard's engine |
 //! | [`disk`] | the seam to files: operations, jobs, the file-system trait, the real file system |
-//! | [`engine`] | one shard's engine: appends, group commit, checkpoints, reads, retention, lifecycle |
+//! | [`engine`] | one shard's engine: appends, group commit, checkpoints, reads, retention, compaction, lifecycle |
 //! | [`fuzz`] | entry points for fuzzers |
 //! | [`journal`] | layout of the shard's journal, its writing and its reading back |
 //! | [`limits`] | every bound of the engine, with its arithmetic |

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use engine::engine::EngineMetrics;
 use engine::recovery::FromJournal;
 use net::CloseReason;
 use protocol::ApiKey;
@@ -240,6 +241,12 @@ fn engine_rows(out: &mut String, snapshots: &[ShardSnapshot]) {
         .rows(out, rows(|one| one.engine.cleaner_written_bytes));
     counter("cleaner_removed_bytes_total", "Bytes by which log compaction made segments smaller.")
         .rows(out, rows(|one| one.engine.cleaner_removed_bytes));
+    gauge("cleaner_dirty_ppm_max", "Millionths of the compacted log with the most that are dirty.")
+        .rows(out, rows(|one| one.engine.cleaner_dirty_ppm_max));
+    gauge("cleaner_uncleanable_partitions", "Logs that are not compacted: they are damaged.")
+        .rows(out, rows(|one| one.engine.cleaner_uncleanable));
+    gauge("cleaner_last_round_seconds", "When a round of log compaction ended last, since 1970.")
+        .rows(out, rows(|one| last_round_seconds(&one.engine)));
     counter("tail_reads_total", "Reads served from memory.")
         .rows(out, rows(|one| one.engine.tail_reads));
     counter("tail_read_bytes_total", "Bytes served from memory.")
@@ -250,6 +257,11 @@ fn engine_rows(out: &mut String, snapshots: &[ShardSnapshot]) {
         .rows(out, rows(|one| one.engine.disk_read_bytes));
     counter("corrupt_reads_total", "Reads of bytes that turned out to be damaged.")
         .rows(out, rows(|one| one.engine.corrupt_reads));
+}
+
+/// 0: none did since the start.
+fn last_round_seconds(engine: &EngineMetrics) -> u64 {
+    u64::try_from(engine.cleaner_last_round_ms.unwrap_or(0) / 1_000).unwrap_or(0)
 }
 
 fn memory_rows(out: &mut String, snapshots: &[ShardSnapshot]) {

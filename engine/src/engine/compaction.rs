@@ -68,10 +68,6 @@ impl Cleaner {
         })
     }
 
-    pub(super) fn uncleanable(&self) -> usize {
-        self.uncleanable.len()
-    }
-
     /// The partition's id is free again.
     pub(super) fn forget(&mut self, id: PartitionId) {
         self.uncleanable.remove(&id);
@@ -387,13 +383,14 @@ impl Engine {
 
     /// The round came to its end; the next one begins soon if there is more to do.
     fn end_round(&mut self) {
-        self.metrics.cleaner_last_round_ms = Some(self.now_ms());
+        self.metrics.cleaner_last_round_ms = Some(self.now.wall.0);
     }
 
     fn give_up_round(&mut self, round: &Round, reason: GivenUp) {
         if reason == GivenUp::Damaged {
             self.metrics.cleaner_failures += 1;
             self.cleaner.uncleanable.insert(round.id);
+            self.metrics.cleaner_uncleanable = self.cleaner.uncleanable.len() as u64;
         }
         self.discard_output(round);
     }
@@ -401,6 +398,7 @@ impl Engine {
     /// The partition in the slot is gone: so is a round that has nothing under way.
     pub(super) fn forget_cleaning(&mut self, slot: Slot, id: PartitionId) {
         self.cleaner.forget(id);
+        self.metrics.cleaner_uncleanable = self.cleaner.uncleanable.len() as u64;
         let is_of_it = |round: &mut Round| round.slot == slot && round.id == id && !round.is_busy;
         if let Some(round) = self.cleaner.round.take_if(is_of_it)
             && let Some(output) = round.output

@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use protocol::Offset;
 
-use crate::disk::FileSystem;
 use crate::disk::job::read_file;
+use crate::disk::{FileSystem, FileSystemError};
 
 /// The file's name; Kafka has one of this name for all partitions of a log directory.
 pub const FILE_NAME: &str = "cleaner-offset-checkpoint";
@@ -50,6 +50,16 @@ impl CleanerCheckpoint {
         Bytes::from(format!("{text}crc: {crc}\n"))
     }
 
+    /// The same of a log that ends at `end`, in the segment `last`, because what was behind is lost.
+    pub fn of_shorter_log(self, last: Offset, end: Offset) -> Self {
+        Self {
+            first_dirty: self.first_dirty.min(end),
+            // The last segment keeps its gaps; those that follow it have none.
+            cleaned: self.cleaned.min(Offset(last.0 + 1)),
+            ..self
+        }
+    }
+
     /// `None` where it is damaged.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
@@ -76,6 +86,20 @@ impl CleanerCheckpoint {
 pub fn read(fs: &dyn FileSystem, directory: &Path) -> CleanerCheckpoint {
     let bytes = read_file(fs, &directory.join(FILE_NAME), FILE_BYTES_MAX).ok().flatten();
     bytes.and_then(|bytes| CleanerCheckpoint::decode(&bytes)).unwrap_or_default()
+}
+
+/// Replaces the file, durable.
+pub fn write(
+    fs: &dyn FileSystem,
+    directory: &Path,
+    checkpoint: &CleanerCheckpoint,
+) -> Result<(), FileSystemError> {
+    let path = directory.join(FILE_NAME);
+    let new = path.with_extension("new");
+    fs.write_file(&new, &checkpoint.encode())?;
+    fs.sync(&new)?;
+    fs.rename(&new, &path)?;
+    fs.sync_dir(directory)
 }
 
 /// The files of a cleaned segment before they take their names: log, offset index, time index.

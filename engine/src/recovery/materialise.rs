@@ -163,8 +163,10 @@ impl<'a> Builder<'a> {
     /// durable checkpoint stood behind it, which damage may have taken.
     fn begin_behind_cleaned(files: &PartitionFiles, replay: Option<&Replay>) -> (Offset, u64) {
         let stated = begin(files, replay);
-        let cleaned = files.cleaner.map_or(Offset(0), |cleaner| cleaner.cleaned);
-        if replay.is_some() { stated.max((cleaned, 0)) } else { stated }
+        let cleaned = files.cleaner.unwrap_or_default().cleaned;
+        // Where a loss was accepted the log may end before it now.
+        let is_there = files.segments.iter().any(|(base, _)| *base == cleaned);
+        if replay.is_some() && is_there { stated.max((cleaned, 0)) } else { stated }
     }
 
     fn apply_all(&mut self, replay: &Replay) -> Result<(), FileSystemError> {

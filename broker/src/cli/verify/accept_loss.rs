@@ -24,6 +24,7 @@ use engine::disk::real::RealFileSystem;
 use engine::disk::{DirId, FileSystem, FileSystemError};
 use engine::journal::writer::{JournalFileName, JournalIdentity};
 use engine::limits::INDEX_INTERVAL_BYTES;
+use engine::partition::cleaner_checkpoint;
 use engine::partition::epochs::EpochHistory;
 use engine::partition::index::{build_files, segment_path};
 use engine::partition::producers::ProducerTable;
@@ -304,6 +305,11 @@ fn cut(
     partition.finished = sound.finished;
     partition.end = end;
     partition.reached = end.offset;
+    if end.offset < partition.cleaner.cleaned {
+        partition.cleaner = partition.cleaner.of_shorter_log(end.segment, end.offset);
+        cleaner_checkpoint::write(fs, &directory, &partition.cleaner)
+            .map_err(|error| unreadable(&directory, &error))?;
+    }
     partition.log_start = partition.log_start.min(end.offset);
     let kept = partition.epochs.pairs().iter().copied().filter(|(_, start)| *start < end.offset);
     let mut epochs = EpochHistory::from_pairs(kept.collect()).unwrap_or_default();

@@ -6,8 +6,8 @@ use super::output::Output;
 use super::scan::Source;
 use crate::config::LogConfig;
 use crate::engine::{Engine, Slot};
+use crate::partition::PartitionState;
 use crate::partition::segment::{Segment, SegmentState};
-use crate::partition::{Partition, PartitionState};
 
 /// A log to clean.
 #[derive(Debug)]
@@ -35,6 +35,7 @@ impl Engine {
     pub(super) fn choose_log(&mut self) -> Option<Chosen> {
         let slots: Vec<Slot> = self.by_id.values().copied().collect();
         let mut best: Option<Candidate> = None;
+        self.metrics.cleaner_dirty_ppm_max = 0;
         for slot in slots {
             self.settle_segments(slot);
             if let Some(found) = self.candidate(slot)
@@ -113,11 +114,13 @@ impl Engine {
             sources.push(Source { base, generation, length, end: next.base });
         }
         let ratio_ppm = (dirty_bytes * PPM).checked_div(dirty_bytes + clean_bytes).unwrap_or(0);
+        let dirty_ppm_max = self.metrics.cleaner_dirty_ppm_max.max(ratio_ppm);
         let is_overdue = config
             .compaction
             .lag_ms_max
             .is_some_and(|lag| oldest.is_some_and(|oldest| oldest < wall_ms.saturating_sub(lag)));
         let is_due = ratio_ppm > u64::from(config.compaction.dirty_ratio_ppm_min) || is_overdue;
+        self.metrics.cleaner_dirty_ppm_max = dirty_ppm_max;
         if let Some(base) = unknown_age {
             // Known with the next look.
             self.issue_index_load(slot, base);
@@ -142,13 +145,4 @@ pub(super) fn takes(output: &Output, source: &Source, config: &LogConfig) -> boo
     bytes <= config.segment_bytes
         && entries * 8 <= config.segment_index_bytes as u64
         && source.end.0 - output.base.0 <= i64::from(i32::MAX)
-}
-
-/// Bytes that consumers and cleaner could still have less of, for metrics.
-pub(super) fn dirty_bytes(partition: &Partition) -> u64 {
-    let first_dirty = partition.cleaner.first_dirty;
-    let followers = partition.segments.iter().skip(1);
-    let finished = partition.segments.iter().zip(followers);
-    let dirty = finished.filter(|(_, next)| next.base > first_dirty);
-    dirty.map(|(segment, _)| segment.length).sum()
 }

@@ -6,8 +6,8 @@ use protocol::Offset;
 
 use super::{BLOCK, GivenUp, Output, Round, Scan, Stage};
 use crate::disk::{DiskOp, FileSystemError, Job, Step};
+use crate::engine::Engine;
 use crate::engine::completion::Pending;
-use crate::engine::{Engine, Slot};
 use crate::limits::FREE_BYTES_RESERVED;
 use crate::partition::cleaner_checkpoint::{CleanerCheckpoint, FILE_NAME, cleaned_paths};
 use crate::partition::index::segment_path;
@@ -254,11 +254,6 @@ impl Engine {
         let dir = partition.directory.dir;
         let steps = output.paths.iter().cloned().map(Step::RemoveFile).collect();
         self.issue_job(dir, steps, Pending::Cleanup);
-    }
-
-    /// For metrics.
-    pub fn dirty_bytes(&self, slot: Slot) -> u64 {
-        self.partition(slot).map_or(0, super::choice::dirty_bytes)
     }
 }
 

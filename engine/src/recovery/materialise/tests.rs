@@ -581,3 +581,21 @@ fn nothing_of_the_journal_goes_into_a_segment_that_was_cleaned() {
     assert_eq!((found.end.segment, found.end.offset), (Offset(2), Offset(3)));
     assert!(!found.producers_known, "who wrote the run is in the log, not in the journal");
 }
+
+/// A loss was accepted: the log ends before what was cleaned, and goes on from there.
+#[test]
+fn a_log_that_was_cut_before_what_was_cleaned_goes_on_where_it_ends() {
+    let log = log(&[3_000, 500]);
+    let mut world = World::new().file(LOG, &log[..3_000]).row(0, 3_000, 1, 0, 0).piece(
+        EntryKind::Append,
+        0,
+        3_000,
+        (1, 2),
+        &log[3_000..],
+    );
+    world.cleaner = CleanerCheckpoint { cleaned: Offset(9), ..CleanerCheckpoint::default() }
+        .of_shorter_log(Offset(0), Offset(1));
+    assert_eq!(world.cleaner.cleaned, Offset(1), "no segment behind the last one lacks offsets");
+    let found = world.sound();
+    assert_eq!((found.end.segment, found.end.offset), (Offset(0), Offset(2)));
+}

@@ -10,6 +10,7 @@ order to leave; confluent-kafka and Java also take pause, resume and seek there.
 Belongs here: how each client's member is started, and what one member has said. Never what is right.
 """
 
+import functools
 import json
 import signal
 import subprocess
@@ -27,19 +28,19 @@ ENDS_WITH_US = ["setpriv", "--pdeathsig", "KILL"]
 
 
 def _python(environment, program):
-    return lambda: [install.python(environment), HERE / "python" / program]
+    return functools.cache(lambda: [install.python(environment), HERE / "python" / program])
 
 
 def _java(version):
-    return lambda: [*JAVA, "-cp", install.java_clients(version), "conformance.GroupMember"]
+    return functools.cache(lambda: [*JAVA, "-cp", install.java_clients(version), "conformance.GroupMember"])
 
 
 def _go(program):
-    return lambda: [install.go(program)]
+    return functools.cache(lambda: [install.go(program)])
 
 
 def _javascript(program):
-    return lambda: ["node", install.javascript() / program]
+    return functools.cache(lambda: ["node", install.javascript() / program])
 
 
 @dataclass(frozen=True)

@@ -21,14 +21,45 @@ pub(super) struct Log {
 pub(super) struct Logs {
     topics: BTreeMap<String, TopicInfo>,
     logs: BTreeMap<(String, i32), Log>,
-    /// By topic, partition and offset.
-    times: BTreeMap<(String, i32, i64), Option<i64>>,
+    /// Of each partition the batch that was read last: groups that read the same are near each other.
+    batches: BTreeMap<(String, i32), BatchTimes>,
+}
+
+/// When the records of a batch were written: offset and timestamp of each, in order.
+struct BatchTimes(Vec<(i64, i64)>);
+
+impl BatchTimes {
+    fn of(batch: &BatchSlice<'_>) -> Self {
+        let header = &batch.header;
+        if header.attributes.timestamp_type() == TimestampType::LogAppendTime {
+            let (first, last) = (header.base_offset.0, header.next_offset().0 - 1);
+            return Self(vec![(first, header.max_timestamp), (last, header.max_timestamp)]);
+        }
+        let mut times = Vec::new();
+        read_record_heads(batch, DECOMPRESSED_BYTES_MAX, |record| {
+            let at = header.base_offset.0.saturating_add(i64::from(record.offset_delta));
+            times.push((at, header.base_timestamp.saturating_add(record.timestamp_delta)));
+        });
+        Self(times)
+    }
+
+    /// Of the first record at or behind the offset, if it is in this batch.
+    fn from(&self, offset: i64) -> Option<i64> {
+        let at = self.0.partition_point(|of| of.0 < offset);
+        self.0.get(at).map(|of| of.1)
+    }
+
+    /// As [`Self::from`], where no batch before this one may have that record.
+    fn within(&self, offset: i64) -> Option<i64> {
+        let is_inside = self.0.first().is_some_and(|first| first.0 <= offset);
+        is_inside.then(|| self.from(offset)).flatten()
+    }
 }
 
 impl Logs {
     pub(super) fn new(client: &mut Client) -> Result<Self, Failure> {
         let topics = client.topics()?.into_iter().map(|topic| (topic.name.clone(), topic));
-        Ok(Self { topics: topics.collect(), logs: BTreeMap::new(), times: BTreeMap::new() })
+        Ok(Self { topics: topics.collect(), logs: BTreeMap::new(), batches: BTreeMap::new() })
     }
 
     pub(super) fn topic(&self, name: &str) -> Option<&TopicInfo> {
@@ -76,26 +107,25 @@ impl Logs {
         partition: i32,
         offset: i64,
     ) -> Result<Option<i64>, Failure> {
-        let key = (topic.to_owned(), partition, offset);
-        if let Some(known) = self.times.get(&key) {
-            return Ok(*known);
+        let key = (topic.to_owned(), partition);
+        if let Some(known) = self.batches.get(&key).and_then(|batch| batch.within(offset)) {
+            return Ok(Some(known));
         }
-        let found = match self.topics.get(topic) {
-            Some(topic) => time_of_first(client, topic, partition, offset)?,
-            None => None,
-        };
-        self.times.insert(key, found);
-        Ok(found)
+        let Some(topic) = self.topics.get(topic) else { return Ok(None) };
+        let found = batch_of(client, topic, partition, offset)?;
+        let time = found.as_ref().and_then(|batch| batch.from(offset));
+        self.batches.extend(found.map(|batch| (key, batch)));
+        Ok(time)
     }
 }
 
 /// Reads the batch that the record is in: a broker sends no less.
-fn time_of_first(
+fn batch_of(
     client: &mut Client,
     topic: &TopicInfo,
     partition: i32,
     offset: i64,
-) -> Result<Option<i64>, Failure> {
+) -> Result<Option<BatchTimes>, Failure> {
     let Some(leader) = topic.leader_of(partition) else { return Ok(None) };
     // A larger piece only where the batch itself has nothing (left): a marker, or what compaction took.
     for bytes_max in [1, FETCH_PARTITION_BYTES_MAX] {
@@ -124,29 +154,30 @@ fn time_of_first(
         };
         let data = found.records.joined();
         let batches = BatchWalk::new(&data).map_while(Result::ok);
-        let time = batches.into_iter().find_map(|batch| first_time_in(&batch, offset));
-        if time.is_some() {
-            return Ok(time);
+        let mut batches = batches.filter(|batch| {
+            batch.header.next_offset().0 > offset && !batch.header.attributes.is_control()
+        });
+        let has_it = |times: &BatchTimes| times.from(offset).is_some();
+        if let Some(found) = batches.find_map(|batch| Some(BatchTimes::of(&batch)).filter(has_it)) {
+            return Ok(Some(found));
         }
     }
     Ok(None)
 }
 
-/// The timestamp of the batch's first record at or behind the offset.
-fn first_time_in(batch: &BatchSlice<'_>, offset: i64) -> Option<i64> {
-    let header = &batch.header;
-    if header.next_offset().0 <= offset || header.attributes.is_control() {
-        return None;
+#[cfg(test)]
+mod tests {
+    use super::BatchTimes;
+
+    #[test]
+    fn a_batch_knows_the_times_of_its_own_offsets_alone() {
+        // Compaction took 11 and 13.
+        let batch = BatchTimes(vec![(10, 100), (12, 300), (14, 200)]);
+        let of = |offset| (batch.from(offset), batch.within(offset));
+        assert_eq!(of(9), (Some(100), None), "a batch before it may have 9");
+        assert_eq!(of(10), (Some(100), Some(100)));
+        assert_eq!(of(11), (Some(300), Some(300)));
+        assert_eq!(of(14), (Some(200), Some(200)));
+        assert_eq!(of(15), (None, None));
     }
-    if header.attributes.timestamp_type() == TimestampType::LogAppendTime {
-        return Some(header.max_timestamp);
-    }
-    let mut first = None;
-    read_record_heads(batch, DECOMPRESSED_BYTES_MAX, |record| {
-        let at = header.base_offset.0.saturating_add(i64::from(record.offset_delta));
-        if first.is_none() && at >= offset {
-            first = Some(header.base_timestamp.saturating_add(record.timestamp_delta));
-        }
-    });
-    first
 }

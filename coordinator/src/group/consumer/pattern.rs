@@ -2,13 +2,16 @@
 //! the `regex` crate: both are linear in time, and differ in a few constructs, which are translated here.
 //!
 //! ```text
-//! RE2                       here
-//! \Q...\E                   each character escaped
-//! [ & ~ - inside a class    escaped: no classes within classes, no set operations
-//! \C                        any character
-//! \< \>                     the characters
-//! flags other than imsU     refused
-//! repetitions above 1,000   refused
+//! RE2 (as Kafka's re2j)          here
+//! \Q...\E                        each character escaped
+//! \101, \0                       the character of that number
+//! \ before what is no letter     the character
+//! { that begins no repetition    the character
+//! [ & ~ - inside a class         escaped: no classes within classes, no set operations
+//! flags other than imsU          refused
+//! a** a+* a{2}{3}                refused: a repetition of a repetition
+//! repetitions above 1,000        refused
+//! escapes of later syntaxes      refused: \C \u \h \G
 //! ```
 //!
 //! A subscription matches whole topic names.
@@ -50,6 +53,17 @@ const NAMED_CLASSES: [&str; 14] = [
     "space", "upper", "word", "xdigit",
 ];
 
+/// Of a repetition; what is far too large is too large.
+fn number(ahead: &mut Peekable<Chars<'_>>) -> Option<usize> {
+    let mut number = None;
+    while let Some(digit) = ahead.next_if(char::is_ascii_digit) {
+        let digit = digit.to_digit(10).and_then(|digit| usize::try_from(digit).ok())?;
+        let before = number.unwrap_or(0).min(REGEX_REPETITIONS_MAX);
+        number = Some(before * 10 + digit);
+    }
+    number
+}
+
 /// `:^xdigit:]`, and somewhat longer names, which are unknown.
 const NAMED_CLASS_CHARS_MAX: usize = 20;
 
@@ -58,11 +72,18 @@ struct Translation<'a> {
     out: String,
     /// Groups that are open.
     depth: usize,
+    /// What came last is a repetition.
+    is_repeated: bool,
 }
 
 impl<'a> Translation<'a> {
     fn of(pattern: &'a str) -> Result<String, InvalidRegex> {
-        let mut this = Self { rest: pattern.chars().peekable(), out: String::new(), depth: 0 };
+        let mut this = Self {
+            rest: pattern.chars().peekable(),
+            out: String::new(),
+            depth: 0,
+            is_repeated: false,
+        };
         this.out.push_str(r"\A(?:");
         while let Some(next) = this.rest.next() {
             this.outside_a_class(next)?;
@@ -76,6 +97,7 @@ impl<'a> Translation<'a> {
     }
 
     fn outside_a_class(&mut self, next: char) -> Result<(), InvalidRegex> {
+        let was_repeated = core::mem::take(&mut self.is_repeated);
         match next {
             '\\' => self.escape(),
             '[' => self.class(),
@@ -85,10 +107,11 @@ impl<'a> Translation<'a> {
                 self.out.push(')');
                 Ok(())
             }
-            '{' => {
-                self.out.push('{');
-                self.repetition()
+            '*' | '+' | '?' => {
+                self.out.push(next);
+                self.repeated(was_repeated)
             }
+            '{' => self.counted(was_repeated),
             other => {
                 self.out.push(other);
                 Ok(())
@@ -100,14 +123,65 @@ impl<'a> Translation<'a> {
     fn escape(&mut self) -> Result<(), InvalidRegex> {
         match self.rest.next().ok_or(InvalidRegex)? {
             'Q' => self.quoted(),
-            'E' => return Err(InvalidRegex),
-            'C' => self.out.push_str("(?s:.)"),
-            literal @ ('<' | '>') => self.out.push(literal),
-            other => {
+            other => return self.escaped(other),
+        }
+        Ok(())
+    }
+
+    /// What means the same inside and outside a class.
+    fn escaped(&mut self, escaped: char) -> Result<(), InvalidRegex> {
+        match escaped {
+            'C' | 'E' | 'G' | 'R' | 'U' | 'h' | 'u' => return Err(InvalidRegex),
+            digit @ '0'..='7' => return self.octal(digit),
+            letter @ ('p' | 'P' | 'x') if self.rest.peek() == Some(&'{') => {
+                self.braced_escape(letter)
+            }
+            other if other.is_ascii_alphanumeric() => {
                 self.out.push('\\');
                 self.out.push(other);
             }
+            other => self.literal(other),
         }
+        Ok(())
+    }
+
+    /// `\p{Lu}`, or `\p{^Lu}`, which is `\P{Lu}`; `\x{41}`.
+    fn braced_escape(&mut self, letter: char) {
+        self.out.push('\\');
+        self.rest.next();
+        let is_negated = letter != 'x' && self.rest.next_if_eq(&'^').is_some();
+        self.out.push(match letter {
+            'p' if is_negated => 'P',
+            'P' if is_negated => 'p',
+            letter => letter,
+        });
+        self.out.push('{');
+        self.braced();
+    }
+
+    /// To the closing brace. What stands there the crate checks.
+    fn braced(&mut self) {
+        for next in self.rest.by_ref() {
+            self.out.push(next);
+            if next == '}' {
+                return;
+            }
+        }
+    }
+
+    /// Three digits, or less after a zero. One alone would be a reference to a group.
+    fn octal(&mut self, first: char) -> Result<(), InvalidRegex> {
+        let is_octal = |next: &char| ('0'..='7').contains(next);
+        if first != '0' && !self.rest.peek().is_some_and(is_octal) {
+            return Err(InvalidRegex);
+        }
+        let mut code = first.to_digit(8).unwrap_or(0);
+        for _ in 0..2 {
+            if let Some(digit) = self.rest.next_if(is_octal) {
+                code = code * 8 + digit.to_digit(8).unwrap_or(0);
+            }
+        }
+        self.literal(char::from_u32(code).ok_or(InvalidRegex)?);
         Ok(())
     }
 
@@ -158,19 +232,37 @@ impl<'a> Translation<'a> {
         Err(InvalidRegex)
     }
 
-    /// What is no repetition is left to the crate.
-    fn repetition(&mut self) -> Result<(), InvalidRegex> {
-        let mut number = 0_usize;
-        while let Some(next) = self.rest.next_if(|next| next.is_ascii_digit() || *next == ',') {
-            self.out.push(next);
-            number = match next.to_digit(10) {
-                Some(digit) => number * 10 + digit as usize,
-                None => 0,
-            };
-            if number > REGEX_REPETITIONS_MAX {
-                return Err(InvalidRegex);
-            }
+    /// After a repetition, which may be a lazy one.
+    fn repeated(&mut self, was_repeated: bool) -> Result<(), InvalidRegex> {
+        if was_repeated {
+            return Err(InvalidRegex);
         }
+        if self.rest.next_if_eq(&'?').is_some() {
+            self.out.push('?');
+        }
+        self.is_repeated = true;
+        Ok(())
+    }
+
+    /// After an opening brace: `2}`, `2,}`, `2,3}`, or anything else, which is no repetition.
+    fn counted(&mut self, was_repeated: bool) -> Result<(), InvalidRegex> {
+        let mut ahead = self.rest.clone();
+        let Some(least) = number(&mut ahead) else { return self.brace() };
+        let most = match ahead.next_if_eq(&',') {
+            Some(_) => number(&mut ahead).or((ahead.peek() == Some(&'}')).then_some(0)),
+            None => Some(0),
+        };
+        let (Some(most), Some('}')) = (most, ahead.next()) else { return self.brace() };
+        if least.max(most) > REGEX_REPETITIONS_MAX {
+            return Err(InvalidRegex);
+        }
+        self.out.push('{');
+        self.braced();
+        self.repeated(was_repeated)
+    }
+
+    fn brace(&mut self) -> Result<(), InvalidRegex> {
+        self.out.push_str(r"\{");
         Ok(())
     }
 
@@ -209,12 +301,7 @@ impl<'a> Translation<'a> {
     fn escape_in_class(&mut self) -> Result<(), InvalidRegex> {
         match self.rest.next().ok_or(InvalidRegex)? {
             'Q' => self.quoted(),
-            'C' | 'E' => return Err(InvalidRegex),
-            literal @ ('<' | '>') => self.out.push(literal),
-            other => {
-                self.out.push('\\');
-                self.out.push(other);
-            }
+            other => return self.escaped(other),
         }
         Ok(())
     }
@@ -274,7 +361,9 @@ mod tests {
             (r"\Qa.b\E", &["a.b"]),
             (r"\Qa|b", &["a|b"]),
             (r"[\Qa|\E].b", &["a.b", "a|b"]),
-            (r"a\Cb", &["a.b", "a|b"]),
+            (r"\170|\x78", &["x"]),
+            ("x{,2}|orders{1}", &["orders"]),
+            (r"a\.b|a\|b", &["a.b", "a|b"]),
             ("a[[.]b", &["a.b"]),
             ("a[&.&&]b", &["a.b"]),
             ("a[.--]b", &["a.b"]),
@@ -283,7 +372,8 @@ mod tests {
             ("(?i)ORDERS", &["orders"]),
             ("(?i:ORDERS)", &["orders"]),
             (r"\w+_\d", &["clicks_1"]),
-            (r"\pL+", &["orders", "x"]),
+            (r"\pL+|[\p{Ll}]{2}", &["orders", "x"]),
+            (r"\x{78}|\P{^Lu}\p{^Lu}{4}\pL", &["x"]),
             ("(?P<name>x)", &["x"]),
             ("[a-z]{6}(-[0-9])?", &["orders", "orders-2"]),
             ("^orders$", &["orders"]),

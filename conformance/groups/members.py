@@ -79,41 +79,19 @@ KINDS = {kind.name: kind for kind in [
 ]}
 
 
-class Member:
-    """One process, and what it has said."""
+class Heard:
+    """What one member has said."""
 
-    def __init__(self, kind, configuration, log):
-        self.kind, self.name, self.log = kind, configuration["name"], log
-        self.configuration = {**configuration, **kind.settings}
+    def __init__(self, kind, configuration):
+        self.kind, self.name, self.configuration = kind, configuration["name"], {**configuration, **kind.settings}
         self.lock = threading.Lock()
         self.events = []
         # Partition -> since when; and (partition, since, until) of what it owned before.
         self.owned, self.was_owned = {}, []
         # (partition, offset, value), in the order of reading; partition -> the last offset whose commit was answered.
         self.records, self.committed = [], {}
-        self.ended_at = None
-        with log.open("ab") as errors:
-            self.process = subprocess.Popen(
-                [*ENDS_WITH_US, *map(str, kind.program()), json.dumps(self.configuration)], stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True)
-        self.reader = threading.Thread(target=self._listen, daemon=True)
-        self.reader.start()
 
-    def _listen(self):
-        for line in self.process.stdout:
-            with self.log.open("a") as log:
-                log.write(line)
-            try:
-                event = json.loads(line)
-            except ValueError:
-                event = {"at": 0, "event": "noise", "line": line}
-            with self.lock:
-                self._take(event)
-        self.process.wait()
-        with self.lock:
-            self._disown(list(self.owned), self.ended_at or int(time.time() * 1000))
-
-    def _take(self, event):
+    def take(self, event):
         self.events.append(event)
         match event["event"]:
             case "assigned":
@@ -157,6 +135,34 @@ class Member:
         with self.lock:
             return [(partition, since, until, self.name) for partition, since, until in self.was_owned] \
                 + [(partition, since, None, self.name) for partition, since in self.owned.items()]
+
+
+class Member(Heard):
+    """One process, and what it has said."""
+
+    def __init__(self, kind, configuration, log):
+        super().__init__(kind, configuration)
+        self.log, self.ended_at = log, None
+        with log.open("ab") as errors:
+            self.process = subprocess.Popen(
+                [*ENDS_WITH_US, *map(str, kind.program()), json.dumps(self.configuration)], stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True)
+        self.reader = threading.Thread(target=self._listen, daemon=True)
+        self.reader.start()
+
+    def _listen(self):
+        for line in self.process.stdout:
+            with self.log.open("a") as log:
+                log.write(line)
+            try:
+                event = json.loads(line)
+            except ValueError:
+                event = {"at": 0, "event": "noise", "line": line}
+            with self.lock:
+                self.take(event)
+        self.process.wait()
+        with self.lock:
+            self._disown(list(self.owned), self.ended_at or int(time.time() * 1000))
 
     def is_running(self):
         return self.process.poll() is None

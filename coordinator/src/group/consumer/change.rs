@@ -31,6 +31,9 @@ pub(in crate::group) struct ConsumerChange<'a> {
     answers: Vec<(Token, Answer)>,
 }
 
+/// Heartbeats in a session, at least: one may be late, and one lost.
+const BEATS_PER_SESSION: i32 = 3;
+
 impl<'a> ConsumerChange<'a> {
     /// Of a group that is there or, if it is not, begins to be.
     pub(in crate::group) fn of(groups: &'a Groups, id: &Str, now: Moment) -> Self {
@@ -145,6 +148,19 @@ impl<'a> ConsumerChange<'a> {
         };
         let session_ms = u64::try_from(session_ms).unwrap_or(0);
         self.set_timer_in(Timer::Session { member: member.clone() }, session_ms);
+    }
+
+    /// How often members are to come. Where the group says nothing of it, a third of its session at most: a member
+    /// that is lost is noticed by the others' next heartbeats, and these would otherwise take as long as the
+    /// session itself.
+    pub(super) fn heartbeat_interval_ms(&self) -> i32 {
+        let config = self.config();
+        let interval = self.settings().heartbeat_interval;
+        let session_ms = self.settings().session_timeout.for_group(config.session_timeout_ms);
+        match config.heartbeat_interval_ms {
+            Some(wanted_ms) => interval.for_group(Some(wanted_ms)),
+            None => interval.ms.min((session_ms / BEATS_PER_SESSION).max(1)),
+        }
     }
 
     pub(super) fn clear_timers_of(&mut self, member: &Str) {

@@ -74,11 +74,10 @@ impl ConsumerHeartbeat {
         current: &CurrentAssignment,
         is_told: bool,
     ) -> ConsumerHeartbeatAnswer {
-        let wanted_ms = change.config().heartbeat_interval_ms;
         ConsumerHeartbeatAnswer {
             member,
             member_epoch: current.epoch,
-            heartbeat_interval_ms: change.settings().heartbeat_interval.for_group(wanted_ms),
+            heartbeat_interval_ms: change.heartbeat_interval_ms(),
             assignment: is_told.then(|| current.assigned.listed()),
         }
     }

@@ -275,6 +275,17 @@ fn who_has_given_back_in_time_is_not_fenced() {
     assert_eq!(world.consumers().state(), GroupState::Stable);
 }
 
+/// With a session of 6 s and heartbeats every 5 s it took up to 11 s until another member had the partitions of one
+/// that was lost.
+#[test]
+fn members_of_short_sessions_come_more_often() {
+    let mut world = World::of_consumers(&[("t", 1)]);
+    world.groups.settings.consumer.session_timeout.min_ms = 6_000;
+    let config = GroupConfig { session_timeout_ms: Some(6_000), ..GroupConfig::default() };
+    world.groups.set_config(&Str::from("g"), Some(config));
+    assert_eq!(world.beat(joins("a", &["t"])).unwrap().heartbeat_interval_ms, 2_000);
+}
+
 #[test]
 fn sessions_and_intervals_are_the_groups_own() {
     let mut world = World::of_consumers(&[("t", 1)]);

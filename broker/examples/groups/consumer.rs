@@ -34,7 +34,7 @@ fn beat(group: &str, topic: &str, member: &Member) -> ConsumerGroupHeartbeatRequ
     }
 }
 
-/// So many members, until all partitions are owned, once, in one epoch: from the first heartbeat on. They beat
+/// So many members, until each has its equal share and all are in one epoch: from the first heartbeat on. They beat
 /// without a pause, as fast as they are answered.
 pub(crate) fn settle(
     bootstrap: &str,
@@ -73,7 +73,10 @@ pub(crate) fn settle(
         let owned = members.iter().flat_map(|member| &member.owned);
         let owned: Vec<i32> = owned.flat_map(|of| of.partitions.iter().copied()).collect();
         let different: BTreeSet<i32> = owned.iter().copied().collect();
-        if epochs.len() == 1 && owned.len() == partitions && different.len() == partitions {
+        let share =
+            |member: &Member| -> usize { member.owned.iter().map(|of| of.partitions.len()).sum() };
+        let is_even = members.iter().all(|member| share(member) == partitions / count);
+        if epochs.len() == 1 && is_even && different.len() == owned.len() {
             return (begun.elapsed(), beats);
         }
         assert!(begun.elapsed() < Duration::from_secs(300), "the group does not settle");

@@ -89,7 +89,7 @@ fn many(arguments: &Arguments) {
     let before = node.usage();
     let took = classic::settle(&mut desks);
     println!(
-        "{MANY_GROUPS} groups of {MEMBERS_OF_EACH}: all have their assignments after {:.2} s, of which 3 s are Kafka's initial delay; {:.2} CPU-s",
+        "{MANY_GROUPS} groups of {MEMBERS_OF_EACH}: all have their assignments after {:.2} s, Kafka's initial rebalance delay included (3 s, longer while members come); {:.2} CPU-s",
         took.as_secs_f64(),
         node.usage().since(&before).cpu_seconds
     );
@@ -114,7 +114,7 @@ fn large_classic(arguments: &Arguments) {
     let mut desks: Vec<Desk> = (0..LARGE).map(|_| Desk::new(&node.bootstrap(), group())).collect();
     let took = classic::settle(&mut desks);
     println!(
-        "=> a classic group of {LARGE}: settled after {:.2} s, of which 3 s are Kafka's initial delay\n",
+        "=> a classic group of {LARGE}: settled after {:.2} s, Kafka's initial rebalance delay included (3 s, longer while members come)\n",
         took.as_secs_f64()
     );
 }

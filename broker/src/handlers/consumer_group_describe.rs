@@ -12,37 +12,33 @@ use protocol::messages::consumer_group_describe::{
 };
 use protocol::{ErrorCode, Str};
 
-use super::authorise::{GROUP_OPERATIONS, Operation, Resource};
-use super::groups::{GroupWork, unexpected};
+use super::authorise::{GROUP_OPERATIONS, Operation};
+use super::groups::{EachGroup, GroupWork, unexpected};
 use crate::error_code::groups as code_of;
 use crate::shard::Shard;
-use crate::shard::group_coordinator::question::{GroupRefused, GroupReply};
+use crate::shard::group_coordinator::question::GroupReply;
 use crate::shard::requests::Head;
 
 /// Kafka's numbers for which protocol a member speaks.
 const CLASSIC_MEMBER: i8 = 0;
 const CONSUMER_MEMBER: i8 = 1;
 
-/// The groups of a request, in its order.
+/// The groups of a request.
 #[derive(Debug)]
 pub(crate) struct Describing {
-    groups: Vec<(Str, Result<DescribedConsumerGroup, ErrorCode>)>,
-    outstanding: usize,
+    each: EachGroup<DescribedConsumerGroup>,
     with_operations: bool,
 }
 
 impl Describing {
     /// Whether it was the last.
     pub(super) fn on_answer(&mut self, part: u32, reply: GroupReply) -> bool {
-        let group = usize::try_from(part).ok().and_then(|at| self.groups.get_mut(at));
-        let group = group.expect("answers are to parts that were asked");
-        group.1 = match reply {
+        let answer = match reply {
             Ok(Answer::DescribeConsumer(found)) => found.ok_or(ErrorCode::GroupIdNotFound),
             Ok(_) => Err(unexpected()),
             Err(refused) => Err(code_of::refused(refused)),
         };
-        self.outstanding -= 1;
-        self.outstanding == 0
+        self.each.on_answer(part, answer)
     }
 }
 
@@ -52,48 +48,21 @@ impl Shard {
         head: Head,
         body: ConsumerGroupDescribeRequest,
     ) {
-        let missing = code_of::refused(GroupRefused::NotCoordinator);
         let groups = body.group_ids.into_iter().map(|group| {
-            let allowed = self.is_allowed(&head, Operation::Describe, Resource::Group(&group));
-            let code = if !allowed {
-                ErrorCode::GroupAuthorizationFailed
-            } else if group.is_empty() {
-                ErrorCode::InvalidGroupId
-            } else {
-                missing
-            };
-            (group, Err(code))
+            let refused = self.group_refused(&head, Operation::Describe, &group);
+            (group, refused)
         });
-        let groups: Vec<(Str, Result<DescribedConsumerGroup, ErrorCode>)> = groups.collect();
-        let asked =
-            |group: &(Str, Result<_, ErrorCode>)| matches!(group.1, Err(code) if code == missing);
-        let questions = groups.iter().enumerate().filter(|(_, group)| asked(group));
-        let questions = questions.map(|(at, group)| (at, group.0.clone()));
-        let questions: Vec<(usize, Str)> = questions.collect();
-        let outstanding = questions.len();
+        let groups = groups.collect();
         let with_operations = body.include_authorized_operations;
-        let describing = Describing { groups, outstanding, with_operations };
-        if questions.is_empty() {
-            return self.finish_consumer_group_describe(&head, describing);
-        }
-        let work = GroupWork::ConsumerGroupDescribe(describing);
-        let request = self.begin_group_request(head, work);
-        for (at, group) in questions {
-            let part = u32::try_from(at).expect("a frame is below 4 GiB");
-            match self.home_of(&group) {
-                Ok(home) => {
-                    let question = DescribeConsumerGroup { token: Token(0), group };
-                    self.ask_group((request, part), home, question);
-                }
-                Err(refused) => self.on_group_answer(request, part, Err(refused)),
-            }
-        }
+        let work = |each| GroupWork::ConsumerGroupDescribe(Describing { each, with_operations });
+        let question = |group| DescribeConsumerGroup { token: Token(0), group };
+        self.ask_each_group(head, groups, work, question);
     }
 
     pub(super) fn finish_consumer_group_describe(&mut self, head: &Head, describing: Describing) {
-        let Describing { groups, with_operations, .. } = describing;
+        let Describing { each, with_operations } = describing;
         let operations = if with_operations { GROUP_OPERATIONS } else { i32::MIN };
-        let groups = groups.into_iter().map(|(group, found)| shown(group, found, operations));
+        let groups = each.groups.into_iter().map(|(group, found)| shown(group, found, operations));
         let groups: Vec<DescribedGroup> = groups.collect();
         for group in &groups {
             self.metrics.count_error(group.error_code);

@@ -3,78 +3,50 @@
 use coordinator::group::Answer;
 use coordinator::group::answer::Token;
 use coordinator::group::delete::DeleteGroup;
+use protocol::ErrorCode;
 use protocol::messages::delete_groups::{
     DeletableGroupResult, DeleteGroupsRequest, DeleteGroupsResponse,
 };
-use protocol::{ErrorCode, Str};
 
-use super::authorise::{Operation, Resource};
-use super::groups::{GroupWork, unexpected};
+use super::authorise::Operation;
+use super::groups::{EachGroup, GroupWork, unexpected};
 use crate::error_code::groups as code_of;
 use crate::shard::Shard;
-use crate::shard::group_coordinator::question::{GroupRefused, GroupReply};
+use crate::shard::group_coordinator::question::GroupReply;
 use crate::shard::requests::Head;
 
-/// The groups of a request, in its order.
+/// The groups of a request.
 #[derive(Debug)]
 pub(crate) struct Deleting {
-    groups: Vec<(Str, ErrorCode)>,
-    outstanding: usize,
+    each: EachGroup<()>,
 }
 
 impl Deleting {
     /// Whether it was the last.
     pub(super) fn on_answer(&mut self, part: u32, reply: GroupReply) -> bool {
-        let group = usize::try_from(part).ok().and_then(|at| self.groups.get_mut(at));
-        let group = group.expect("answers are to parts that were asked");
-        group.1 = match reply {
-            Ok(Answer::DeleteGroup(Ok(()))) => ErrorCode::None,
-            Ok(Answer::DeleteGroup(Err(error))) => code_of::delete(error),
-            Ok(_) => unexpected(),
-            Err(refused) => code_of::refused(refused),
+        let answer = match reply {
+            Ok(Answer::DeleteGroup(result)) => result.map_err(code_of::delete),
+            Ok(_) => Err(unexpected()),
+            Err(refused) => Err(code_of::refused(refused)),
         };
-        self.outstanding -= 1;
-        self.outstanding == 0
+        self.each.on_answer(part, answer)
     }
 }
 
 impl Shard {
     pub(crate) fn delete_groups(&mut self, head: Head, body: DeleteGroupsRequest) {
-        let missing = code_of::refused(GroupRefused::NotCoordinator);
         let groups = body.groups_names.into_iter().map(|group| {
-            let allowed = self.is_allowed(&head, Operation::Delete, Resource::Group(&group));
-            let code = if !allowed {
-                ErrorCode::GroupAuthorizationFailed
-            } else if group.is_empty() {
-                ErrorCode::InvalidGroupId
-            } else {
-                missing
-            };
-            (group, code)
+            let refused = self.group_refused(&head, Operation::Delete, &group);
+            (group, refused)
         });
-        let groups: Vec<(Str, ErrorCode)> = groups.collect();
-        let questions = groups.iter().enumerate().filter(|(_, group)| group.1 == missing);
-        let questions = questions.map(|(at, group)| (at, group.0.clone()));
-        let questions: Vec<(usize, Str)> = questions.collect();
-        let deleting = Deleting { groups, outstanding: questions.len() };
-        if questions.is_empty() {
-            return self.finish_delete_groups(&head, deleting);
-        }
-        let request = self.begin_group_request(head, GroupWork::DeleteGroups(deleting));
-        for (at, group) in questions {
-            let part = u32::try_from(at).expect("a frame is below 4 GiB");
-            match self.home_of(&group) {
-                Ok(home) => {
-                    let question = DeleteGroup { token: Token(0), group };
-                    self.ask_group((request, part), home, question);
-                }
-                Err(refused) => self.on_group_answer(request, part, Err(refused)),
-            }
-        }
+        let groups = groups.collect();
+        let work = |each| GroupWork::DeleteGroups(Deleting { each });
+        self.ask_each_group(head, groups, work, |group| DeleteGroup { token: Token(0), group });
     }
 
     pub(super) fn finish_delete_groups(&mut self, head: &Head, deleting: Deleting) {
-        let results = deleting.groups.into_iter().map(|(group_id, code)| {
+        let results = deleting.each.groups.into_iter().map(|(group_id, result)| {
+            let code = result.err().unwrap_or(ErrorCode::None);
             self.metrics.count_error(code.code());
             DeletableGroupResult { group_id, error_code: code.code() }
         });

@@ -9,74 +9,49 @@ use protocol::messages::describe_groups::{
 use protocol::{ErrorCode, Str};
 
 use super::authorise::{GROUP_OPERATIONS, Operation, Resource};
-use super::groups::{GroupWork, unexpected};
+use super::groups::{EachGroup, GroupWork, unexpected};
 use crate::error_code::groups as code_of;
 use crate::shard::Shard;
-use crate::shard::group_coordinator::question::{GroupRefused, GroupReply};
+use crate::shard::group_coordinator::question::GroupReply;
 use crate::shard::requests::Head;
 
 /// Version from which a group that is not there is an error; before, it is a dead one.
 const NOT_FOUND_FROM: i16 = 6;
 
-/// The groups of a request, in its order.
+/// The groups of a request.
 #[derive(Debug)]
 pub(crate) struct Describing {
-    groups: Vec<(Str, Result<Described, ErrorCode>)>,
-    outstanding: usize,
+    each: EachGroup<Described>,
     with_operations: bool,
 }
 
 impl Describing {
     /// Whether it was the last.
     pub(super) fn on_answer(&mut self, part: u32, reply: GroupReply) -> bool {
-        let group = usize::try_from(part).ok().and_then(|at| self.groups.get_mut(at));
-        let group = group.expect("answers are to parts that were asked");
-        group.1 = match reply {
+        let answer = match reply {
             Ok(Answer::Describe(described)) => Ok(described),
             Ok(_) => Err(unexpected()),
             Err(refused) => Err(code_of::refused(refused)),
         };
-        self.outstanding -= 1;
-        self.outstanding == 0
+        self.each.on_answer(part, answer)
     }
 }
 
 impl Shard {
     pub(crate) fn describe_groups(&mut self, head: Head, body: DescribeGroupsRequest) {
-        let missing = code_of::refused(GroupRefused::NotCoordinator);
         let groups = body.groups.into_iter().map(|group| {
             let allowed = self.is_allowed(&head, Operation::Describe, Resource::Group(&group));
-            let code = if allowed { missing } else { ErrorCode::GroupAuthorizationFailed };
-            (group, Err(code))
+            (group, (!allowed).then_some(ErrorCode::GroupAuthorizationFailed))
         });
-        let groups: Vec<(Str, Result<Described, ErrorCode>)> = groups.collect();
-        let questions = groups.iter().enumerate().filter(|(_, group)| group.1 == Err(missing));
-        let questions = questions.map(|(at, group)| (at, group.0.clone()));
-        let questions: Vec<(usize, Str)> = questions.collect();
-        let describing = Describing {
-            groups,
-            outstanding: questions.len(),
-            with_operations: body.include_authorized_operations,
-        };
-        if questions.is_empty() {
-            return self.finish_describe_groups(&head, describing);
-        }
-        let request = self.begin_group_request(head, GroupWork::DescribeGroups(describing));
-        for (at, group) in questions {
-            let part = u32::try_from(at).expect("a frame is below 4 GiB");
-            match self.home_of(&group) {
-                Ok(home) => {
-                    let question = DescribeGroup { token: Token(0), group };
-                    self.ask_group((request, part), home, question);
-                }
-                Err(refused) => self.on_group_answer(request, part, Err(refused)),
-            }
-        }
+        let groups = groups.collect();
+        let with_operations = body.include_authorized_operations;
+        let work = |each| GroupWork::DescribeGroups(Describing { each, with_operations });
+        self.ask_each_group(head, groups, work, |group| DescribeGroup { token: Token(0), group });
     }
 
     pub(super) fn finish_describe_groups(&mut self, head: &Head, describing: Describing) {
-        let Describing { groups, with_operations, .. } = describing;
-        let described = groups.into_iter().map(|(group, found)| {
+        let Describing { each, with_operations } = describing;
+        let described = each.groups.into_iter().map(|(group, found)| {
             let operations = if with_operations { GROUP_OPERATIONS } else { i32::MIN };
             shown(head, group, found, operations)
         });

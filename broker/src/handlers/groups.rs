@@ -9,6 +9,7 @@ use engine::PartitionId;
 use protocol::{ErrorCode, PartitionIndex, Str};
 use runtime::clock::Monotonic;
 
+use super::authorise::{Operation, Resource};
 use super::{
     Work, consumer_group_describe, delete_groups, describe_groups, join_group, leave_group,
     list_groups, offset_commit, offset_delete, offset_fetch,
@@ -36,6 +37,23 @@ pub(crate) enum GroupWork {
     DeleteGroups(delete_groups::Deleting),
     ConsumerHeartbeat,
     ConsumerGroupDescribe(consumer_group_describe::Describing),
+}
+
+/// Several groups of one request, in its order, each with an answer of its own.
+#[derive(Debug)]
+pub(super) struct EachGroup<T> {
+    pub(super) groups: Vec<(Str, Result<T, ErrorCode>)>,
+    outstanding: usize,
+}
+
+impl<T> EachGroup<T> {
+    /// Whether it was the last.
+    pub(super) fn on_answer(&mut self, part: u32, answer: Result<T, ErrorCode>) -> bool {
+        let group = usize::try_from(part).ok().and_then(|at| self.groups.get_mut(at));
+        group.expect("answers are to parts that were asked").1 = answer;
+        self.outstanding -= 1;
+        self.outstanding == 0
+    }
 }
 
 /// A partition of the coordinator's log that can be asked.
@@ -111,6 +129,46 @@ impl Shard {
             Ok(home) => self.ask_group((request, 0), home, question),
             Err(refused) => self.on_group_answer(request, 0, Err(refused)),
         }
+    }
+
+    /// Asks about each group that is not refused right away. Without one the request ends at once.
+    pub(super) fn ask_each_group<T, Q: Into<GroupQuestion>>(
+        &mut self,
+        head: Head,
+        groups: Vec<(Str, Option<ErrorCode>)>,
+        work: impl FnOnce(EachGroup<T>) -> GroupWork,
+        question: impl Fn(Str) -> Q,
+    ) {
+        let asked = (0..).zip(&groups).filter(|(_, (_, refused))| refused.is_none());
+        let asked: Vec<(u32, Str)> =
+            asked.map(|(part, (group, _))| (part, group.clone())).collect();
+        let unanswered = crate::error_code::groups::refused(GroupRefused::NotCoordinator);
+        let groups =
+            groups.into_iter().map(|(group, refused)| (group, Err(refused.unwrap_or(unanswered))));
+        let each = EachGroup { groups: groups.collect(), outstanding: asked.len() };
+        let request = self.begin_group_request(head, work(each));
+        if asked.is_empty() {
+            return self.end_group_request(request);
+        }
+        for (part, group) in asked {
+            match self.home_of(&group) {
+                Ok(home) => self.ask_group((request, part), home, question(group)),
+                Err(refused) => self.on_group_answer(request, part, Err(refused)),
+            }
+        }
+    }
+
+    /// What a request that names a group is refused with before anybody is asked.
+    pub(super) fn group_refused(
+        &self,
+        head: &Head,
+        operation: Operation,
+        group: &str,
+    ) -> Option<ErrorCode> {
+        if !self.is_allowed(head, operation, Resource::Group(group)) {
+            return Some(ErrorCode::GroupAuthorizationFailed);
+        }
+        group.is_empty().then_some(ErrorCode::InvalidGroupId)
     }
 
     pub(crate) fn on_group_answer(&mut self, id: RequestId, part: u32, reply: GroupReply) {

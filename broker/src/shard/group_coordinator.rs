@@ -68,9 +68,9 @@ impl Shard {
         Moment { monotonic_ms: self.now.monotonic.0 / 1_000_000, wall: WallMillis(self.now.wall.0) }
     }
 
-    /// The topics of the cluster as they are now, for all groups.
+    /// The topics of the cluster as they are now, for all groups; on other shards nobody asks for them.
     fn look_at_topics(&mut self) {
-        if self.groups.topics.is_some() {
+        if self.groups.topics.is_some() || self.groups.partitions.is_empty() {
             return;
         }
         let coordinator = &mut self.groups;

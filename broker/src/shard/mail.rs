@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use coordinator::metadata::MetadataRecord;
+use coordinator::metadata::{MetadataRecord, ShardId};
 use engine::PartitionId;
 use engine::recovery::RecoveredPartition;
 use engine::request::{
@@ -26,6 +26,16 @@ use super::requests::RequestId;
 /// A mailbox: data shards by number, then the controller, the coordinator, and the node's main thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardIndex(pub u16);
+
+impl ShardIndex {
+    /// The mailbox of a shard that owns partitions. Data shards come first among the mailboxes.
+    pub(crate) fn of_owner(shard: ShardId, coordinator: Self) -> Self {
+        match shard {
+            ShardId::COORDINATOR => coordinator,
+            ShardId(number) => Self(number),
+        }
+    }
+}
 
 /// Where an answer goes: a part of a request in progress on a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use coordinator::Metadata;
-use coordinator::metadata::{MetadataRecord, ShardId, Topic};
+use coordinator::metadata::{MetadataRecord, Topic};
 use engine::PartitionId;
 use protocol::{BrokerId, LeaderEpoch, Offset, PartitionIndex, TopicId};
 
@@ -93,10 +93,7 @@ impl Replica {
         let replica = partition.replica_on(self.broker)?;
         Some(Route {
             partition: PartitionId { topic_id: topic.id(), partition: index },
-            owner: match replica.shard {
-                ShardId::COORDINATOR => self.coordinator,
-                ShardId(number) => ShardIndex(number),
-            },
+            owner: ShardIndex::of_owner(replica.shard, self.coordinator),
             leader_epoch: partition.leader_epoch,
         })
     }

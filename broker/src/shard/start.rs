@@ -90,12 +90,9 @@ impl NodeFacts {
         ShardIndex(self.data_shards + 2)
     }
 
-    /// The mailbox of a shard that owns partitions. Data shards come first among the mailboxes.
+    /// The mailbox of a shard that owns partitions.
     pub fn mailbox_of(&self, shard: ShardId) -> ShardIndex {
-        match shard {
-            ShardId::COORDINATOR => self.coordinator(),
-            ShardId(number) => ShardIndex(number),
-        }
+        ShardIndex::of_owner(shard, self.coordinator())
     }
 
     /// Mailboxes of the node.

@@ -7,6 +7,7 @@ mod consumer_random;
 mod describe;
 mod expiry;
 mod large;
+mod log;
 mod memory;
 mod offsets;
 mod random;

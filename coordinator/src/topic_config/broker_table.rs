@@ -11,7 +11,7 @@ use super::definition::{
     Effect::{Later, Never, Now},
     ValidValues,
     ValidValues::{Any, AtLeast, Between, BetweenOr, ListOf, OneOf},
-    hours, minutes, same,
+    find, hours, minutes, row, same,
 };
 
 const MIB: i64 = 1024 * 1024;
@@ -27,19 +27,7 @@ const FLUSH: &[BrokerSynonym] =
 
 /// The row of a broker property, by its exact name.
 pub fn broker_config(name: &str) -> Option<&'static ConfigDefinition> {
-    let at = BROKER_CONFIGS.binary_search_by(|row| row.name.cmp(name)).ok()?;
-    BROKER_CONFIGS.get(at)
-}
-
-const fn row(
-    name: &'static str,
-    kind: ConfigKind,
-    default: &'static str,
-    valid: ValidValues,
-    effect: Effect,
-    doc: &'static str,
-) -> ConfigDefinition {
-    ConfigDefinition::new(name, kind, Some(default), valid, effect, doc)
+    find(BROKER_CONFIGS, name)
 }
 
 const fn unset(

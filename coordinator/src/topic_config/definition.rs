@@ -119,6 +119,27 @@ impl ConfigDefinition {
     }
 }
 
+/// A property with a default.
+pub(crate) const fn row(
+    name: &'static str,
+    kind: ConfigKind,
+    default: &'static str,
+    valid: ValidValues,
+    effect: Effect,
+    doc: &'static str,
+) -> ConfigDefinition {
+    ConfigDefinition::new(name, kind, Some(default), valid, effect, doc)
+}
+
+/// The row with exactly this name, in a table that is sorted by name.
+pub(crate) fn find(
+    table: &'static [ConfigDefinition],
+    name: &str,
+) -> Option<&'static ConfigDefinition> {
+    let at = table.binary_search_by(|row| row.name.cmp(name)).ok()?;
+    table.get(at)
+}
+
 pub(crate) const fn same(name: &'static str) -> BrokerSynonym {
     BrokerSynonym { name, scale: Scale::Same }
 }

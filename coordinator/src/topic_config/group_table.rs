@@ -4,30 +4,16 @@
 //! joins.
 
 use super::definition::{
-    ConfigDefinition, ConfigKind,
+    ConfigDefinition,
     ConfigKind::{Boolean, Int, String},
-    Effect,
     Effect::{Later, Now},
-    ValidValues,
     ValidValues::{Any, AtLeast, OffsetReset, OneOf},
-    same,
+    find, row, same,
 };
 
 /// The row of a group's property, by its exact name.
 pub fn group_config(name: &str) -> Option<&'static ConfigDefinition> {
-    let at = GROUP_CONFIGS.binary_search_by(|row| row.name.cmp(name)).ok()?;
-    GROUP_CONFIGS.get(at)
-}
-
-const fn row(
-    name: &'static str,
-    kind: ConfigKind,
-    default: &'static str,
-    valid: ValidValues,
-    effect: Effect,
-    doc: &'static str,
-) -> ConfigDefinition {
-    ConfigDefinition::new(name, kind, Some(default), valid, effect, doc)
+    find(GROUP_CONFIGS, name)
 }
 
 pub static GROUP_CONFIGS: &[ConfigDefinition] = &[

@@ -9,7 +9,7 @@ use super::definition::{
     ConfigKind::{Boolean, Double, Int, List, Long, String},
     Effect::{Later, Never, Now},
     ValidValues::{Any, AtLeast, Between, BetweenOr, ListOf, OneOf, ThrottledReplicas},
-    hours, minutes, same,
+    find, hours, minutes, row, same,
 };
 
 const MIB: i64 = 1024 * 1024;
@@ -18,19 +18,7 @@ const UNLIMITED: &str = "9223372036854775807";
 
 /// The row of a topic property, by its exact name.
 pub fn topic_config(name: &str) -> Option<&'static ConfigDefinition> {
-    let at = TOPIC_CONFIGS.binary_search_by(|row| row.name.cmp(name)).ok()?;
-    TOPIC_CONFIGS.get(at)
-}
-
-const fn row(
-    name: &'static str,
-    kind: super::ConfigKind,
-    default: &'static str,
-    valid: super::ValidValues,
-    effect: super::Effect,
-    doc: &'static str,
-) -> ConfigDefinition {
-    ConfigDefinition::new(name, kind, Some(default), valid, effect, doc)
+    find(TOPIC_CONFIGS, name)
 }
 
 pub static TOPIC_CONFIGS: &[ConfigDefinition] = &[

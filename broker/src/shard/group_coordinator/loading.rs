@@ -1,6 +1,8 @@
 //! A partition's groups from its log: read from log start to log end as any reader would, and replayed.
 //! Until then every question is answered with "loading": never as if nothing was committed.
 
+use std::rc::Rc;
+
 use bytes::Bytes;
 use coordinator::Metadata;
 use coordinator::group::home::partition_of;
@@ -29,25 +31,22 @@ impl Shard {
         for (group, config) in configured_groups(metadata, id) {
             partition.groups.set_config(group, Some(config));
         }
-        // The new groups know of none yet.
-        self.groups.on_topics_changed();
+        if let Some(topics) = &self.groups.topics {
+            partition.groups.set_topics(Rc::clone(topics));
+        }
         self.go_on_loading(id);
     }
 
     /// Reads on, or is ready. Also asked when the high watermark moves: nothing above it can be read.
     pub(in crate::shard) fn go_on_loading(&mut self, id: PartitionId) {
-        let now = self.moment();
-        if self.groups.partitions.contains_key(&id) {
-            self.look_at_topics();
-        }
         let Some(partition) = self.groups.partitions.get_mut(&id) else { return };
         let PartitionState::Loading { next, end, is_reading: false } = partition.state else {
             return;
         };
-        let Some(offsets) = self.owner.engine.offsets(id) else { return };
         if next >= end {
-            return partition.activate(now);
+            return self.activate_groups(id);
         }
+        let Some(offsets) = self.owner.engine.offsets(id) else { return };
         if next >= offsets.high_watermark {
             return;
         }
@@ -56,6 +55,14 @@ impl Shard {
         let target = ReadTarget::Offset(next);
         let bytes_max = GROUP_READ_BYTES;
         self.owner.engine.read(ReadRequest { token, partition: id, target, bytes_max });
+    }
+
+    fn activate_groups(&mut self, id: PartitionId) {
+        self.look_at_topics();
+        let now = self.moment();
+        if let Some(partition) = self.groups.partitions.get_mut(&id) {
+            partition.activate(now);
+        }
     }
 
     pub(in crate::shard) fn on_groups_read(

@@ -9,30 +9,27 @@
 //! And in the end, when nothing happens any more, every partition that somebody reads has one reader, and
 //! when everybody is gone nothing is left.
 
-use alloc::{
-    collections::{BTreeMap, BTreeSet},
-    format,
-    rc::Rc,
-    vec,
-    vec::Vec,
-};
+use alloc::{collections::BTreeMap, format, rc::Rc, vec, vec::Vec};
 
 use bytes::Bytes;
 use proptest::{
     collection::vec,
-    prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest},
+    prelude::{ProptestConfig, any, proptest},
 };
 use protocol::{
-    PartitionIndex, Str, TopicId,
+    Str, TopicId,
     consumer_protocol::{ConsumerProtocolAssignment, ConsumerProtocolSubscription, TopicPartition},
-    group_record::EncodedGroupRecord,
 };
 
-use super::{World, consumer, join, offsets::commit};
+use super::{
+    World, consumer, join,
+    log::{compacted, encoded, replayed},
+    offsets::commit,
+};
 use crate::group::{
-    Answer, ClusterTopic, ClusterTopics, ConsumerGroup, DurableRecord, GroupRecord, GroupSettings,
-    Groups, Token,
-    answer::{ConsumerHeartbeatError, HeartbeatError, JoinError, Joined, SyncError},
+    Answer, ClusterTopic, ClusterTopics, ConsumerGroup, DurableRecord, GroupSettings, Groups,
+    Token,
+    answer::Joined,
     classic::{
         ClassicState,
         heartbeat::Heartbeat,
@@ -46,6 +43,13 @@ use crate::group::{
     describe::GroupState,
 };
 
+mod answers;
+mod client;
+mod step;
+
+use client::{Client, Partition, Speaks, listed};
+use step::{Step, step};
+
 const CLIENTS: usize = 6;
 /// Those that speak the classic protocol, as bits.
 const CLASSIC: u8 = 0b01_1000;
@@ -54,153 +58,6 @@ const SUBSCRIPTIONS: [(&[&str], &str); 4] =
     [(&["t"], ""), (&["t", "u"], ""), (&[], ""), (&["t"], "[uv].?")];
 const TOPICS: [&[(&str, i32)]; 4] =
     [&[("t", 4)], &[("t", 4), ("u", 2)], &[("t", 5), ("u", 2), ("v", 1)], &[("u", 3)]];
-
-#[derive(Clone, Debug)]
-enum Step {
-    Beat {
-        client: usize,
-        is_lost: bool,
-        is_full: bool,
-    },
-    Subscribe {
-        client: usize,
-        says: usize,
-    },
-    /// Gives back what it is no longer to have.
-    GiveBack {
-        client: usize,
-    },
-    Leave {
-        client: usize,
-        comes_back: bool,
-    },
-    Crash {
-        client: usize,
-        switches: bool,
-    },
-    Commit {
-        client: usize,
-        behind: i32,
-    },
-    Topics {
-        which: usize,
-    },
-    DeleteGroup,
-    /// The group is of the classic protocol then, if anybody is left.
-    ConsumersLeave,
-    Pass {
-        ms: u64,
-    },
-    Round {
-        clients: u8,
-    },
-    Restart,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let client = 0..CLIENTS;
-    prop_oneof![
-        12 => (client.clone(), any::<u8>(), any::<u8>()).prop_map(|(client, lost, full)| {
-            Step::Beat { client, is_lost: lost < 40, is_full: full < 60 }
-        }),
-        2 => (client.clone(), 0..SUBSCRIPTIONS.len())
-            .prop_map(|(client, says)| Step::Subscribe { client, says }),
-        6 => client.clone().prop_map(|client| Step::GiveBack { client }),
-        3 => (client.clone(), any::<bool>())
-            .prop_map(|(client, comes_back)| Step::Leave { client, comes_back }),
-        1 => (client.clone(), any::<bool>())
-            .prop_map(|(client, switches)| Step::Crash { client, switches }),
-        2 => (client, -1..2_i32).prop_map(|(client, behind)| Step::Commit { client, behind }),
-        1 => (0..TOPICS.len()).prop_map(|which| Step::Topics { which }),
-        1 => Just(Step::DeleteGroup),
-        3 => prop_oneof![4 => Just(100), 4 => Just(1_000), 3 => Just(11_000), 1 => Just(61_000)]
-            .prop_map(|ms| Step::Pass { ms }),
-        6 => prop_oneof![3 => any::<u8>(), 2 => Just(CLASSIC)]
-            .prop_map(|clients| Step::Round { clients }),
-        1 => Just(Step::ConsumersLeave),
-        1 => Just(Step::Restart),
-    ]
-}
-
-type Partition = (TopicId, PartitionIndex);
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Speaks {
-    #[default]
-    Consumer,
-    /// Gives everything back before it joins again.
-    Eager,
-    /// Keeps what it may.
-    Cooperative,
-}
-
-/// What a client knows of itself.
-#[derive(Clone, Debug, Default)]
-struct Client {
-    speaks: Speaks,
-    instance: Option<Str>,
-    lives: usize,
-    member: Str,
-    /// 0 or -1: it is no member. The generation, in the classic protocol.
-    epoch: i32,
-    /// What it reads.
-    holds: BTreeSet<Partition>,
-    /// What it was told to read.
-    told: BTreeSet<Partition>,
-    says: usize,
-    /// As the coordinator was told last.
-    said: Option<usize>,
-    reported: Option<BTreeSet<Partition>>,
-    /// It did not hear an answer: it says everything again.
-    is_unsure: bool,
-    joined: Option<Joined>,
-    /// It has its assignment of this generation.
-    is_synced: bool,
-    is_waiting: bool,
-}
-
-impl Client {
-    fn is_classic(&self) -> bool {
-        self.speaks != Speaks::Consumer
-    }
-
-    fn abandon(&mut self) {
-        self.epoch = if self.is_classic() { -1 } else { 0 };
-        self.holds.clear();
-        self.told.clear();
-        self.reported = None;
-        self.joined = None;
-        self.is_synced = false;
-    }
-
-    /// A new process, under a new member id. A static member of the classic protocol reads what it read before:
-    /// if that were something else, nobody would hear of it, as in Kafka.
-    fn crash(&mut self, number: usize) {
-        if self.is_classic() && self.instance.is_some() {
-            self.says = self.said.unwrap_or(self.says);
-        }
-        self.abandon();
-        self.lives += 1;
-        self.is_unsure = false;
-        self.is_waiting = false;
-        self.member = match self.is_classic() {
-            true => Str::default(),
-            false => Str::from(format!("m{number}-{}", self.lives)),
-        };
-    }
-}
-
-fn listed(holds: &BTreeSet<Partition>) -> Vec<(TopicId, Vec<PartitionIndex>)> {
-    let mut topics: BTreeMap<TopicId, Vec<PartitionIndex>> = BTreeMap::new();
-    for (topic, partition) in holds {
-        topics.entry(*topic).or_default().push(*partition);
-    }
-    topics.into_iter().collect()
-}
-
-fn set_of(topics: &[(TopicId, Vec<PartitionIndex>)]) -> BTreeSet<Partition> {
-    topics.iter().flat_map(|(topic, of)| of.iter().map(move |at| (*topic, *at))).collect()
-}
 
 struct Trial {
     world: World,
@@ -618,99 +475,6 @@ impl Trial {
         }
     }
 
-    fn hear(&mut self, number: usize, answer: Answer) {
-        let client = &mut self.clients[number];
-        match answer {
-            Answer::ConsumerHeartbeat(Ok(answer)) => {
-                client.epoch = answer.member_epoch;
-                if let Some(assignment) = answer.assignment {
-                    client.told = set_of(&assignment);
-                    client.holds.extend(&client.told);
-                }
-            }
-            Answer::ConsumerHeartbeat(Err(error)) => match error {
-                ConsumerHeartbeatError::UnknownMember
-                | ConsumerHeartbeatError::FencedMemberEpoch
-                | ConsumerHeartbeatError::FencedInstance
-                | ConsumerHeartbeatError::UnknownGroup => client.abandon(),
-                ConsumerHeartbeatError::UnreleasedInstance => {}
-                other => panic!("{other:?}"),
-            },
-            Answer::Join(result) => {
-                client.is_waiting = false;
-                self.hear_join(number, result);
-            }
-            Answer::Sync(result) => {
-                client.is_waiting = false;
-                self.hear_sync(number, result.map(|synced| synced.assignment));
-            }
-            Answer::Heartbeat(Ok(())) => {}
-            Answer::Heartbeat(Err(HeartbeatError::RebalanceInProgress)) => self.join(number),
-            Answer::Heartbeat(Err(_)) => self.leave_classic(number),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn leave_classic(&mut self, number: usize) {
-        let client = &mut self.clients[number];
-        client.abandon();
-        client.member = Str::default();
-    }
-
-    fn hear_join(&mut self, number: usize, result: Result<Joined, JoinError>) {
-        let client = &mut self.clients[number];
-        match result {
-            Ok(joined) => {
-                client.member = joined.member.clone();
-                client.epoch = joined.generation;
-                client.joined = Some(joined);
-                client.is_synced = false;
-            }
-            Err(JoinError::MemberIdRequired { member }) => {
-                client.member = member;
-                self.join(number);
-            }
-            Err(JoinError::RebalanceInProgress) => client.said = None,
-            Err(_) => self.leave_classic(number),
-        }
-    }
-
-    fn hear_sync(&mut self, number: usize, result: Result<Bytes, SyncError>) {
-        match result {
-            Ok(assignment) => {
-                let client = &mut self.clients[number];
-                client.is_synced = true;
-                let assigned = match assignment.is_empty() {
-                    true => Vec::new(),
-                    false => {
-                        ConsumerProtocolAssignment::parse(&assignment)
-                            .unwrap()
-                            .1
-                            .assigned_partitions
-                    }
-                };
-                let topics = &self.world.groups.topics;
-                let partitions = assigned.iter().flat_map(|of| {
-                    let id = topics.by_name(&of.topic).map(|topic| topic.id);
-                    let partitions = of.partitions.iter().map(|at| PartitionIndex(*at));
-                    partitions.filter_map(move |at| Some((id?, at)))
-                });
-                client.told = partitions.collect();
-                // What is not there any more nobody reads.
-                client.holds.extend(&client.told);
-                let told = client.told.clone();
-                let had = client.holds.len();
-                client.holds.retain(|partition| told.contains(partition));
-                let has_given_back = client.holds.len() < had;
-                if has_given_back && client.speaks == Speaks::Cooperative {
-                    self.join(number);
-                }
-            }
-            Err(SyncError::RebalanceInProgress) => self.clients[number].joined = None,
-            Err(_) => self.leave_classic(number),
-        }
-    }
-
     fn check_log(&self) {
         let settings = &self.world.groups.settings;
         let bytes = encoded(&self.world.log);
@@ -779,27 +543,6 @@ fn durable(groups: &Groups) -> BTreeMap<Str, ConsumerGroup> {
         (id.clone(), group)
     };
     groups.consumers.iter().map(plain).collect()
-}
-
-fn encoded(log: &[DurableRecord]) -> Vec<EncodedGroupRecord> {
-    log.iter().map(|record| record.encode().unwrap()).collect()
-}
-
-fn replayed(settings: GroupSettings, log: &[EncodedGroupRecord]) -> Groups {
-    let mut groups = Groups::new(settings);
-    for EncodedGroupRecord { key, value } in log {
-        let record = DurableRecord::decode(key, value.as_ref()).unwrap();
-        groups.replay(&GroupRecord::Durable(record));
-    }
-    groups
-}
-
-/// The last record of each key, in the keys' order or against it.
-fn compacted(log: &[EncodedGroupRecord], is_reversed: bool) -> Vec<EncodedGroupRecord> {
-    let last: BTreeMap<&Bytes, &EncodedGroupRecord> =
-        log.iter().map(|record| (&record.key, record)).collect();
-    let records = last.into_values().cloned();
-    if is_reversed { records.rev().collect() } else { records.collect() }
 }
 
 /// Each trial replays the whole log after every step: less of them than elsewhere, unless more are asked for.

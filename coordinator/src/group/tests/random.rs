@@ -15,15 +15,16 @@ use proptest::{
     collection::vec,
     prelude::{Just, Strategy, any, prop_oneof, proptest},
 };
-use protocol::{
-    PartitionIndex, Str, consumer_protocol::ConsumerProtocolSubscription,
-    group_record::EncodedGroupRecord,
-};
+use protocol::{PartitionIndex, Str, consumer_protocol::ConsumerProtocolSubscription};
 
-use super::{World, bytes, join, offsets::commit};
+use super::{
+    World, bytes, join,
+    log::{compacted, encoded, replayed},
+    offsets::commit,
+};
 use crate::{
     group::{
-        Answer, ClassicGroup, DurableRecord, GroupRecord, GroupSettings, Groups, Token,
+        Answer, ClassicGroup, DurableRecord, GroupSettings, Token,
         answer::{JoinError, Joined},
         classic::{
             ClassicState,
@@ -396,7 +397,7 @@ impl Trial {
         let bytes = encoded(&self.world.log);
         let restored = replayed(settings.clone(), &bytes);
         restored.invariants();
-        let compacted = replayed(settings.clone(), &compacted(&bytes));
+        let compacted = replayed(settings.clone(), &compacted(&bytes, true));
         assert_eq!(compacted.groups, restored.groups);
         assert_eq!(compacted.offsets, restored.offsets);
 
@@ -423,26 +424,6 @@ impl Trial {
 /// Two of the clients are static members.
 fn instance(client: usize) -> Option<Str> {
     (client >= 3).then(|| Str::from(format!("i{client}")))
-}
-
-fn encoded(log: &[DurableRecord]) -> Vec<EncodedGroupRecord> {
-    log.iter().map(|record| record.encode().unwrap()).collect()
-}
-
-fn replayed(settings: GroupSettings, log: &[EncodedGroupRecord]) -> Groups {
-    let mut groups = Groups::new(settings);
-    for EncodedGroupRecord { key, value } in log {
-        let record = DurableRecord::decode(key, value.as_ref()).unwrap();
-        groups.replay(&GroupRecord::Durable(record));
-    }
-    groups
-}
-
-/// The last record of each key, in the keys' order and not the log's.
-fn compacted(log: &[EncodedGroupRecord]) -> Vec<EncodedGroupRecord> {
-    let last: BTreeMap<&Bytes, &EncodedGroupRecord> =
-        log.iter().map(|record| (&record.key, record)).collect();
-    last.into_values().rev().cloned().collect()
 }
 
 proptest! {

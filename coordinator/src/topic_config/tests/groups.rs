@@ -2,7 +2,7 @@
 
 use alloc::{format, string::ToString, vec, vec::Vec};
 
-use super::{NONE, configured, overrides};
+use super::{NONE, check_values, configured, overrides};
 use crate::{
     group::GroupConfig,
     topic_config::{
@@ -124,11 +124,7 @@ const VALUES: &[(&str, &str, &str)] = &[
 
 #[test]
 fn values_are_accepted_and_refused_as_by_kafka() {
-    for (name, value, expected) in VALUES {
-        let text =
-            validated(&[(name, value)]).map_or_else(|error| error.to_string(), |()| "".into());
-        assert_eq!(text, *expected, "{name}={value}");
-    }
+    check_values(VALUES, validated);
 }
 
 #[test]

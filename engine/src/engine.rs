@@ -276,11 +276,16 @@ impl Engine {
         let is_waiting =
             !self.waiting.is_empty() || self.is_short_of_memory || self.reads_are_stuck();
         let memory = is_waiting.then(|| self.now_ms() + 1);
-        let is_due = self.producer_rebuild_is_due() || self.checkpoint.is_wanted();
+        // The last steps of an orderly end save what a run would.
+        let (is_wanted, retry) = match self.is_completing() {
+            true => (false, None),
+            false => (self.checkpoint.is_wanted(), self.checkpoint.retry_ms()),
+        };
+        let is_due = self.producer_rebuild_is_due() || is_wanted;
         let at = self.now_ms() + u64::from(self.reads_are_stuck());
         let due = (is_due && !self.journal.has_failed()).then_some(at);
         let statement = self.journal.statement_deadline();
-        [retention, statement, self.checkpoint.retry_ms(), memory, due].into_iter().flatten().min()
+        [retention, statement, retry, memory, due].into_iter().flatten().min()
     }
 
     /// Work that is due by the clock alone.

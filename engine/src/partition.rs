@@ -177,6 +177,11 @@ impl Partition {
             .map(|at| &self.segments[at])
     }
 
+    /// Whether the segment at a place is finished and wholly below the durable log start. There is one behind it.
+    pub(crate) fn is_below_log_start(&self, at: usize) -> bool {
+        self.segments[at + 1].base <= self.log_start_durable && self.segments[at].is_finished()
+    }
+
     pub fn segment_mut(&mut self, base: Offset) -> Option<&mut Segment> {
         let at = self.segments.binary_search_by_key(&base, |segment| segment.base).ok()?;
         self.segments.get_mut(at)

@@ -135,10 +135,31 @@ fn the_log_start_moves_and_stays_moved() {
     }
     world.delete_records(partition, Offset(50));
     assert_eq!(world.offsets(partition).log_start, Offset(50));
+    // They wait for a checkpoint, which saves what is known of the producers in them.
+    world.settle(100);
     assert!(world.engine().get(partition).unwrap().segments.len() < 3);
     world.crash();
     assert_eq!(world.offsets(partition).log_start, Offset(50));
     assert_eq!(world.offsets(partition).high_watermark, Offset(60));
+}
+
+#[test]
+fn a_producer_goes_on_after_its_newest_batch_was_deleted_with_its_segment() {
+    let mut world = World::new();
+    world.config.segment_bytes = 1 << 20;
+    let partition = world.create("forgotten-0");
+    world.append(partition, &Batch::of(1).by_producer(77, 0, 0));
+    world.settle(100);
+    // A large run is nowhere but in its segment.
+    for at in 1..3 {
+        world.append(partition, &Batch::sized(600_000).by_producer(77, 0, at));
+    }
+    world.append(partition, &Batch::sized(600_000));
+    world.append(partition, &Batch::of(1));
+    world.delete_records(partition, Offset(4));
+    world.crash();
+    let next = Batch::of(1).by_producer(77, 0, 3);
+    assert_eq!(world.append(partition, &next).base, Offset(5));
 }
 
 #[test]

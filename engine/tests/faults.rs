@@ -107,6 +107,24 @@ fn a_full_disk_refuses_appends_serves_reads_and_resumes() {
 }
 
 #[test]
+fn deletion_makes_room_on_a_full_disk_where_no_checkpoint_can_be_saved() {
+    let mut world = World::new();
+    world.config.segment_bytes = 1 << 20;
+    let partition = world.create("full-0");
+    for _ in 0..60 {
+        world.append(partition, &Batch::sized(50_000));
+    }
+    world.disks[0].is_full.set(true);
+    world.delete_records(partition, Offset(50));
+    world.settle(30);
+    assert!(world.engine().get(partition).unwrap().segments.len() < 3);
+    world.disks[0].is_full.set(false);
+    world.crash();
+    assert_eq!(world.offsets(partition).log_start, Offset(50));
+    assert_eq!(world.read_all(partition).len(), 10);
+}
+
+#[test]
 fn a_roll_on_a_full_disk_is_undone_and_no_checkpoint_waits_for_it() {
     // The segment that could not be created was the place that a checkpoint waited for.
     let mut world = World::new();

@@ -63,11 +63,16 @@ fn groups_keep_their_place_and_one_owner_for_each_partition() {
 /// * 2251, whole node: that a length could not be read was taken for a file that is not there.
 /// * 2245, whole node: a topic was deleted while one of its partitions was on its way to another shard; the
 ///   deletion was told to be complete, and the partition came back to stay.
+/// * 500091: a segment with a large run was deleted before a checkpoint had saved the producers in it; after a power
+///   cut the newest sequence of one was forgotten, and its next batch refused.
+/// * 500167: an orderly end waited, without a pause, for a checkpoint that would not begin any more.
 #[test]
 fn what_was_found_once_stays_mended() {
     let worlds = [
         (1423, engine()),
         (301_398, engine()),
+        (500_091, engine()),
+        (500_167, engine()),
         (40, node()),
         (57, node()),
         (1638, node()),

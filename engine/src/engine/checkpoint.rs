@@ -385,6 +385,7 @@ impl Engine {
             }
             self.events.push_back(EngineEvent::Done { token, result: Ok(()) });
         }
+        self.remove_all_deleted_segments();
     }
 
     /// The run failed for lack of space: it begins again later, nothing was released.
@@ -398,6 +399,8 @@ impl Engine {
         self.checkpoint.retry_ms = Some(self.now_ms() + 1_000);
         // The run that failed is run again under the same number.
         self.checkpoint.begun -= 1;
+        // Deletion is what may make the room for it.
+        self.remove_all_deleted_segments();
     }
 
     /// A run is under way or due.

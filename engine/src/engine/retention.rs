@@ -8,7 +8,7 @@ use crate::disk::Step;
 use crate::limits::{INDEX_LOADS_A_TICK, PRODUCERS_PER_SHARD_MAX};
 use crate::partition::index::segment_path;
 use crate::partition::producers::ProducerTable;
-use crate::partition::segment::SegmentState;
+use crate::partition::segment::Segment;
 use crate::partition::{Partition, PartitionState};
 
 impl Engine {
@@ -95,13 +95,19 @@ impl Engine {
             // It looks here again when it is done.
             return;
         }
-        let Some(partition) = self.partition_mut(slot) else { return };
-        let log_start = partition.log_start_durable;
+        self.doom_segments(slot);
+        let checkpoint = &self.checkpoint;
+        // Without room no run would ever end.
+        let is_full = checkpoint.retry_ms().is_some();
+        let may_go = |segment: &Segment| {
+            is_full || segment.doomed_until.is_some_and(|run| checkpoint.has_ended(run))
+        };
+        let Some(partition) = self.partitions[slot.0 as usize].as_mut() else { return };
         let mut doomed = Vec::new();
         let mut files = Vec::new();
         while partition.segments.len() > 1
-            && partition.segments[1].base <= log_start
-            && partition.segments[0].state == SegmentState::Finished
+            && partition.is_below_log_start(0)
+            && may_go(&partition.segments[0])
         {
             let segment = partition.segments.pop_front().expect("there are two");
             doomed.push(segment.base);
@@ -111,6 +117,41 @@ impl Engine {
             self.unbind(file);
         }
         self.remove_segments(slot, &doomed);
+    }
+
+    /// Large runs are nowhere but in their segment: before it goes a checkpoint has to save what it says of
+    /// producers, or a start would forget their newest sequences.
+    fn doom_segments(&mut self, slot: Slot) {
+        let next_run = self.checkpoint.runs_begun() + 1;
+        let Some(partition) = self.partition_mut(slot) else { return };
+        let mut is_new = false;
+        for at in 0..partition.segments.len().saturating_sub(1) {
+            if !partition.is_below_log_start(at) {
+                break;
+            }
+            let segment = &mut partition.segments[at];
+            if segment.doomed_until.is_none() {
+                segment.doomed_until = Some(next_run);
+                is_new = true;
+            }
+        }
+        if is_new {
+            partition.is_dirty = true;
+            self.checkpoint.want_run();
+        }
+    }
+
+    /// A run of the checkpoint is durable: segments that waited for it go.
+    pub(super) fn remove_all_deleted_segments(&mut self) {
+        let slots: Vec<Slot> = self.by_id.values().copied().collect();
+        for slot in slots {
+            let waits = |partition: &Partition| {
+                partition.segments.len() > 1 && partition.is_below_log_start(0)
+            };
+            if self.partition(slot).is_some_and(waits) {
+                self.remove_deleted_segments(slot);
+            }
+        }
     }
 
     fn remove_segments(&mut self, slot: Slot, doomed: &[Offset]) {

@@ -72,6 +72,9 @@ pub struct Segment {
     /// Compaction may take it when this run of the checkpoint is durable: from then on no journal refers to
     /// positions in it.
     pub settled_by: Option<u64>,
+    /// Below the log start: its files go when this run of the checkpoint is durable, with what is known of the
+    /// producers in it.
+    pub doomed_until: Option<u64>,
 }
 
 impl Segment {
@@ -96,6 +99,7 @@ impl Segment {
             generation: 0,
             is_replaced: false,
             settled_by: None,
+            doomed_until: None,
         }
     }
 
@@ -103,6 +107,7 @@ impl Segment {
     pub fn finished(base: Offset, length: u64) -> Self {
         Self {
             settled_by: Some(0),
+            doomed_until: Some(0),
             state: SegmentState::Finished,
             length,
             allocated: length,

@@ -110,6 +110,7 @@ pub(crate) fn lifecycle(error: &LifecycleError) -> ErrorCode {
 pub(crate) fn refused<E>(refused: &Refused<E>, command: impl Fn(&E) -> ErrorCode) -> ErrorCode {
     match refused {
         Refused::LogUnavailable => ErrorCode::KafkaStorageError,
+        Refused::Owner(error) => lifecycle(error),
         // Retriable; nothing was done.
         Refused::Overloaded => ErrorCode::RequestTimedOut,
         Refused::Command(error) => command(error),
@@ -142,6 +143,7 @@ pub(crate) fn create_topic(error: &CreateTopicError) -> ErrorCode {
         | CreateTopicError::TooFewBrokers { .. } => ErrorCode::InvalidReplicationFactor,
         CreateTopicError::InvalidPartitions { .. } => ErrorCode::InvalidPartitions,
         CreateTopicError::BrokerOffline { .. } => ErrorCode::KafkaStorageError,
+        CreateTopicError::ShardsFull(_) => ErrorCode::PolicyViolation,
         // Another id is drawn for the next request.
         CreateTopicError::IdTaken { .. } => ErrorCode::UnknownServerError,
     }
@@ -163,6 +165,7 @@ pub(crate) fn create_partitions(error: &CreatePartitionsError) -> ErrorCode {
         | CreatePartitionsError::InternalTopic => ErrorCode::InvalidPartitions,
         CreatePartitionsError::Assignment(_) => ErrorCode::InvalidReplicaAssignment,
         CreatePartitionsError::BrokerOffline { .. } => ErrorCode::KafkaStorageError,
+        CreatePartitionsError::ShardsFull(_) => ErrorCode::PolicyViolation,
     }
 }
 

@@ -10,6 +10,7 @@
 //!
 //! * `error`: why a node does not start, one sentence each
 //! * `data_directories`: lock, probe, identity
+//! * `crowded`: more partitions on a shard than commands may bring about
 //! * `assembly`: from what recovery found to what every shard starts from, over any file systems
 //! * `recovery`: from data directories to what every shard starts from
 //! * `accepted_losses`: new leader epochs where a loss was accepted
@@ -22,6 +23,7 @@
 
 mod accepted_losses;
 pub mod assembly;
+mod crowded;
 mod data_directories;
 mod error;
 mod launch;

@@ -37,6 +37,11 @@ pub const TOPIC_NAME_BYTES_MAX: usize = 249;
 /// Data shards of one node. Shards are cores; the largest machines have 768 hardware threads today.
 pub const SHARDS_MAX: u16 = 1_024;
 
+/// Partitions of one shard that commands may bring about: what its journal is made for (the engine's bound, which
+/// the broker compares with this one). A start with fewer shards can leave a shard more: they are served, and
+/// it gets no new one.
+pub const PARTITIONS_PER_SHARD_MAX: u32 = 8_192;
+
 /// Listeners of one broker.
 pub const LISTENERS_MAX: usize = 16;
 

@@ -56,7 +56,7 @@ pub use explain::Explanation;
 pub use form_cluster::FormCluster;
 pub use image::Image;
 pub use move_partition::MovePartition;
-pub use placement::OfflinePlaces;
+pub use placement::{OfflinePlaces, ShardsFull};
 pub use record::MetadataRecord;
 pub use register_broker::RegisterBroker;
 pub use replay::ReplayError;

@@ -136,9 +136,13 @@ pub const RETENTION_FIRST_MS: u64 = 30_000;
 /// partitions are through in four minutes.
 pub const INDEX_LOADS_A_TICK: usize = 32;
 
-/// Partitions of one shard: each can need a 4 KiB fragment logged again for each journal file, and half
+/// Partitions of one shard that are asked for: each can need a 4 KiB fragment logged again for each journal file, and half
 /// a 64 MiB file must suffice for all of them.
 pub const PARTITIONS_PER_SHARD_MAX: usize = 8_192;
+
+/// Partitions of one shard that a start may give it, with fewer shards than before: their last blocks fill two
+/// of its four journal files, beside one that is full and one that is being written.
+pub const PARTITIONS_SERVED_PER_SHARD_MAX: usize = 32_768;
 
 /// Free space that is left to metadata, deletions and checkpoints: appends are refused below it.
 pub const FREE_BYTES_RESERVED: u64 = 64 << 20;
@@ -179,5 +183,7 @@ pub const CLEANED_SEGMENT_BYTES_MAX: u64 = (1 << 31) - 1;
 const _: () = assert!(PRODUCERS_PER_PARTITION_MAX <= PRODUCERS_PER_SHARD_MAX);
 const _: () =
     assert!(PARTITIONS_PER_SHARD_MAX as u64 * BLOCK_BYTES as u64 <= JOURNAL_FILE_BYTES / 2);
+const _: () =
+    assert!(PARTITIONS_SERVED_PER_SHARD_MAX as u64 * BLOCK_BYTES as u64 <= 2 * JOURNAL_FILE_BYTES);
 const _: () = assert!(BYPASS_RUN_BYTES_MIN * 2 < JOURNAL_GROUP_BYTES_MAX as u64);
 const _: () = assert!(JOURNAL_GROUP_BYTES_MAX as u64 * 2 <= JOURNAL_FIRST_FILE_BYTES);

@@ -223,3 +223,32 @@ fn an_orderly_end_waits_for_every_block_of_many_partitions() {
         assert_eq!(world.read_all(*partition).len(), 3);
     }
 }
+
+/// A start with fewer shards can leave a shard more partitions than one journal file has last blocks for. Appends
+/// took the room of the checkpoint that would have freed files, and everything waited for ever.
+#[test]
+fn last_blocks_of_more_partitions_than_one_journal_file_holds_keep_the_journal_going() {
+    let mut world = World::new();
+    world.journal_file_bytes = 512 << 10;
+    world.crash();
+    let partitions: Vec<_> = (0..250).map(|at| world.create(&format!("many-{at}"))).collect();
+    let mut counts = vec![0usize; partitions.len()];
+    for round in 0..8usize {
+        let mut tokens = Vec::new();
+        for (partition, count) in partitions.iter().zip(&mut counts) {
+            tokens.push(world.submit(*partition, &Batch::sized(3_900 - 7 * round)));
+            *count += 1;
+        }
+        for _ in 0..100 {
+            tokens.push(world.submit(partitions[round], &Batch::sized(20_000)));
+            counts[round] += 1;
+        }
+        world.settle(20);
+        assert!(tokens.iter().all(|token| world.answer(*token).is_some_and(|it| it.is_ok())));
+    }
+    assert!(world.engine().journal_metrics().rotations >= 8);
+    world.crash();
+    for (partition, count) in partitions.iter().zip(&counts) {
+        assert_eq!(world.read_all(*partition).len(), *count);
+    }
+}

@@ -63,7 +63,7 @@ pub(crate) fn moved(
     };
     let moved = match result {
         Ok(moved) => moved,
-        Err(Refused::LogUnavailable) => {
+        Err(Refused::LogUnavailable | Refused::Owner(_)) => {
             return Answer::refusal(503, "the metadata log cannot be written: see the node's log");
         }
         Err(Refused::Overloaded) => {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use engine::request::LifecycleError;
 use protocol::{ErrorCode, Str};
 
 use super::Work;
@@ -83,6 +84,12 @@ pub(super) fn no_answer<E: std::fmt::Display>(
     };
     let text = match refused {
         Refused::LogUnavailable => Str::from_static("The metadata log cannot be written."),
+        Refused::Owner(LifecycleError::NoSpace) => Str::from_static(
+            "The disk is full: the partitions exist, and can be used when there is space.",
+        ),
+        Refused::Owner(_) => Str::from_static(
+            "The partitions exist, but a directory could not be made for all of them; the node goes on trying.",
+        ),
         Refused::Overloaded => Str::from_static("Too many changes wait for the metadata log."),
         Refused::Command(error) => Str::from(error.to_string()),
     };

@@ -33,6 +33,7 @@ use protocol::{BrokerId, Offset, PartitionIndex, Str};
 
 use super::NodeError;
 use super::accepted_losses::{self, AcceptedLoss};
+use super::crowded;
 use super::leftovers::Leftovers;
 use crate::shard::log_config_of;
 use crate::shard::mail::{DirectorySpace, ShardIndex};
@@ -437,6 +438,8 @@ fn begin_start(
             break;
         }
     }
+    let id = BrokerId(directories.node_id);
+    start.notes.extend(crowded::check(start.metadata.image(), id, plan.data_shards)?);
     Ok(start)
 }
 

@@ -43,6 +43,8 @@ pub enum CommandReply {
 pub enum Refused<E> {
     /// The metadata log does not take records: its disk is full or failed.
     LogUnavailable,
+    /// What was decided is recorded, but a partition's owner could not make its directory; it goes on trying.
+    Owner(LifecycleError),
     /// Too many commands wait already.
     Overloaded,
     /// The command itself.

@@ -435,12 +435,12 @@ impl Shard {
             }
             return;
         };
-        if result.is_err() {
+        if let Err(error) = result {
             let Creation { missing, partitions, asker, reply } = controller.creations.remove(at);
             let done = partitions.into_iter().filter(|created| !missing.contains(created));
             self.announce(News::Usable(done.collect()));
             // The topic exists, and its owner goes on trying; the client is told of the disk.
-            return self.answer_command_of(asker, log_unavailable(&reply));
+            return self.answer_command_of(asker, refused_by_owner(&reply, error));
         }
         let creation = &mut controller.creations[at];
         creation.missing.remove(&partition);
@@ -508,5 +508,15 @@ fn log_unavailable(reply: &CommandReply) -> CommandReply {
         CommandReply::DeleteTopics(_) => CommandReply::DeleteTopics(Err(Refused::LogUnavailable)),
         CommandReply::AlterConfigs(_) => CommandReply::AlterConfigs(Err(Refused::LogUnavailable)),
         CommandReply::MovePartition(_) => CommandReply::MovePartition(Err(Refused::LogUnavailable)),
+    }
+}
+
+fn refused_by_owner(reply: &CommandReply, error: LifecycleError) -> CommandReply {
+    match reply {
+        CommandReply::CreatePartitions(_) => {
+            CommandReply::CreatePartitions(Err(Refused::Owner(error)))
+        }
+        // Nothing else makes partitions.
+        _ => CommandReply::CreateTopics(Err(Refused::Owner(error))),
     }
 }

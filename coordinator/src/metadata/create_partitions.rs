@@ -9,7 +9,7 @@ use super::{
     Command, Decision, Metadata, MetadataRecord, WallMillis,
     assignment::{self, AssignmentError},
     create_topics::{new_partition, write_offline},
-    placement::{Home, OfflinePlaces, Placement},
+    placement::{Home, NoPlace, OfflinePlaces, Placement, ShardsFull},
     record::excess_bytes,
     topic::Topic,
     topic_name::is_internal,
@@ -65,6 +65,7 @@ pub enum CreatePartitionsError {
     BrokerOffline {
         broker: BrokerId,
     },
+    ShardsFull(ShardsFull),
 }
 
 impl Command for CreatePartitions {
@@ -160,9 +161,7 @@ fn grow(
         None => assignment::spread(&metadata.image, 0, first, added, replication_factor(topic)),
     };
     let home = Home::of(&topic.name);
-    if let Some(broker) = placement.first_offline(home, assigned.iter().flatten()) {
-        return Err(CreatePartitionsError::BrokerOffline { broker });
-    }
+    placement.check(home, &assigned)?;
     let mut load = topic.load();
     for (index, brokers) in (first..).zip(&assigned) {
         let partition = PartitionIndex(i32::try_from(index).expect("the count is an i32"));
@@ -174,6 +173,15 @@ fn grow(
 
 fn replication_factor(topic: &Topic) -> usize {
     topic.partitions.first().expect("a topic has partitions").replicas.len()
+}
+
+impl From<NoPlace> for CreatePartitionsError {
+    fn from(why: NoPlace) -> Self {
+        match why {
+            NoPlace::Offline { broker } => Self::BrokerOffline { broker },
+            NoPlace::Full(full) => Self::ShardsFull(full),
+        }
+    }
 }
 
 impl fmt::Display for CreatePartitionsRefused {
@@ -201,6 +209,7 @@ impl fmt::Display for CreatePartitionsError {
                  group belongs to.",
             ),
             Self::BrokerOffline { broker } => write_offline(f, *broker),
+            Self::ShardsFull(full) => full.fmt(f),
         }
     }
 }

@@ -14,7 +14,7 @@ use super::{
     Command, Decision, Metadata, MetadataRecord, WallMillis,
     assignment::{self, AssignmentError},
     image::Image,
-    placement::{Home, OfflinePlaces, Placement},
+    placement::{Home, NoPlace, OfflinePlaces, Placement, ShardsFull},
     record::{ConfigTarget, excess_bytes},
     topic::{Partition, Replica, TopicLoad},
     topic_name::{self, CLUSTER_METADATA_TOPIC, CONSUMER_OFFSETS_TOPIC, TopicNameError},
@@ -113,6 +113,7 @@ pub enum CreateTopicError {
     BrokerOffline {
         broker: BrokerId,
     },
+    ShardsFull(ShardsFull),
     /// The drawn id is another topic's: draw again.
     IdTaken {
         id: TopicId,
@@ -240,11 +241,7 @@ impl Creation<'_> {
         self.check_name(topic)?;
         let configs = check_configs(topic, self.metadata)?;
         let brokers = choose_brokers(topic, self.metadata, self.ordinal)?;
-        if let Some(broker) =
-            self.placement.first_offline(Home::of(&topic.name), brokers.iter().flatten())
-        {
-            return Err(CreateTopicError::BrokerOffline { broker });
-        }
+        self.placement.check(Home::of(&topic.name), &brokers)?;
         assert!(!topic.id.is_none(), "the caller draws a topic id");
         if image.knows(topic.id) || !self.ids.insert(topic.id) {
             return Err(CreateTopicError::IdTaken { id: topic.id });
@@ -384,6 +381,15 @@ fn assigned_brokers(
     Ok(assigned)
 }
 
+impl From<NoPlace> for CreateTopicError {
+    fn from(why: NoPlace) -> Self {
+        match why {
+            NoPlace::Offline { broker } => Self::BrokerOffline { broker },
+            NoPlace::Full(full) => Self::ShardsFull(full),
+        }
+    }
+}
+
 impl fmt::Display for CreateTopicsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Excessively large number of partitions per request.")
@@ -429,6 +435,7 @@ impl fmt::Display for CreateTopicError {
                  {brokers} broker(s) are registered."
             ),
             Self::BrokerOffline { broker } => write_offline(f, *broker),
+            Self::ShardsFull(full) => full.fmt(f),
             Self::IdTaken { id } => write!(f, "The topic id {id} is already in use."),
         }
     }

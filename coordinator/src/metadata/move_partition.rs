@@ -12,8 +12,10 @@ use protocol::{BrokerId, PartitionIndex};
 use super::{
     Command, Decision, Metadata, MetadataRecord, WallMillis,
     broker::{LogDirectoryId, ShardId},
+    placement::{OfflinePlaces, Placement},
     topic::{PlacementReason, Replica, TopicSelector},
 };
+use crate::limits::PARTITIONS_PER_SHARD_MAX;
 
 /// Where a replica shall live; `None` leaves that half as it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +57,9 @@ pub enum MovePartitionError {
     DirectoryOffline {
         directory: LogDirectoryId,
     },
+    ShardFull {
+        shard: ShardId,
+    },
 }
 
 impl Command for MovePartition {
@@ -90,6 +95,10 @@ impl Command for MovePartition {
                 let directory = from.directory;
                 return Err(MovePartitionError::DirectoryOffline { directory });
             }
+        }
+        let placement = Placement::new(image, &OfflinePlaces::NONE);
+        if shard != from.shard && !placement.has_room(self.broker, shard) {
+            return Err(MovePartitionError::ShardFull { shard });
         }
         if (shard, directory) == (from.shard, from.directory) {
             return Ok(Decision { records: Vec::new(), reply: MovedPartition { from, to: from } });
@@ -131,6 +140,10 @@ impl fmt::Display for MovePartitionError {
                     u128::from_be_bytes(directory.0)
                 )
             }
+            Self::ShardFull { shard } => write!(
+                f,
+                "shard {shard} has {PARTITIONS_PER_SHARD_MAX} partitions, and a shard takes no more"
+            ),
             Self::DirectoryOffline { directory } => write!(
                 f,
                 "the partition's records are in the log directory {:032x}, which is missing; start \

@@ -5,13 +5,16 @@
 //! the next one round from where the topic starts; each topic starts one shard further than the
 //! last. So a topic's partitions differ by at most one between shards, and topics of one partition
 //! spread as well. Its directory is the one with the fewest partitions for its free space. What failed
-//! since its broker started takes no new replica. Partitions of internal topics go to the coordinator shard.
+//! since its broker started takes no new replica, nor does a shard that has as many as one may have; there the
+//! partitions of deleted topics count until they are gone. Partitions of internal topics go to the coordinator
+//! shard.
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec,
     vec::Vec,
 };
+use core::fmt;
 
 use protocol::BrokerId;
 
@@ -21,6 +24,7 @@ use super::{
     topic::{PlacementReason, Replica, TopicLoad},
     topic_name::is_internal,
 };
+use crate::limits::PARTITIONS_PER_SHARD_MAX;
 
 /// What failed since its broker started: new partitions are placed beside it. The controller says it with
 /// each command, at the moment of the decision.
@@ -34,6 +38,26 @@ pub struct OfflinePlaces {
 impl OfflinePlaces {
     /// Nothing failed.
     pub const NONE: Self = Self { directories: BTreeSet::new(), shards: BTreeSet::new() };
+}
+
+/// Shards of a broker have no room for all the partitions that would come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardsFull {
+    pub broker: BrokerId,
+    /// Partitions that would come.
+    pub wanted: u64,
+    /// Partitions that there is room for.
+    pub room: u64,
+}
+
+/// Why there is no place for new partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoPlace {
+    /// All that they could live on failed.
+    Offline {
+        broker: BrokerId,
+    },
+    Full(ShardsFull),
 }
 
 /// Which shards a topic's partitions may live on.
@@ -55,8 +79,12 @@ pub(crate) struct Placement {
 }
 
 struct BrokerLoad {
-    /// Partitions per shard.
+    /// Partitions per data shard.
     shards: Vec<u32>,
+    /// Partitions of the coordinator shard.
+    of_coordinator: u32,
+    /// What is left of deleted topics on each shard.
+    deleting: BTreeMap<ShardId, u32>,
     offline_shards: BTreeSet<ShardId>,
     /// Those that did not fail.
     directories: Vec<DirectoryLoad>,
@@ -78,20 +106,40 @@ impl Placement {
                 placement.broker(replica.broker).add(replica.shard, replica.directory);
             }
         }
+        for partition in image.deleting().flat_map(|topic| topic.partitions()) {
+            for replica in &partition.replicas {
+                let deleting = &mut placement.broker(replica.broker).deleting;
+                *deleting.entry(replica.shard).or_default() += 1;
+            }
+        }
         placement
     }
 
-    /// The first of these brokers that can take no partition: all that it could live on failed.
-    pub(crate) fn first_offline<'a>(
-        &self,
-        home: Home,
-        brokers: impl IntoIterator<Item = &'a BrokerId>,
-    ) -> Option<BrokerId> {
-        let mut brokers = brokers.into_iter();
-        brokers.find(|broker| self.brokers[broker].is_offline(home)).copied()
+    /// Whether all of these new partitions have a place; of each its brokers.
+    pub(crate) fn check(&self, home: Home, partitions: &[Vec<BrokerId>]) -> Result<(), NoPlace> {
+        let mut wanted: BTreeMap<BrokerId, u64> = BTreeMap::new();
+        for broker in partitions.iter().flatten() {
+            *wanted.entry(*broker).or_default() += 1;
+        }
+        for (broker, wanted) in wanted {
+            let load = &self.brokers[&broker];
+            if load.is_offline(home) {
+                return Err(NoPlace::Offline { broker });
+            }
+            let room = load.room(home);
+            if wanted > room {
+                return Err(NoPlace::Full(ShardsFull { broker, wanted, room }));
+            }
+        }
+        Ok(())
     }
 
-    /// Owners for one new partition on these brokers, of which none is offline; counts them in.
+    /// Whether one more partition has a place on this shard.
+    pub(crate) fn has_room(&self, broker: BrokerId, shard: ShardId) -> bool {
+        self.brokers[&broker].room_on(shard) > 0
+    }
+
+    /// Owners for one new partition on these brokers, which were checked; counts them in.
     pub(crate) fn place(
         &mut self,
         home: Home,
@@ -132,13 +180,17 @@ impl BrokerLoad {
         let offline_shards = offline.shards.iter().filter(|(of, _)| *of == broker.id);
         Self {
             shards: vec![0; usize::from(broker.data_shards)],
+            of_coordinator: 0,
+            deleting: BTreeMap::new(),
             offline_shards: offline_shards.map(|(_, shard)| *shard).collect(),
             directories: directories.collect(),
         }
     }
 
     fn add(&mut self, shard: ShardId, directory: LogDirectoryId) {
-        if shard != ShardId::COORDINATOR {
+        if shard == ShardId::COORDINATOR {
+            self.of_coordinator += 1;
+        } else {
             self.shards[usize::from(shard.0)] += 1;
         }
         let directory = self.directories.iter_mut().find(|load| load.id == directory);
@@ -157,9 +209,32 @@ impl BrokerLoad {
             }
     }
 
+    /// Partitions that the shards that did not fail can take.
+    fn room(&self, home: Home) -> u64 {
+        let shards = u16::try_from(self.shards.len()).expect("shards are bounded by SHARDS_MAX");
+        match home {
+            Home::DataShards => (0..shards)
+                .map(ShardId)
+                .filter(|shard| !self.offline_shards.contains(shard))
+                .map(|shard| u64::from(self.room_on(shard)))
+                .sum(),
+            Home::CoordinatorShard => u64::from(self.room_on(ShardId::COORDINATOR)),
+        }
+    }
+
+    fn room_on(&self, shard: ShardId) -> u32 {
+        let live = match shard {
+            ShardId::COORDINATOR => self.of_coordinator,
+            shard => self.shards[usize::from(shard.0)],
+        };
+        let deleting = self.deleting.get(&shard).copied().unwrap_or(0);
+        PARTITIONS_PER_SHARD_MAX.saturating_sub(live).saturating_sub(deleting)
+    }
+
     fn emptiest(&self, broker: BrokerId, topic: &TopicLoad, ordinal: u64) -> ShardId {
-        let shard = emptiest_online(&self.shards, &self.offline_shards, broker, topic, ordinal);
-        shard.expect("the caller asked whether the broker is offline")
+        let takes_none = |shard| self.offline_shards.contains(&shard) || self.room_on(shard) == 0;
+        let shard = emptiest_of(&self.shards, takes_none, broker, topic, ordinal);
+        shard.expect("the caller asked whether all have a place")
     }
 
     /// Fewest partitions per free byte, the new one counted, compared without dividing.
@@ -177,20 +252,23 @@ impl BrokerLoad {
     }
 }
 
-/// The shard for one more partition of a topic: see the module's head.
+/// The shard for one more partition of a topic that exists: see the module's head.
 pub(crate) fn emptiest_shard(
     totals: &[u32],
     broker: BrokerId,
     topic: &TopicLoad,
     ordinal: u64,
 ) -> ShardId {
-    let shard = emptiest_online(totals, &BTreeSet::new(), broker, topic, ordinal);
+    let is_full = |shard: ShardId| totals[usize::from(shard.0)] >= PARTITIONS_PER_SHARD_MAX;
+    let shard = emptiest_of(totals, is_full, broker, topic, ordinal);
+    // What exists lives somewhere: full ones take it where there is no other.
+    let shard = shard.or_else(|| emptiest_of(totals, |_| false, broker, topic, ordinal));
     shard.expect("a broker has a shard")
 }
 
-fn emptiest_online(
+fn emptiest_of(
     totals: &[u32],
-    offline: &BTreeSet<ShardId>,
+    takes_none: impl Fn(ShardId) -> bool,
     broker: BrokerId,
     topic: &TopicLoad,
     ordinal: u64,
@@ -202,5 +280,17 @@ fn emptiest_online(
         let of_topic = topic.get(&(broker, *shard)).copied().unwrap_or(0);
         (of_topic, totals[usize::from(shard.0)])
     };
-    round.filter(|shard| !offline.contains(shard)).min_by_key(cost)
+    round.filter(|shard| !takes_none(*shard)).min_by_key(cost)
+}
+
+impl fmt::Display for ShardsFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { broker, wanted, room } = self;
+        write!(
+            f,
+            "{wanted} new partition(s) on broker {broker}, and its shards have room for {room}: a shard \
+             takes {PARTITIONS_PER_SHARD_MAX}, those of deleted topics counted until they are gone. Delete \
+             topics, or start it with more shards."
+        )
+    }
 }

@@ -19,7 +19,8 @@ use super::{
     topic::{PlacementReason, Replica, TopicLoad},
 };
 use crate::limits::{
-    LISTENERS_MAX, LOG_DIRECTORIES_MAX, REBALANCE_PASSES_MAX, RECORDS_PER_DECISION_MAX, SHARDS_MAX,
+    LISTENERS_MAX, LOG_DIRECTORIES_MAX, PARTITIONS_PER_SHARD_MAX, REBALANCE_PASSES_MAX,
+    RECORDS_PER_DECISION_MAX, SHARDS_MAX,
 };
 
 /// What a broker says of itself after its local recovery, before it serves.
@@ -232,7 +233,8 @@ impl Moves {
         let total = |shard: ShardId| self.totals[usize::from(shard.0)];
         let evens_topic = of_topic(to) + 1 < of_topic(from);
         let evens_total = of_topic(to) < of_topic(from) && total(to) + 1 < total(from);
-        if !evens_topic && !evens_total {
+        let is_full = total(to) >= PARTITIONS_PER_SHARD_MAX && total(to) >= total(from);
+        if is_full || (!evens_topic && !evens_total) {
             return;
         }
         self.totals[usize::from(from.0)] -= 1;

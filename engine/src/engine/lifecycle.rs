@@ -11,7 +11,7 @@ use crate::PartitionId;
 use crate::config::LogConfig;
 use crate::disk::Step;
 use crate::journal::entry::{Entry, EntryKind};
-use crate::limits::{BLOCK_BYTES, CHUNK_BYTES, PARTITIONS_PER_SHARD_MAX};
+use crate::limits::{BLOCK_BYTES, CHUNK_BYTES, PARTITIONS_SERVED_PER_SHARD_MAX};
 use crate::partition::cleaner_checkpoint::CleanerCheckpoint;
 use crate::partition::epochs::EpochHistory;
 use crate::partition::position::LogPosition;
@@ -40,7 +40,8 @@ impl Engine {
             self.events.push_back(EngineEvent::Done { token, result: Ok(()) });
             return;
         }
-        if self.by_id.len() >= PARTITIONS_PER_SHARD_MAX {
+        // What may be asked for the controller bounds; a start with fewer shards creates what is missing beyond.
+        if self.by_id.len() >= PARTITIONS_SERVED_PER_SHARD_MAX {
             let result = Err(LifecycleError::TooManyPartitions);
             self.events.push_back(EngineEvent::Done { token, result });
             return;

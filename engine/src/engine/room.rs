@@ -17,13 +17,13 @@ impl Engine {
         if self.unjournaled_bytes > bound {
             return false;
         }
-        // Another file is ready: half of it at least is for what is accepted.
-        self.journal.free_files() > 0
-            || self.journal.left()
-                >= reserved + OVERHEAD * (self.unjournaled_bytes + bytes.min(bound))
+        // Usually one free file is room enough; a start with fewer shards can leave a shard so many partitions
+        // that their last blocks take more than one.
+        self.journal.left() + self.journal.free_bytes()
+            >= reserved + OVERHEAD * (self.unjournaled_bytes + bytes.min(bound))
     }
 
-    /// What a checkpoint run may log when no other file is free: a row and a last block for each
+    /// What a checkpoint run may log: a row and a last block for each
     /// partition, and a little for control entries.
     fn reserved_journal_bytes(&self) -> u64 {
         let each = (BLOCK_BYTES + 2 * ENTRY_BYTES) as u64;

@@ -184,6 +184,11 @@ impl<N> Journal<N> {
         self.files.iter().filter(|file| file.state == FileState::Free).count()
     }
 
+    pub fn free_bytes(&self) -> u64 {
+        let free = self.files.iter().filter(|file| file.state == FileState::Free);
+        free.map(|file| file.bytes).sum()
+    }
+
     /// Whether a group may be submitted now: at once when none is in flight, beside others only when
     /// enough waits.
     pub fn admits(&self, waiting_bytes: usize) -> bool {

@@ -147,16 +147,16 @@ fn partitions_of_a_missing_directory_are_offline_and_stay_there() {
 
 #[test]
 fn more_moves_than_one_batch_holds_take_several_decisions() {
-    let mut metadata = started(2);
+    let mut metadata = started(4);
     for id in 1..4 {
         create(&mut metadata, &alloc::format!("t{id}"), id, 8_000);
     }
     let command = registration(broker(1, 1));
     let first = apply(&mut metadata, &command).unwrap();
     assert_eq!((first.complete, first.moved), (false, 10_000));
-    assert_eq!(metadata.image().broker(NODE).unwrap().data_shards, 2, "not yet");
+    assert_eq!(metadata.image().broker(NODE).unwrap().data_shards, 4, "not yet");
     let second = apply(&mut metadata, &command).unwrap();
-    assert_eq!((second.complete, second.moved), (true, 2_000));
+    assert_eq!((second.complete, second.moved), (true, 8_000));
     let all: Vec<_> = (1..4).flat_map(|id| shards(&metadata, &alloc::format!("t{id}"))).collect();
     assert_eq!(all, vec![0; 24_000]);
 }

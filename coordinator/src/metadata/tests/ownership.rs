@@ -5,17 +5,19 @@ use alloc::{collections::BTreeSet, string::ToString, vec};
 use protocol::{BrokerId, LeaderEpoch, PartitionIndex, ProducerId};
 
 use super::{
-    NODE, NOW, apply, broker, create, directory, registration, shards, started, text, topic_id,
+    NODE, NOW, apply, broker, create, delete, directory, new_topic, registration, shards, started,
+    text, topic_id,
 };
 use crate::{
-    limits::RECORDS_PER_DECISION_MAX,
+    limits::{PARTITIONS_PER_SHARD_MAX, RECORDS_PER_DECISION_MAX},
     metadata::{
         AllocateProducerIds, BumpLeaderEpochs, CONSUMER_OFFSETS_TOPIC, CreatePartitions,
-        CreateTopics, LeaderEpochBump, LogDirectoryId, Metadata, MetadataRecord, MovePartition,
-        OfflinePlaces, PlacementReason, ShardId, TopicSelector,
+        CreateTopics, FinishDelete, LeaderEpochBump, LogDirectoryId, Metadata, MetadataRecord,
+        MovePartition, OfflinePlaces, PlacementReason, ShardId, ShardsFull, TopicSelector,
         allocate_producer_ids::AllocateProducerIdsError,
         bump_leader_epochs::{BumpLeaderEpochError, BumpLeaderEpochsError},
         create_partitions::{CreatePartitionsError, GrownTopic},
+        create_topics::CreateTopicError,
         move_partition::MovePartitionError,
         record::LeaderEpochReason,
     },
@@ -192,4 +194,85 @@ fn an_internal_topic_does_not_grow() {
     let command = CreatePartitions { topics: vec![grown], validate_only: false, offline };
     let refused = apply(&mut metadata, &command).unwrap();
     assert_eq!(refused[0].1, Err(CreatePartitionsError::InternalTopic));
+}
+
+/// A shard's journal is made for so many: what would not fit is refused before anything of it is recorded.
+#[test]
+fn partitions_that_no_shard_has_room_for_are_refused_whole() {
+    let mut metadata = started(2);
+    let max = i32::try_from(PARTITIONS_PER_SHARD_MAX).unwrap();
+    create(&mut metadata, "a", 1, 9_000);
+    let decide = |metadata: &Metadata, topics| {
+        let command = CreateTopics { topics, validate_only: false, offline: OfflinePlaces::NONE };
+        metadata.decide(NOW, &command).unwrap()
+    };
+    let room = 2 * i64::from(max) - 9_000;
+    let full = |wanted: u64, room: i64| ShardsFull {
+        broker: NODE,
+        wanted,
+        room: u64::try_from(room).unwrap(),
+    };
+    let refused = decide(&metadata, vec![new_topic("b", 2, 9_000)]);
+    assert_eq!(refused.reply[0].1, Err(CreateTopicError::ShardsFull(full(9_000, room))));
+    assert_eq!(refused.records, vec![]);
+    // Beside one that is refused others are created, and the room is used to the last place.
+    move_to_first_shard(&mut metadata, "a", 100);
+    let exactly = i32::try_from(room).unwrap();
+    let topics = vec![new_topic("b", 2, exactly), new_topic("c", 3, 1)];
+    let decided = decide(&metadata, topics);
+    assert!(decided.reply[0].1.is_ok());
+    assert_eq!(decided.reply[1].1, Err(CreateTopicError::ShardsFull(full(1, 0))));
+    create(&mut metadata, "b", 2, exactly);
+    let counts = |metadata: &Metadata| {
+        let all = [shards(metadata, "a"), shards(metadata, "b")].concat();
+        [0, 1].map(|shard| all.iter().filter(|of| **of == shard).count())
+    };
+    assert_eq!(counts(&metadata), [PARTITIONS_PER_SHARD_MAX as usize; 2]);
+    let grown = GrownTopic { name: text("a"), count: 9_001, assignments: None };
+    let offline = OfflinePlaces::NONE;
+    let command = CreatePartitions { topics: vec![grown], validate_only: false, offline };
+    let refused = metadata.decide(NOW, &command).unwrap();
+    assert_eq!(refused.reply[0].1, Err(CreatePartitionsError::ShardsFull(full(1, 0))));
+    let other = 1 - shards(&metadata, "a")[0];
+    assert_eq!(
+        metadata.decide(NOW, &to(Some(other), None)).unwrap_err(),
+        MovePartitionError::ShardFull { shard: ShardId(other) }
+    );
+    // What is left of a deleted topic has its place until it is gone.
+    delete(&mut metadata, 2);
+    let refused = decide(&metadata, vec![new_topic("c", 3, 1)]);
+    assert_eq!(refused.reply[0].1, Err(CreateTopicError::ShardsFull(full(1, 0))));
+    apply(&mut metadata, &FinishDelete { topic: topic_id(2) }).unwrap();
+    assert!(decide(&metadata, vec![new_topic("c", 3, 1)]).reply[0].1.is_ok());
+}
+
+fn move_to_first_shard(metadata: &mut Metadata, topic: &str, partitions: i32) {
+    for partition in (0..partitions).map(PartitionIndex) {
+        let command = MovePartition {
+            topic: TopicSelector::Name(text(topic)),
+            partition,
+            ..to(Some(0), None)
+        };
+        apply(metadata, &command).unwrap();
+    }
+}
+
+/// A start loses nothing: with fewer shards they have more than a command may give them, and get no new one.
+#[test]
+fn a_start_with_fewer_shards_keeps_all_partitions_and_refuses_new_ones() {
+    let mut metadata = started(2);
+    create(&mut metadata, "a", 1, 8_000);
+    create(&mut metadata, "b", 2, 8_000);
+    while !apply(&mut metadata, &registration(broker(1, 1))).unwrap().complete {}
+    let all = [shards(&metadata, "a"), shards(&metadata, "b")].concat();
+    assert_eq!(all, vec![0; 16_000]);
+    let topics = vec![new_topic("c", 3, 1)];
+    let command = CreateTopics { topics, validate_only: false, offline: OfflinePlaces::NONE };
+    let refused = metadata.decide(NOW, &command).unwrap();
+    assert_eq!(
+        refused.reply[0].1,
+        Err(CreateTopicError::ShardsFull(ShardsFull { broker: NODE, wanted: 1, room: 0 }))
+    );
+    while !apply(&mut metadata, &registration(broker(1, 3))).unwrap().complete {}
+    assert!(metadata.decide(NOW, &command).unwrap().reply[0].1.is_ok());
 }

@@ -8,6 +8,7 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.errors import KafkaError
 
 from group_member import POLL_S, Member
+from kafka_python_settings import settings
 
 ASSIGNORS = {"range": RangePartitionAssignor, "roundrobin": RoundRobinPartitionAssignor}
 
@@ -24,17 +25,6 @@ class Listener(ConsumerRebalanceListener):
 
 
 class Aiokafka(Member):
-    def settings(self):
-        settings = {"bootstrap_servers": self.bootstrap, "group_id": self.group, "client_id": self.name,
-                    "auto_offset_reset": "earliest", "enable_auto_commit": False}
-        if self.assignor:
-            settings["partition_assignment_strategy"] = (ASSIGNORS[self.assignor],)
-        if self.session_ms:
-            settings["session_timeout_ms"] = self.session_ms
-        if self.instance:
-            settings["group_instance_id"] = self.instance
-        return settings
-
     async def commit(self, consumer, offsets):
         try:
             await consumer.commit({TopicPartition(self.topic, partition): offset
@@ -45,7 +35,7 @@ class Aiokafka(Member):
             self.committed(offsets)
 
     async def run(self):
-        consumer = AIOKafkaConsumer(**self.settings())
+        consumer = AIOKafkaConsumer(**settings(self, ASSIGNORS))
         consumer.subscribe([self.topic], listener=Listener(self))
         await consumer.start()
         while not self.closing:

@@ -6,6 +6,7 @@ from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from kafka.errors import KafkaError
 
 from group_member import POLL_S, Member
+from kafka_python_settings import settings
 
 ASSIGNORS = {"range": RangePartitionAssignor, "roundrobin": RoundRobinPartitionAssignor}
 
@@ -28,17 +29,6 @@ class Listener(ConsumerRebalanceListener):
 
 
 class KafkaPython(Member):
-    def settings(self):
-        settings = {"bootstrap_servers": self.bootstrap, "group_id": self.group, "client_id": self.name,
-                    "auto_offset_reset": "earliest", "enable_auto_commit": False}
-        if self.assignor:
-            settings["partition_assignment_strategy"] = (ASSIGNORS[self.assignor],)
-        if self.session_ms:
-            settings["session_timeout_ms"] = self.session_ms
-        if self.instance:
-            settings["group_instance_id"] = self.instance
-        return settings
-
     def commit(self, consumer, offsets):
         try:
             consumer.commit({TopicPartition(self.topic, partition): OffsetAndMetadata(offset, "", -1)
@@ -49,7 +39,7 @@ class KafkaPython(Member):
             self.committed(offsets)
 
     def run(self):
-        consumer = KafkaConsumer(**self.settings())
+        consumer = KafkaConsumer(**settings(self, ASSIGNORS))
         consumer.subscribe([self.topic], listener=Listener(self))
         while not self.closing:
             polled = consumer.poll(timeout_ms=int(POLL_S * 1000), max_records=self.batch)

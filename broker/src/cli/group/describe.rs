@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::logs::Logs;
 use super::partitions::{
-    GroupPartition, LAG_HELP, Measure, TotalLag, lost, number, partitions_of, seconds,
+    GroupPartition, HEADINGS, LAG_HELP, Measure, TotalLag, lost, partitions_of,
 };
 use super::{known_group, members_of};
 use crate::cli::client::groups::{GroupInfo, GroupType, MemberInfo};
@@ -127,19 +127,12 @@ fn show_partitions(
     }
     let has_owners = partitions.iter().any(|partition| partition.owner.is_some());
     let has_metadata = partitions.iter().any(|partition| !partition.metadata.is_empty());
-    let mut headings = vec!["TOPIC", "PARTITION", "COMMITTED", "LOG END", "LAG", "LAG SECONDS"];
+    let mut headings = HEADINGS.to_vec();
     headings.extend(has_owners.then_some(["CLIENT", "HOST"]).into_iter().flatten());
     headings.extend(has_metadata.then_some("METADATA"));
     let mut table = Table::new(&headings);
     for partition in partitions {
-        let mut row = vec![
-            partition.topic.clone(),
-            partition.partition.to_string(),
-            number(partition.committed_offset),
-            number(partition.log_end_offset),
-            number(partition.lag),
-            seconds(partition.lag_seconds),
-        ];
+        let mut row = partition.cells().to_vec();
         if has_owners {
             let owner = partition.owner.as_ref();
             let owner = owner.map(|owner| [owner.client_id.clone(), owner.host.clone()]);

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::known_group;
 use super::logs::Logs;
 use super::partitions::{
-    GroupPartition, LAG_HELP, Measure, TotalLag, number, partitions_of, seconds,
+    GroupPartition, HEADINGS, LAG_HELP, Measure, TotalLag, partitions_of, seconds,
 };
 use crate::cli::client::{Client, ClusterArgs};
 use crate::cli::failure::Failure;
@@ -95,19 +95,14 @@ fn show(lags: &[GroupLag], output: &mut Output) -> Result<(), Failure> {
             "there are no groups; begin one with `corelane consume --topic TOPIC --group NAME`",
         );
     }
-    let mut table =
-        Table::new(&["GROUP", "TOPIC", "PARTITION", "COMMITTED", "LOG END", "LAG", "LAG SECONDS"]);
+    let mut headings = vec!["GROUP"];
+    headings.extend(HEADINGS);
+    let mut table = Table::new(&headings);
     for group in lags {
         for partition in &group.partitions {
-            table.push(vec![
-                group.group.clone(),
-                partition.topic.clone(),
-                partition.partition.to_string(),
-                number(partition.committed_offset),
-                number(partition.log_end_offset),
-                number(partition.lag),
-                seconds(partition.lag_seconds),
-            ]);
+            let mut row = vec![group.group.clone()];
+            row.extend(partition.cells());
+            table.push(row);
         }
         let empty = String::new;
         table.push(vec![

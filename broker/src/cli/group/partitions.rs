@@ -38,6 +38,24 @@ pub(super) struct GroupPartition {
     pub(super) owner: Option<Owner>,
 }
 
+/// Of what `GroupPartition::cells` gives.
+pub(super) const HEADINGS: [&str; 6] =
+    ["TOPIC", "PARTITION", "COMMITTED", "LOG END", "LAG", "LAG SECONDS"];
+
+impl GroupPartition {
+    /// What every table of partitions shows.
+    pub(super) fn cells(&self) -> [String; HEADINGS.len()] {
+        [
+            self.topic.clone(),
+            self.partition.to_string(),
+            number(self.committed_offset),
+            number(self.log_end_offset),
+            number(self.lag),
+            seconds(self.lag_seconds),
+        ]
+    }
+}
+
 /// The member that reads a partition.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Owner {

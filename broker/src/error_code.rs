@@ -11,7 +11,7 @@ use protocol::ErrorCode;
 use protocol::record_batch::{DecompressError, ProduceBatchError, RecordsError};
 
 use crate::shard::command::Refused;
-use crate::shard::mail::{EpochError, FetchError, QueryError};
+use crate::shard::mail::{DeleteRecordsError, EpochError, FetchError, QueryError};
 use crate::shard::sessions::SessionError;
 
 pub(crate) fn append(error: &AppendError) -> ErrorCode {
@@ -103,6 +103,13 @@ pub(crate) fn lifecycle(error: &LifecycleError) -> ErrorCode {
         LifecycleError::OutOfRange => ErrorCode::OffsetOutOfRange,
         LifecycleError::NoSpace | LifecycleError::Unavailable => ErrorCode::KafkaStorageError,
         LifecycleError::TooManyPartitions => ErrorCode::PolicyViolation,
+    }
+}
+
+pub(crate) fn delete_records(error: &DeleteRecordsError) -> ErrorCode {
+    match error {
+        DeleteRecordsError::Policy => ErrorCode::PolicyViolation,
+        DeleteRecordsError::Partition(error) => lifecycle(error),
     }
 }
 

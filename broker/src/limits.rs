@@ -83,9 +83,6 @@ pub const AUTO_CREATED_TOPICS_MAX: usize = 1_000;
 /// Nothing of it is kept.
 pub const DECOMPRESSED_BYTES_MAX: usize = 40 << 20;
 
-/// Rounds of looking for a still larger timestamp; each finds a batch that is newer than all before.
-pub const MAX_TIMESTAMP_ROUNDS: usize = 64;
-
 /// Producer ids that a shard takes from the controller at a time.
 pub const PRODUCER_ID_BLOCK: u32 = 1_000;
 

@@ -77,8 +77,11 @@ pub struct ReadRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadTarget {
     Offset(Offset),
-    /// The first batch with a timestamp at or above it.
-    Timestamp(i64),
+    /// The first batch that ends at or behind `from` and says that it has a timestamp at or above `at_least`.
+    Timestamp {
+        at_least: i64,
+        from: Offset,
+    },
 }
 
 /// Record batches, ready to be sent.
@@ -96,7 +99,7 @@ impl Records {
     pub(crate) fn empty(target: ReadTarget) -> Self {
         let at = match target {
             ReadTarget::Offset(offset) => offset,
-            ReadTarget::Timestamp(_) => Offset(0),
+            ReadTarget::Timestamp { from, .. } => from,
         };
         Self { first: at, next: at, ..Self::default() }
     }

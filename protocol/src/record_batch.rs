@@ -49,7 +49,7 @@ pub use header::{
     increment_sequence,
 };
 pub use record::{Header, Headers, Record, RecordError, RecordIterator};
-pub use stamp::{patch, stamp_log_append_time};
+pub use stamp::{patch, restate_max_timestamp, stamp_log_append_time};
 pub use streamed_records::{RecordHead, read_record_heads};
 pub use validate::{
     ProduceBatchError, ProduceRules, RecordBatch, RecordRefusal, RecordRules, RecordsError,

@@ -3,7 +3,6 @@
 use coordinator::metadata::is_internal;
 use std::time::Duration;
 
-use engine::request::LifecycleError;
 use protocol::messages::delete_records::{
     DeleteRecordsPartitionResult, DeleteRecordsRequest, DeleteRecordsResponse,
     DeleteRecordsTopicResult,
@@ -14,7 +13,7 @@ use super::authorise::{Operation, Resource};
 use super::{Joined, Work};
 use crate::error_code;
 use crate::shard::Shard;
-use crate::shard::mail::{Mail, Query, ReplyTo};
+use crate::shard::mail::{DeleteRecordsError, Mail, Query, ReplyTo};
 use crate::shard::requests::{Head, Request, RequestId};
 
 /// Stands for the high watermark.
@@ -71,7 +70,7 @@ impl Shard {
         &mut self,
         id: RequestId,
         part: u32,
-        result: &Result<Offset, LifecycleError>,
+        result: &Result<Offset, DeleteRecordsError>,
     ) {
         let Some(request) = self.progress.requests.get_mut(id) else { return };
         let Work::DeleteRecords(joined) = &mut request.work else { unreachable!("a log start") };
@@ -82,7 +81,7 @@ impl Shard {
                 partition.error_code = ErrorCode::None.code();
                 partition.low_watermark = log_start.0;
             }
-            Err(error) => partition.error_code = error_code::lifecycle(error).code(),
+            Err(error) => partition.error_code = error_code::delete_records(error).code(),
         }
         if joined.outstanding == 0 {
             self.finish_delete_records(id);

@@ -1,7 +1,8 @@
 //! An owner's part of a fetch: read at once where there is enough, else park and count.
 //!
 //! ```text
-//!   ask ─► enough or failed or may not wait ─► reading ─► Fetched
+//!   ask ─► some bytes, failed, or may not wait ─► reading ─► Fetched
+//!      │                                            └─► all there is, and too little ─► parked
 //!      └─► parked ─ high watermark moves ─► enough here ─► reading ─► Fetched
 //!                 │                     └─► more than before ─► FetchParked (bytes)
 //!                 ├─ FetchNow ─► reading ─► Fetched
@@ -13,6 +14,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use engine::PartitionId;
+use engine::partition::Partition;
+use engine::partition::position::LogPosition;
 use engine::request::{PartitionOffsets, ReadError, ReadRequest, ReadTarget, Records, Token};
 use protocol::{LeaderEpoch, Offset};
 
@@ -46,10 +49,17 @@ impl OwnerFetches {
 #[derive(Debug)]
 struct Parked {
     ask: FetchAsk,
-    /// Bytes to be had, by part.
-    bytes: Vec<u64>,
+    /// By part.
+    counted: Vec<Counted>,
     /// What the connection's shard was told last.
     told: u64,
+}
+
+/// From the offset of a part there are so many bytes up to this place, which was the high watermark.
+#[derive(Clone, Copy, Debug)]
+struct Counted {
+    bytes: u64,
+    to: LogPosition,
 }
 
 #[derive(Debug)]
@@ -57,48 +67,58 @@ struct Reading {
     parts: Vec<FetchedPart>,
     outstanding: usize,
     response_bytes_max: usize,
+    /// It waits on if these are all the bytes there are, and too few.
+    may_wait: Option<FetchAsk>,
 }
 
 impl Shard {
     pub(super) fn fetch(&mut self, ask: FetchAsk) {
         let id = FetchId { shard: ask.shard, request: ask.request };
-        let mut bytes = Vec::with_capacity(ask.parts.len());
-        let mut failed = false;
+        if !ask.may_wait {
+            return self.read_all(id, &ask, None);
+        }
+        let mut counted = Vec::with_capacity(ask.parts.len());
         for part in &ask.parts {
-            match self.readable(part, ask.bytes_min) {
-                Ok(found) => bytes.push(found),
-                Err(_) => {
-                    failed = true;
-                    break;
-                }
+            if self.check_target(part).is_err() || diverging(self, part).is_some() {
+                return self.read_all(id, &ask, None);
             }
+            counted.extend(self.counted(part, 0, part.offset));
         }
-        let total = bytes.iter().fold(0_u64, |sum, bytes| sum.saturating_add(*bytes));
-        if failed || !ask.may_wait || total >= ask.bytes_min {
-            return self.read_all(id, &ask);
+        if counted.len() == ask.parts.len() {
+            return self.park(id, ask, counted);
         }
-        let request = ask.request;
+        // How many bytes there are is known exactly once they are read.
+        let may_wait = (ask.bytes_min > 1).then(|| ask.clone());
+        self.read_all(id, &ask, may_wait);
+    }
+
+    /// The bytes of a part that were read up to `next`, if that is all there is.
+    fn counted(&self, part: &FetchTarget, bytes: u64, next: Offset) -> Option<Counted> {
+        let to = self.owner.engine.get(part.partition)?.high_watermark();
+        (next >= to.offset).then_some(Counted { bytes, to })
+    }
+
+    fn park(&mut self, id: FetchId, ask: FetchAsk, counted: Vec<Counted>) {
         for (at, part) in ask.parts.iter().enumerate() {
             self.owner.fetches.by_partition.entry(part.partition).or_default().insert((id, at));
         }
-        self.owner.fetches.parked.insert(id, Parked { ask, bytes, told: total });
-        let from = self.node.me;
-        self.outbox.post(id.shard, Mail::FetchParked { request, from, bytes: total });
+        let bytes = total(&counted);
+        self.owner.fetches.parked.insert(id, Parked { ask, counted, told: bytes });
+        let (from, request) = (self.node.me, id.request);
+        self.outbox.post(id.shard, Mail::FetchParked { request, from, bytes });
     }
 
-    /// Bytes that a fetch would find now, or that it must be answered because something is wrong.
-    fn readable(&self, part: &FetchTarget, enough: u64) -> Result<u64, FetchError> {
-        let offsets = self.check_target(part)?;
-        if diverging(self, part).is_some() {
-            return Ok(u64::MAX);
-        }
-        if part.offset >= offsets.high_watermark {
-            return Ok(0);
-        }
-        let bytes = self.owner.engine.readable_bytes(part.partition, part.offset, enough);
+    /// Bytes that a parked fetch would find in a part, or that it must be answered because something is wrong.
+    fn count_again(&self, part: &FetchTarget, counted: Counted) -> Result<Counted, FetchError> {
+        self.check_target(part)?;
+        let engine = &self.owner.engine;
+        let more = engine.visible_bytes_from(part.partition, counted.to);
+        let to = engine.get(part.partition).map_or(counted.to, Partition::high_watermark);
+        let bytes = counted.bytes.saturating_add(more);
         // A capped partition gives no more, however long one waits.
-        let capped = u64::try_from(part.bytes_max).unwrap_or(u64::MAX);
-        Ok(if bytes >= capped { u64::MAX } else { bytes })
+        let is_capped = usize::try_from(bytes).is_ok_and(|bytes| bytes >= part.bytes_max);
+        let is_over = is_capped || diverging(self, part).is_some();
+        Ok(Counted { bytes: if is_over { u64::MAX } else { bytes }, to })
     }
 
     fn check_target(&self, part: &FetchTarget) -> Result<PartitionOffsets, FetchError> {
@@ -130,7 +150,7 @@ impl Shard {
         let waiting: Vec<FetchId> = waiting.iter().map(|waiting| waiting.0).collect();
         for id in waiting {
             if let Some(parked) = self.unpark(id) {
-                self.read_all(id, &parked.ask);
+                self.read_all(id, &parked.ask, None);
             }
         }
     }
@@ -148,25 +168,23 @@ impl Shard {
 
     fn wake_fetch(&mut self, id: FetchId, at: usize) {
         let Some(parked) = self.owner.fetches.parked.get(&id) else { return };
-        let found = self.readable(&parked.ask.parts[at], parked.ask.bytes_min);
-        let bytes_min = parked.ask.bytes_min;
+        let found = self.count_again(&parked.ask.parts[at], parked.counted[at]);
         let parked = self.owner.fetches.parked.get_mut(&id).expect("it was just there");
         let is_enough = match found {
-            Ok(bytes) => {
-                parked.bytes[at] = bytes;
-                let total = parked.bytes.iter().fold(0_u64, |sum, more| sum.saturating_add(*more));
-                if total < bytes_min && total > parked.told {
-                    parked.told = total;
-                    let from = self.node.me;
-                    let request = id.request;
-                    self.outbox.post(id.shard, Mail::FetchParked { request, from, bytes: total });
+            Ok(counted) => {
+                parked.counted[at] = counted;
+                let (bytes, bytes_min) = (total(&parked.counted), parked.ask.bytes_min);
+                if bytes < bytes_min && bytes > parked.told {
+                    parked.told = bytes;
+                    let (from, request) = (self.node.me, id.request);
+                    self.outbox.post(id.shard, Mail::FetchParked { request, from, bytes });
                 }
-                total >= bytes_min
+                bytes >= bytes_min
             }
             Err(_) => true,
         };
         if is_enough && let Some(parked) = self.unpark(id) {
-            self.read_all(id, &parked.ask);
+            self.read_all(id, &parked.ask, None);
         }
     }
 
@@ -194,7 +212,7 @@ impl Shard {
         // It may have been answered meanwhile: then that answer is on its way.
         if let Some(mut parked) = self.unpark(id) {
             parked.ask.response_bytes_max = response_bytes_max;
-            self.read_all(id, &parked.ask);
+            self.read_all(id, &parked.ask, None);
         }
     }
 
@@ -203,17 +221,20 @@ impl Shard {
     }
 
     /// Reads every partition of a fetch as far as its bytes are allowed.
-    fn read_all(&mut self, id: FetchId, ask: &FetchAsk) {
+    fn read_all(&mut self, id: FetchId, ask: &FetchAsk, may_wait: Option<FetchAsk>) {
         let reading = Reading {
             parts: Vec::with_capacity(ask.parts.len()),
             outstanding: 0,
             response_bytes_max: ask.response_bytes_max,
+            may_wait,
         };
         self.owner.fetches.reading.insert(id, reading);
         let mut left = ask.response_bytes_max;
         let mut reads = Vec::new();
         for (at, part) in ask.parts.iter().enumerate() {
-            let (result, wanted) = self.look_at(part, left);
+            // Kafka gives the first batch that there is, whatever is allowed.
+            let allowed = if reads.is_empty() { left.max(1) } else { left };
+            let (result, wanted) = self.look_at(part, allowed);
             if wanted > 0 {
                 let enough = u64::try_from(wanted).unwrap_or(u64::MAX);
                 let engine = &self.owner.engine;
@@ -274,6 +295,19 @@ impl Shard {
         self.finish_reading(id);
     }
 
+    /// What was read, if it is all there is and less than the fetch wants.
+    fn too_little(&self, ask: &FetchAsk, parts: &[FetchedPart]) -> Option<Vec<Counted>> {
+        let mut counted = Vec::with_capacity(parts.len());
+        for (target, part) in ask.parts.iter().zip(parts) {
+            let Ok(Fetched { records, diverging: None, .. }) = &part.result else { return None };
+            if records.bytes >= target.bytes_max {
+                return None;
+            }
+            counted.push(self.counted(target, records.bytes as u64, records.next)?);
+        }
+        (total(&counted) < ask.bytes_min).then_some(counted)
+    }
+
     fn finish_reading(&mut self, id: FetchId) {
         let is_done =
             self.owner.fetches.reading.get(&id).is_some_and(|reading| reading.outstanding == 0);
@@ -281,12 +315,21 @@ impl Shard {
             return;
         }
         let mut reading = self.owner.fetches.reading.remove(&id).expect("it was just there");
+        if let Some(ask) = reading.may_wait.take()
+            && let Some(counted) = self.too_little(&ask, &reading.parts)
+        {
+            return self.park(id, ask, counted);
+        }
         drop_surplus(&mut reading.parts, reading.response_bytes_max);
         let from = self.node.me;
         let (request, parts) = (id.request, reading.parts);
         let memory = self.owner.memory;
         self.outbox.post(id.shard, Mail::Fetched { request, from, parts, memory });
     }
+}
+
+fn total(counted: &[Counted]) -> u64 {
+    counted.iter().fold(0, |sum, counted| sum.saturating_add(counted.bytes))
 }
 
 /// A fetcher that names the epoch of its last record is told where its log differs from this one.

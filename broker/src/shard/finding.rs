@@ -11,7 +11,7 @@ use protocol::record_batch::{
 use super::Shard;
 use super::mail::{Answer, FoundOffset, OffsetSpec, QueryError, ReplyTo};
 use super::owner::Wait;
-use crate::limits::{DECOMPRESSED_BYTES_MAX, MAX_TIMESTAMP_ROUNDS};
+use crate::limits::DECOMPRESSED_BYTES_MAX;
 
 /// A search in progress.
 #[derive(Debug)]
@@ -21,51 +21,56 @@ pub(crate) struct Finding {
     at: Sought,
 }
 
+/// Of a batch only its header is known before it is read, and that may promise more than the batch holds: its
+/// newest records are below the log start, or its producer wrote something else. Then the search goes on behind it.
 #[derive(Clone, Copy, Debug)]
 enum Sought {
-    /// The first record at or after a time.
-    From(i64),
     /// The batch that an offset is in.
     At(Offset),
-    /// The largest timestamp: each round looks for a larger one than `best` has.
-    Largest { best: Option<FoundOffset>, rounds: usize },
+    /// The first record at or after a time, and behind an offset.
+    From { timestamp: i64, behind: Offset },
+    /// The first record with the largest timestamp.
+    Largest(Largest),
+}
+
+/// The search goes through the log once, with what the newest segment says as the least that is looked for; where
+/// no record holds that, again with what the next lower segment says.
+#[derive(Clone, Copy, Debug)]
+struct Largest {
+    at_least: i64,
+    best: Option<FoundOffset>,
+    behind: Offset,
 }
 
 impl Sought {
     fn target(self) -> ReadTarget {
         match self {
             Self::At(offset) => ReadTarget::Offset(offset),
-            Self::From(_) | Self::Largest { .. } => ReadTarget::Timestamp(self.timestamp()),
-        }
-    }
-
-    fn timestamp(self) -> i64 {
-        match self {
-            Self::From(timestamp) => timestamp,
-            Self::At(_) => i64::MIN,
-            Self::Largest { best, .. } => {
-                let found = best.and_then(|best| best.timestamp);
-                found.map_or(0, |timestamp| timestamp.saturating_add(1))
+            Self::From { timestamp, behind } => {
+                ReadTarget::Timestamp { at_least: timestamp, from: behind }
+            }
+            Self::Largest(largest) => {
+                ReadTarget::Timestamp { at_least: largest.wanted(), from: largest.behind }
             }
         }
+    }
+}
+
+impl Largest {
+    /// A record has to have it to be larger than the best so far.
+    fn wanted(&self) -> i64 {
+        let found = self.best.and_then(|best| best.timestamp);
+        found.map_or(self.at_least, |timestamp| timestamp.saturating_add(1))
     }
 }
 
 impl Shard {
     pub(super) fn begin_finding(&mut self, reply: ReplyTo, id: PartitionId, at: OffsetSpec) {
         let at = match at {
-            OffsetSpec::Timestamp(timestamp) => Sought::From(timestamp),
+            OffsetSpec::Timestamp(timestamp) => Sought::From { timestamp, behind: Offset(0) },
             OffsetSpec::MaxTimestamp => {
-                // The newest batch is usually in the newest segment: begin right below it.
-                let partition = self.owner.engine.get(id);
-                let segments = partition.into_iter().flat_map(|found| &found.segments);
-                let largest = segments.filter_map(|segment| segment.max_timestamp).max();
-                let below = largest.map(|timestamp| FoundOffset {
-                    offset: Offset(-1),
-                    timestamp: Some(timestamp - 1),
-                    leader_epoch: None,
-                });
-                Sought::Largest { best: below, rounds: 0 }
+                let at_least = self.largest_below(id, i64::MAX);
+                Sought::Largest(Largest { at_least, best: None, behind: Offset(0) })
             }
             OffsetSpec::Latest
             | OffsetSpec::Earliest
@@ -73,6 +78,14 @@ impl Shard {
             | OffsetSpec::LatestTiered => unreachable!("answered without a search"),
         };
         self.find(Finding { reply, partition: id, at });
+    }
+
+    /// The largest timestamp that a segment says it has, below a bound; 0 where none is known.
+    fn largest_below(&self, id: PartitionId, bound: i64) -> i64 {
+        let partition = self.owner.engine.get(id);
+        let segments = partition.into_iter().flat_map(|found| &found.segments);
+        let stated = segments.filter_map(|segment| segment.max_timestamp);
+        stated.filter(|timestamp| *timestamp < bound).max().unwrap_or(0)
     }
 
     /// For whoever only wants to know: where there is no room now, there is no answer.
@@ -90,7 +103,7 @@ impl Shard {
         self.owner.engine.read(ReadRequest { token, partition, target, bytes_max: 1 });
     }
 
-    pub(super) fn on_found(&mut self, mut finding: Finding, result: Result<Records, ReadError>) {
+    pub(super) fn on_found(&mut self, finding: Finding, result: Result<Records, ReadError>) {
         let records = match result {
             Ok(records) => records,
             Err(error) => {
@@ -99,35 +112,27 @@ impl Shard {
             }
         };
         let (partition, reply) = (finding.partition, finding.reply);
-        if let Sought::At(offset) = finding.at {
-            let timestamp = time_of_batch(&records);
-            let found = FoundOffset { offset, timestamp, leader_epoch: None };
-            return self.reply(reply, Answer::Offset(Ok(Some(found))));
-        }
         let log_start = self.owner.engine.offsets(partition).map(|offsets| offsets.log_start);
         let log_start = log_start.unwrap_or(records.first);
-        let found = first_from(&records, finding.at.timestamp(), log_start);
-        let found = match &mut finding.at {
-            Sought::From(_) | Sought::At(_) => found,
-            Sought::Largest { best, rounds } => {
-                *rounds += 1;
-                if let Some(larger) = largest_in(&records, log_start)
-                    && found.is_some()
-                {
-                    *best = Some(larger);
-                    if *rounds < MAX_TIMESTAMP_ROUNDS {
-                        return self.find(finding);
-                    }
-                }
-                if let Some(FoundOffset { offset: Offset(-1), .. }) = best
-                    && *rounds == 1
-                {
-                    // No record has the largest timestamp any more: compaction took it, or a log start.
-                    *best = None;
-                    return self.find(finding);
-                }
-                *best
+        let is_end = records.bytes == 0;
+        let found = match finding.at {
+            Sought::At(offset) => {
+                let timestamp = time_of_batch(&records);
+                let found = FoundOffset { offset, timestamp, leader_epoch: None };
+                return self.reply(reply, Answer::Offset(Ok(Some(found))));
             }
+            Sought::From { timestamp, .. } => {
+                let found = first_from(&records, timestamp, log_start);
+                if found.is_none() && !is_end {
+                    let at = Sought::From { timestamp, behind: records.next };
+                    return self.find(Finding { at, ..finding });
+                }
+                found
+            }
+            Sought::Largest(largest) => match self.look_further(partition, largest, &records) {
+                Some(next) => return self.find(Finding { at: Sought::Largest(next), ..finding }),
+                None => largest.best,
+            },
         };
         let epochs = self.owner.engine.get(partition).map(|found| &found.epochs);
         let found = found.map(|found| FoundOffset {
@@ -135,6 +140,28 @@ impl Shard {
             ..found
         });
         self.reply(reply, Answer::Offset(Ok(found)));
+    }
+
+    /// What to look for next; `None` where the best so far is the largest.
+    fn look_further(
+        &self,
+        partition: PartitionId,
+        largest: Largest,
+        records: &Records,
+    ) -> Option<Largest> {
+        if records.bytes > 0 {
+            let log_start = self.owner.engine.offsets(partition)?.log_start;
+            let found = largest_in(records, log_start);
+            let is_larger = found.and_then(|found| found.timestamp) >= Some(largest.wanted());
+            let best = if is_larger { found } else { largest.best };
+            return Some(Largest { best, behind: records.next, ..largest });
+        }
+        if largest.best.is_some() || largest.at_least <= 0 {
+            return None;
+        }
+        // No record has it any more: compaction took it, or the log start passed it.
+        let at_least = self.largest_below(partition, largest.at_least);
+        Some(Largest { at_least, best: None, behind: Offset(0) })
     }
 }
 

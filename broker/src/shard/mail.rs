@@ -192,7 +192,7 @@ pub struct AppendPart {
 }
 
 /// The part of a fetch that one owner serves.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct FetchAsk {
     pub shard: ShardIndex,
     pub request: RequestId,
@@ -218,6 +218,14 @@ pub struct FetchTarget {
 pub struct FetchedPart {
     pub part: u32,
     pub result: Result<Fetched, FetchError>,
+}
+
+/// Why records are not deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeleteRecordsError {
+    /// The topic's `cleanup.policy` has no `delete`.
+    Policy,
+    Partition(LifecycleError),
 }
 
 /// What a fetch found in one partition.
@@ -284,7 +292,7 @@ pub enum OffsetSpec {
 pub enum Answer {
     Offset(Result<Option<FoundOffset>, QueryError>),
     EpochEnd(Result<Option<(LeaderEpoch, Offset)>, QueryError>),
-    DeletedRecords(Result<Offset, LifecycleError>),
+    DeletedRecords(Result<Offset, DeleteRecordsError>),
     LogDirectories(Vec<PartitionSize>),
     Group(Box<GroupReply>),
 }

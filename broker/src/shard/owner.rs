@@ -14,8 +14,8 @@ use super::Shard;
 use super::fetching::FetchId;
 use super::finding::Finding;
 use super::mail::{
-    Answer, AppendPart, DirectorySpace, EpochError, FoundOffset, Mail, OffsetSpec, PartitionSize,
-    Query, QueryError, ReplyTo,
+    Answer, AppendPart, DeleteRecordsError, DirectorySpace, EpochError, FoundOffset, Mail,
+    OffsetSpec, PartitionSize, Query, QueryError, ReplyTo,
 };
 
 /// What an answer of the engine is for.
@@ -115,6 +115,7 @@ impl Shard {
                 let log_start =
                     self.owner.engine.offsets(partition).map(|offsets| offsets.log_start);
                 let result = result.and(log_start.ok_or(LifecycleError::NotOwner));
+                let result = result.map_err(DeleteRecordsError::Partition);
                 self.reply(reply, Answer::DeletedRecords(result));
             }
             Some(Wait::Create(partition)) => self.on_created(partition, result),
@@ -232,10 +233,15 @@ impl Shard {
     }
 
     fn delete_records(&mut self, reply: ReplyTo, partition: PartitionId, before: Option<Offset>) {
-        let Some(offsets) = self.owner.engine.offsets(partition) else {
-            let answer = Answer::DeletedRecords(Err(LifecycleError::NotOwner));
-            return self.reply(reply, answer);
+        let offsets = self.owner.engine.offsets(partition);
+        let config = self.owner.engine.get(partition).map(|found| &found.config);
+        let (Some(offsets), Some(config)) = (offsets, config) else {
+            let error = DeleteRecordsError::Partition(LifecycleError::NotOwner);
+            return self.reply(reply, Answer::DeletedRecords(Err(error)));
         };
+        if !config.cleanup_delete {
+            return self.reply(reply, Answer::DeletedRecords(Err(DeleteRecordsError::Policy)));
+        }
         let offset = before.unwrap_or(offsets.high_watermark);
         let token = self.wait_for(Wait::DeleteRecords { reply, partition });
         self.owner.engine.delete_records(token, partition, offset);

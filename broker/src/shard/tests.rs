@@ -5,6 +5,7 @@ mod group_configs;
 mod groups;
 mod life_of_a_topic;
 mod offline_directories;
+mod offsets_by_time;
 mod produce_and_fetch;
 mod refusals;
 mod world;

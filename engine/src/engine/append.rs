@@ -10,7 +10,7 @@ use crate::config::Durability;
 use crate::limits::{APPENDS_WAITING_MAX, RUN_BYTES_MAX};
 use crate::partition::position::LogPosition;
 use crate::partition::producers::SequenceCheck;
-use crate::partition::validate::validate;
+use crate::partition::validate::{Validated, validate};
 use crate::partition::{PartitionState, PendingAck, Run, RunState, WaitingAppend};
 use crate::request::{AppendError, AppendRequest, Appended, EngineEvent, Token};
 
@@ -44,14 +44,15 @@ impl Engine {
                 return Err(AppendError::Unavailable);
             }
         }
-        let header = validate(&request.batch, &partition.config, request.zstd_allowed, wall_ms)
-            .map_err(AppendError::Invalid)?;
+        let Validated { header, batch } =
+            validate(&request.batch, &partition.config, request.zstd_allowed, wall_ms)
+                .map_err(AppendError::Invalid)?;
         // A batch that memory could never take would wait, and all behind it, for ever.
         if partition.waiting.len() >= APPENDS_WAITING_MAX || request.batch.len() > batch_bytes_max {
             return Err(AppendError::Overloaded);
         }
         let is_first = partition.waiting.is_empty();
-        let append = WaitingAppend { token: request.token, batch: request.batch, header };
+        let append = WaitingAppend { token: request.token, batch, header };
         if is_first {
             match self.attempt(slot, &append) {
                 Attempt::Appended => return Ok(()),

@@ -21,6 +21,7 @@ use crate::limits::{
     BLOCK_BYTES, READ_BYTES_MAX, READ_WINDOW_BYTES, READ_WINDOW_BYTES_MIN, READS_IN_FLIGHT_MAX,
 };
 use crate::partition::index::SegmentIndex;
+use crate::partition::position::LogPosition;
 use crate::partition::window::{Found, Known, Search, Target, Window, search};
 use crate::partition::{Partition, PartitionState};
 use crate::request::{EngineEvent, ReadError, ReadRequest, ReadTarget, Records, Token};
@@ -121,7 +122,7 @@ impl Engine {
                 return Err(ReadError::OutOfRange { log_start, log_end });
             }
             ReadTarget::Offset(offset) => offset,
-            ReadTarget::Timestamp(_) => log_start,
+            ReadTarget::Timestamp { from, .. } => log_start.max(from),
         };
         if at >= partition.high_watermark().offset {
             return Ok(None);
@@ -140,7 +141,8 @@ impl Engine {
         }))
     }
 
-    /// Bytes that a fetch from `offset` would find now, not looking further than `bytes_max`.
+    /// Bytes that a fetch from `offset` would find now, not looking further than `bytes_max`; up to an entry of
+    /// the index more than there are.
     pub fn readable_bytes(&self, id: PartitionId, offset: Offset, bytes_max: u64) -> u64 {
         let Some(partition) = self.get(id) else { return 0 };
         if offset >= partition.high_watermark().offset {
@@ -160,6 +162,17 @@ impl Engine {
             }
         }
         bytes.max(1)
+    }
+
+    /// Bytes that consumers may read behind a place where they could read up to before.
+    pub fn visible_bytes_from(&self, id: PartitionId, from: LogPosition) -> u64 {
+        let Some(partition) = self.get(id) else { return 0 };
+        let newer = partition.segments.iter().rev();
+        let bytes = newer.take_while(|segment| segment.base >= from.segment).map(|segment| {
+            let before = if segment.base == from.segment { from.position } else { 0 };
+            partition.visible_in(segment).saturating_sub(before)
+        });
+        bytes.sum()
     }
 
     fn answer_read(
@@ -213,9 +226,9 @@ impl Engine {
         let from = match (read.from, read.request.target) {
             (Some(from), _) => from,
             (None, ReadTarget::Offset(offset)) => index.position_before(segment.base, offset),
-            (None, ReadTarget::Timestamp(timestamp)) => {
-                let by_time = index.position_before_time(segment.base, timestamp);
-                let start = partition.log_start.max(segment.base);
+            (None, ReadTarget::Timestamp { at_least, from }) => {
+                let by_time = index.position_before_time(segment.base, at_least);
+                let start = partition.log_start.max(from).max(segment.base);
                 by_time.max(index.position_before(segment.base, start))
             }
         };
@@ -260,8 +273,8 @@ impl Engine {
         let segment = partition.segment(read.segment)?;
         let target = match read.request.target {
             ReadTarget::Offset(offset) => Target::Offset(offset),
-            ReadTarget::Timestamp(at_least) => {
-                Target::Timestamp { at_least, log_start: partition.log_start }
+            ReadTarget::Timestamp { at_least, from } => {
+                Target::Timestamp { at_least, log_start: partition.log_start.max(from) }
             }
         };
         Some(Search {
@@ -338,7 +351,7 @@ impl Engine {
         let cleaned = self.partition(read.slot).map(|partition| partition.cleaner.cleaned);
         match read.request.target {
             ReadTarget::Offset(offset) => first > offset && Some(first) > cleaned,
-            ReadTarget::Timestamp(_) => false,
+            ReadTarget::Timestamp { .. } => false,
         }
     }
 

@@ -4,21 +4,29 @@ use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 use protocol::record_batch::{
-    BatchHeader, Compression, ProduceRules, RecordBatch, RecordRules, validate_produce,
-    validate_records,
+    BatchHeader, Compression, ProduceRules, RecordBatch, RecordRules, TimestampType,
+    restate_max_timestamp, validate_produce, validate_records,
 };
 
 use crate::config::LogConfig;
 use crate::limits::DECOMPRESSED_BYTES_MAX;
 use crate::request::InvalidBatch;
 
-/// The header of the one sound batch in `bytes`, or the first rule that it breaks.
+/// A batch as it may be stored.
+#[derive(Clone, Debug)]
+pub struct Validated {
+    pub header: BatchHeader,
+    pub batch: Bytes,
+}
+
+/// The one sound batch in `bytes`, or the first rule that it breaks. Where its records were looked at and have
+/// another largest timestamp than its header says, the header says theirs: retention and offsets by time go by it.
 pub fn validate(
     bytes: &Bytes,
     config: &LogConfig,
     zstd_allowed: bool,
     wall_ms: i64,
-) -> Result<BatchHeader, InvalidBatch> {
+) -> Result<Validated, InvalidBatch> {
     let rules = ProduceRules {
         zstd_allowed,
         batch_bytes_max: config.batch_bytes_max,
@@ -31,29 +39,35 @@ pub fn validate(
         timestamps: timestamp_bounds(config, wall_ms),
         decompressed_bytes_max: DECOMPRESSED_BYTES_MAX,
     };
-    let records = if must_see_records(&batch, &rules) {
-        validate_records(&batch, &rules)
-    } else {
-        batch.check_compressed(DECOMPRESSED_BYTES_MAX)
-    };
-    records.map_err(InvalidBatch::Records)?;
-    Ok(*batch.header())
+    let mut header = *batch.header();
+    if !must_see_records(&batch, &rules) {
+        batch.check_compressed(DECOMPRESSED_BYTES_MAX).map_err(InvalidBatch::Records)?;
+        return Ok(Validated { header, batch: bytes.clone() });
+    }
+    let newest = validate_records(&batch, &rules).map_err(InvalidBatch::Records)?;
+    if newest == header.max_timestamp || config.timestamp_type == TimestampType::LogAppendTime {
+        return Ok(Validated { header, batch: bytes.clone() });
+    }
+    let mut restated = bytes.to_vec();
+    restate_max_timestamp(&mut restated, newest);
+    header.max_timestamp = newest;
+    Ok(Validated { header, batch: Bytes::from(restated) })
 }
 
 /// Uncompressed records are always walked, some nanoseconds each. Decompressing costs a multiple of the
 /// append, so only topics whose rules need it pay for it; a bound on the future alone (Kafka's default)
-/// is kept by the header's largest timestamp.
+/// is kept by the header's largest timestamp, and one below the first record's is none.
 fn must_see_records(batch: &RecordBatch, rules: &RecordRules) -> bool {
     let beyond = |bounds: &RangeInclusive<i64>| {
         *bounds.start() > i64::MIN || batch.header().max_timestamp > *bounds.end()
     };
     batch.compression() == Compression::None
+        || batch.header().max_timestamp < batch.header().base_timestamp
         || rules.key_required
         || rules.timestamps.as_ref().is_some_and(beyond)
 }
 
 fn timestamp_bounds(config: &LogConfig, wall_ms: i64) -> Option<RangeInclusive<i64>> {
-    use protocol::record_batch::TimestampType;
     let (before, after) = (config.timestamp_before_ms_max, config.timestamp_after_ms_max);
     if config.timestamp_type == TimestampType::LogAppendTime
         || (before.is_none() && after.is_none())
@@ -68,8 +82,9 @@ fn timestamp_bounds(config: &LogConfig, wall_ms: i64) -> Option<RangeInclusive<i
 #[cfg(test)]
 mod tests {
     use protocol::record_batch::{
-        ATTRIBUTES_AT, BatchBuilder, BatchOptions, CRC_AT, CRC_COVERS_FROM, DecompressError,
-        HEADER_BYTES, LAST_OFFSET_DELTA_AT, RECORD_COUNT_AT, RecordError, RecordsError,
+        ATTRIBUTES_AT, BatchBuilder, BatchOptions, BatchSlice, CRC_AT, CRC_COVERS_FROM,
+        DecompressError, HEADER_BYTES, LAST_OFFSET_DELTA_AT, MAX_TIMESTAMP_AT, RECORD_COUNT_AT,
+        RecordError, RecordsError,
     };
 
     use super::{Bytes, Compression, InvalidBatch, LogConfig, validate};
@@ -122,6 +137,25 @@ mod tests {
         assert_eq!(error(&config, jumps), Some(offset_delta));
         let too_long = malformed(0, RecordError::Truncated);
         assert_eq!(error(&config, signed(good(), HEADER_BYTES, &[126])), too_long);
+    }
+
+    /// Retention believed headers: a batch of today that said 1 was deleted at once.
+    #[test]
+    fn a_header_states_the_largest_timestamp_of_the_records_that_were_looked_at() {
+        let stored = |compression, stated: i64| {
+            let stated = stated.to_be_bytes();
+            let bytes = signed(batch(compression, NOW_MS), MAX_TIMESTAMP_AT, &stated);
+            let valid = validate(&Bytes::from(bytes), &LogConfig::default(), true, NOW_MS).unwrap();
+            let slice = BatchSlice::first(&valid.batch).unwrap();
+            assert!(slice.crc_is_valid());
+            assert_eq!(slice.header.max_timestamp, valid.header.max_timestamp);
+            valid.header.max_timestamp
+        };
+        for stated in [i64::MIN, -1, 1, NOW_MS - 1, NOW_MS, NOW_MS + 1, i64::MAX] {
+            assert_eq!(stored(Compression::None, stated), NOW_MS);
+        }
+        assert_eq!(stored(Compression::Lz4, 1), NOW_MS, "less than its first record");
+        assert_eq!(stored(Compression::Lz4, NOW_MS + 1), NOW_MS + 1, "it is believed");
     }
 
     #[test]

@@ -27,7 +27,16 @@ pub fn stamp_log_append_time(batch: &mut [u8], now_ms: i64) {
     let attributes = i16::from_be_bytes([batch[ATTRIBUTES_AT], batch[ATTRIBUTES_AT + 1]]);
     let attributes = Attributes(attributes).with_timestamp_type(TimestampType::LogAppendTime);
     batch[ATTRIBUTES_AT..ATTRIBUTES_AT + 2].copy_from_slice(&attributes.0.to_be_bytes());
-    batch[MAX_TIMESTAMP_AT..MAX_TIMESTAMP_AT + 8].copy_from_slice(&now_ms.to_be_bytes());
+    restate_max_timestamp(batch, now_ms);
+}
+
+/// States another largest timestamp, and recomputes the CRC.
+///
+/// # Panics
+/// When `batch` is not one whole batch: the caller validated it.
+pub fn restate_max_timestamp(batch: &mut [u8], max_timestamp: i64) {
+    assert!(batch.len() >= HEADER_BYTES, "a batch was validated before it is stamped");
+    batch[MAX_TIMESTAMP_AT..MAX_TIMESTAMP_AT + 8].copy_from_slice(&max_timestamp.to_be_bytes());
     let crc = crc32c::crc32c(&batch[CRC_COVERS_FROM..]);
     batch[CRC_AT..CRC_AT + 4].copy_from_slice(&crc.to_be_bytes());
 }

@@ -156,7 +156,10 @@ impl EngineWorld {
         let log = &self.logs[key.0];
         let (start, end) = (log.log_start_seen().0, log.high_watermark_seen().0);
         let target = match self.random.below(10) {
-            0 => ReadTarget::Timestamp(self.clock().wall.0 - self.random.below(30_000) as i64),
+            0 => ReadTarget::Timestamp {
+                at_least: self.clock().wall.0 - self.random.below(30_000) as i64,
+                from: Offset((end - self.random.below(20) as i64).max(0)),
+            },
             1 => ReadTarget::Offset(Offset(end)),
             2 => ReadTarget::Offset(Offset((start - 1).max(0))),
             3..=5 => ReadTarget::Offset(Offset(end - self.random.below(8) as i64).max(Offset(0))),

@@ -135,8 +135,8 @@ impl EngineWorld {
         match asked.target {
             ReadTarget::Offset(offset) => Checker::AcknowledgedIsThere
                 .check(offset >= end, || format!("{name}: nothing at {offset:?} below {end:?}")),
-            ReadTarget::Timestamp(timestamp) => {
-                let found = log.first_at_time(log.log_start_seen(), timestamp);
+            ReadTarget::Timestamp { at_least: timestamp, from } => {
+                let found = log.first_at_time(log.log_start_seen().max(from), timestamp);
                 let is_missed = found.is_some_and(|found| found < end) && log.compacted.is_none();
                 Checker::AcknowledgedIsThere.check(!is_missed, || {
                     format!("{name}: nothing at time {timestamp}, but for {found:?}")
@@ -155,7 +155,7 @@ impl EngineWorld {
                 ReadTarget::Offset(offset) => {
                     offset < log.log_start_seen() || offset > asked.high_watermark
                 }
-                ReadTarget::Timestamp(_) => asked.log_start < log.log_start_seen(),
+                ReadTarget::Timestamp { .. } => asked.log_start < log.log_start_seen(),
             },
             ReadError::Unavailable => self.excuses.failed || self.excuses.damaged,
         };
@@ -223,11 +223,11 @@ impl EngineWorld {
                 .check(begins(first.base_offset, offset) && offset < first.next_offset(), || {
                     format!("{name}: asked for {offset:?}, given {:?}", first.base_offset)
                 }),
-            ReadTarget::Timestamp(timestamp) => {
-                let due = log.first_at_time(log.log_start_seen(), timestamp);
+            ReadTarget::Timestamp { at_least: timestamp, from } => {
+                let due = log.first_at_time(log.log_start_seen().max(from), timestamp);
                 let stamped = log.stamps();
                 let is_first = first.max_timestamp >= timestamp
-                    && first.next_offset() > asked.log_start
+                    && first.next_offset() > asked.log_start.max(from)
                     && (log.compacted.is_none() || first.record_count > 0)
                     && due.is_none_or(|due| {
                         due >= first.base_offset || stamped || log.compacted.is_some()

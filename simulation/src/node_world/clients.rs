@@ -406,7 +406,8 @@ impl NodeWorld {
         let (segment, retention) =
             (COMPACTED_SEGMENT_BYTES.to_string(), DELETE_RETENTION_MS.to_string());
         if self.is_compacted(&name) {
-            configs.push(config("cleanup.policy", "compact"));
+            // Where records are not deleted, DeleteRecords is refused.
+            configs.push(config("cleanup.policy", "compact,delete"));
             configs.push(config("internal.segment.bytes", &segment));
             configs.push(config("delete.retention.ms", &retention));
             configs.push(config("min.cleanable.dirty.ratio", "0"));

@@ -1,5 +1,6 @@
 //! Kafka's numbers for what clients are told, as they stand in answers.
 
+pub(super) const NONE: i16 = 0;
 pub(super) const OFFSET_OUT_OF_RANGE: i16 = 1;
 pub(super) const CORRUPT_MESSAGE: i16 = 2;
 pub(super) const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
@@ -16,6 +17,7 @@ pub(super) const UNSUPPORTED_VERSION: i16 = 35;
 pub(super) const TOPIC_ALREADY_EXISTS: i16 = 36;
 pub(super) const INVALID_CONFIG: i16 = 40;
 pub(super) const INVALID_REQUEST: i16 = 42;
+pub(super) const POLICY_VIOLATION: i16 = 44;
 pub(super) const INVALID_TXN_STATE: i16 = 48;
 pub(super) const INVALID_PRODUCER_ID_MAPPING: i16 = 49;
 pub(super) const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: i16 = 53;

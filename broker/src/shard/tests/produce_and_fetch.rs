@@ -7,9 +7,6 @@ use protocol::messages::create_topics::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
 use protocol::messages::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
-use protocol::messages::list_offsets::{
-    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
-};
 use protocol::messages::produce::{
     PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
 };
@@ -322,35 +319,50 @@ fn a_session_answers_with_what_changed() {
     assert_eq!(response.error_code, code::INVALID_FETCH_SESSION_EPOCH);
 }
 
+/// Bytes were counted from the last entry of the index: a fetch at the tail was answered with every record.
 #[test]
-fn offsets_by_time_are_of_the_record_inside_the_batch() {
+fn a_long_poll_waits_for_the_bytes_that_it_wants_behind_its_own_offset() {
+    let mut world = World::new(1);
+    let (client, producer) = (world.connect(0), world.connect(0));
+    create(&mut world, client, "t", 1);
+    let one = || batch(&["x"], 1_700_000_000_000);
+    let bytes = i32::try_from(one().len()).unwrap();
+    for _ in 0..20 {
+        world.ask(producer, PRODUCE, produce(1, "t", 0, one()));
+    }
+    // From the tail, and from one record before it.
+    for (behind, wanted) in [(0, 3), (1, 4)] {
+        let end = 20 + 3 * behind;
+        let wanted_bytes = (10_000, wanted * bytes);
+        world.send(client, FETCH, fetch("t", &[(0, end - behind)], wanted_bytes));
+        world.settle();
+        for _ in 0..3 {
+            assert_eq!(world.response::<FetchResponse>(client, FETCH), None);
+            world.ask(producer, PRODUCE, produce(1, "t", 0, one()));
+        }
+        let response = world.response::<FetchResponse>(client, FETCH).expect("it is enough");
+        let found = response.responses[0].partitions[0].records.length();
+        assert_eq!(i32::try_from(found).unwrap(), wanted * bytes);
+    }
+}
+
+#[test]
+fn a_fetch_of_no_bytes_gets_the_first_batch() {
     let mut world = World::new(1);
     let client = world.connect(0);
-    create(&mut world, client, "t", 1);
-    let start = 1_700_000_000_000;
-    for round in 0..3 {
-        let records = batch(&["a", "b", "c"], start + round * 10);
-        world.ask(client, PRODUCE, produce(1, "t", 0, records));
+    create(&mut world, client, "t", 2);
+    for index in 0..2 {
+        let records = batch(&["x"], 1_700_000_000_000);
+        world.ask(client, PRODUCE, produce(1, "t", index, records));
     }
-    let mut offset_of = |timestamp: i64| {
-        let partition = ListOffsetsPartition { timestamp, ..ListOffsetsPartition::default() };
-        let name = Str::from("t");
-        let topic = ListOffsetsTopic { name, partitions: vec![partition] };
-        let request = ListOffsetsRequest { topics: vec![topic], ..Default::default() };
-        let response = world.ask(client, 9, request);
-        let partition = &response.topics[0].partitions[0];
-        assert_eq!(partition.error_code, 0);
-        (partition.offset, partition.timestamp)
-    };
-    assert_eq!(offset_of(-1), (9, -1));
-    assert_eq!(offset_of(-2), (0, -1));
-    assert_eq!(offset_of(-3), (8, start + 22));
-    assert_eq!(offset_of(-4), (0, -1));
-    assert_eq!(offset_of(-5), (-1, -1));
-    assert_eq!(offset_of(start), (0, start));
-    assert_eq!(offset_of(start + 11), (4, start + 11));
-    assert_eq!(offset_of(start + 13), (6, start + 20), "between two batches");
-    assert_eq!(offset_of(start + 23), (-1, -1), "after all records");
+    for bytes_max in [0, -1] {
+        let mut request = fetch("t", &[(0, 0), (1, 0)], (500, 1));
+        request.max_bytes = bytes_max;
+        let response = world.ask(client, FETCH, request);
+        let partitions = &response.responses[0].partitions;
+        let found = partitions.iter().filter(|partition| !partition.records.is_empty());
+        assert_eq!(found.count(), 1, "{response:?}");
+    }
 }
 
 #[test]

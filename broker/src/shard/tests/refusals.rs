@@ -61,6 +61,30 @@ fn records_of_internal_topics_are_not_deleted() {
     assert_eq!(code, code::INVALID_TOPIC_EXCEPTION);
 }
 
+#[test]
+fn records_that_only_compaction_takes_are_not_deleted() {
+    let mut world = World::new(1);
+    let client = world.connect(0);
+    for (topic, policy, expected) in
+        [("kept", "compact", code::POLICY_VIOLATION), ("both", "compact,delete", code::NONE)]
+    {
+        let value = Some(Str::from(policy));
+        let topic_to_be = CreatableTopic {
+            name: Str::from(topic),
+            num_partitions: 1,
+            replication_factor: 1,
+            configs: vec![CreatableTopicConfig { name: Str::from("cleanup.policy"), value }],
+            ..CreatableTopic::default()
+        };
+        let topics = vec![topic_to_be];
+        world.ask(client, 7, CreateTopicsRequest { topics, ..CreateTopicsRequest::default() });
+        let partitions = vec![DeleteRecordsPartition { partition_index: 0, offset: -1 }];
+        let topics = vec![DeleteRecordsTopic { name: Str::from(topic), partitions }];
+        let response = world.ask(client, 2, DeleteRecordsRequest { topics, timeout_ms: 1_000 });
+        assert_eq!(response.topics[0].partitions[0].error_code, expected, "{policy}");
+    }
+}
+
 /// A plain topic in a coordinator's place would have the wrong partitions and be deleted by age.
 #[test]
 fn asking_for_an_internal_topic_does_not_create_it() {

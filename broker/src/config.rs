@@ -93,6 +93,11 @@ pub enum ConfigError {
     File(FileError),
     Address(AddressError),
     Property(PropertyError),
+    /// The node has a key and a flag of its own for it.
+    OwnProperty {
+        name: String,
+        instead: &'static str,
+    },
 }
 
 impl fmt::Display for ConfigError {
@@ -101,11 +106,25 @@ impl fmt::Display for ConfigError {
             Self::File(error) => error.fmt(f),
             Self::Address(error) => error.fmt(f),
             Self::Property(error) => write!(f, "in [kafka] of the configuration file: {error}"),
+            Self::OwnProperty { name, instead } => write!(
+                f,
+                "in [kafka] of the configuration file: {name} is not set there; set {instead}"
+            ),
         }
     }
 }
 
 impl std::error::Error for ConfigError {}
+
+/// Properties that say who and where the node is, and what sets them here.
+const OWN_PROPERTIES: &[(&str, &str)] = &[
+    ("advertised.listeners", "advertise = [\"HOST:PORT\"] above [kafka], or --advertise HOST:PORT"),
+    ("broker.id", "node-id = N above [kafka], or --node-id N"),
+    ("listeners", "listen = [\"HOST:PORT\"] above [kafka], or --listen HOST:PORT"),
+    ("log.dir", "data-dir = [\"DIR\"] above [kafka], or --data-dir DIR"),
+    ("log.dirs", "data-dir = [\"DIR\"] above [kafka], or --data-dir DIR"),
+    ("node.id", "node-id = N above [kafka], or --node-id N"),
+];
 
 const DATA_DIR: &str = "./corelane-data";
 const ADMIN: &str = "127.0.0.1:9644";
@@ -138,7 +157,7 @@ impl Config {
             admin => Some(addresses::admin(admin).map_err(ConfigError::Address)?),
         };
         let durability = settings.durability.or(file.durability).unwrap_or_default();
-        let properties = properties(file.kafka, durability).map_err(ConfigError::Property)?;
+        let properties = properties(file.kafka, durability)?;
         Ok(Self {
             data_dirs,
             listen,
@@ -160,13 +179,19 @@ impl Config {
 fn properties(
     mut kafka: Vec<(String, String)>,
     durability: Durability,
-) -> Result<StaticBrokerConfig, PropertyError> {
+) -> Result<StaticBrokerConfig, ConfigError> {
+    for (name, _) in &kafka {
+        if let Some((_, instead)) = OWN_PROPERTIES.iter().find(|(own, _)| own == name) {
+            return Err(ConfigError::OwnProperty { name: name.clone(), instead });
+        }
+    }
     const DURABILITY: &str = "corelane.durability";
     if durability == Durability::Memory && kafka.iter().all(|entry| entry.0 != DURABILITY) {
         kafka.push((DURABILITY.to_owned(), "memory".to_owned()));
     }
     let entries = kafka.into_iter();
     StaticBrokerConfig::new(entries.map(|(name, value)| (Str::from(name), Str::from(value))))
+        .map_err(ConfigError::Property)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 //! * `crowded`: more partitions on a shard than commands may bring about
 //! * `assembly`: from what recovery found to what every shard starts from, over any file systems
 //! * `recovery`: from data directories to what every shard starts from
+//! * `own_properties`: what the node says of itself as broker properties
 //! * `accepted_losses`: new leader epochs where a loss was accepted
 //! * `memory_plan`: the limits of a shard, from its memory
 //! * `launch`: the shards' threads
@@ -30,6 +31,7 @@ mod launch;
 pub mod leftovers;
 mod log;
 mod memory_plan;
+mod own_properties;
 mod recovery;
 mod serving;
 mod signals;

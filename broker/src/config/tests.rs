@@ -83,3 +83,21 @@ fn unknown_keys_are_refused_by_name() {
         assert!(error.contains(named), "{error}");
     }
 }
+
+/// They were accepted, without effect, and shown to clients as if they had one.
+#[test]
+fn properties_that_the_node_has_keys_for_are_refused_with_the_key() {
+    for (line, instead) in [
+        ("node.id = 5", "--node-id"),
+        ("broker.id = 5", "node-id ="),
+        ("listeners = \"PLAINTEXT://:9092\"", "--listen"),
+        ("advertised.listeners = \"PLAINTEXT://a:9092\"", "--advertise"),
+        ("log.dirs = \"/mnt/a\"", "--data-dir"),
+        ("log.dir = \"/mnt/a\"", "--data-dir"),
+    ] {
+        let text = format!("[kafka]\n{line}");
+        let error = merged(Settings::default(), &text).unwrap_err().to_string();
+        let name = line.split(' ').next().unwrap();
+        assert!(error.contains(name) && error.contains(instead), "{error}");
+    }
+}

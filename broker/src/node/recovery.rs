@@ -19,6 +19,7 @@ use super::data_directories::{DataDirectories, random_bytes};
 use super::leftovers::Leftovers;
 use super::log::Log;
 use super::memory_plan::{MemoryPlan, ShardLimits};
+use super::own_properties::with_own;
 use crate::config::{Config, Listen};
 use crate::shard::start::{ListenerFacts, ShardStart};
 
@@ -56,12 +57,14 @@ pub(super) fn recover(
         .map_err(|failed| disk_error(directories, failed.dir, failed.error))?;
     report(&found, directories, log);
     let start_directories = start_directories(directories);
+    let log_dirs = start_directories.all.iter().map(|one| one.path.to_string_lossy().into_owned());
+    let log_dirs: Vec<String> = log_dirs.collect();
     let start_plan = StartPlan {
         data_shards: u16::try_from(plan.data_shards.len()).expect("shards are bounded"),
         data: start_limits(&memory.data),
         dedicated: start_limits(&memory.dedicated),
         listeners: listeners(listen),
-        properties: config.properties.clone(),
+        properties: with_own(&config.properties, directories.node_id, listen, &log_dirs),
         give_up_missing: config.give_up_missing,
         now: WallMillis(runtime::clock::WallMillis::read().0),
     };

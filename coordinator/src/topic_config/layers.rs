@@ -55,6 +55,13 @@ impl StaticBrokerConfig {
         }
         Ok(Self { values })
     }
+
+    /// With what the node says of itself; nobody else gives these properties a value.
+    #[must_use]
+    pub fn with_own(mut self, own: impl IntoIterator<Item = (Str, Str)>) -> Self {
+        self.values.extend(own);
+        self
+    }
 }
 
 /// The layers that one property is looked for in.

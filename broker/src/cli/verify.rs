@@ -7,6 +7,7 @@
 //! * `overlay`: their files, with changes in memory
 //! * `journals`, `state`, `partitions`, `indexes`: one kind of file each
 //! * `metadata`: what the cluster's metadata says of the directories
+//! * `one_partition`: one of them, as its node has it, or a copy elsewhere
 //! * `report`: what is damaged, and what it hurts
 //! * `accept_loss`: what goes, and bringing partitions back
 //! * `mended`: segment files that the next start mends from the journal
@@ -20,6 +21,7 @@ mod mend;
 mod mended;
 mod metadata;
 mod node_data;
+mod one_partition;
 mod overlay;
 mod partitions;
 mod report;
@@ -31,12 +33,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use engine::disk::{DirId, FileSystem};
 use engine::recovery::{LastBlock, LogDirectories, NodeRecovery, meta, recover};
-use protocol::Offset;
 
 use super::failure::Failure;
 use super::output::Output;
 use super::progress::Progress;
-use super::stored_files::{FileKind, file_error, open_for_reading, unreadable};
+use super::stored_files::{data_directory_of, file_error};
 use journals::JournalFacts;
 use node_data::NodeData;
 use report::Report;
@@ -45,7 +46,7 @@ use report::Report;
 #[command(after_help = "Examples:
   corelane verify corelane-data
   corelane verify /mnt/a /mnt/b                           (all data directories of a node together)
-  corelane verify corelane-data/orders-0                  (the segments of one partition)
+  corelane verify corelane-data/orders-0                  (one partition, with what the journal has of it)
   corelane verify --accept-loss corelane-data             (says what is lost, asks, brings partitions back)
 \nThe node must be stopped. Exit code 1 where something is damaged. Nothing is changed without --accept-loss.")]
 pub(crate) struct VerifyArgs {
@@ -75,7 +76,7 @@ impl VerifyArgs {
             }
             return accept_loss::run(&self.paths, self.yes, output);
         }
-        let (directories, files): (Vec<PathBuf>, Vec<PathBuf>) =
+        let (directories, mut files): (Vec<PathBuf>, Vec<PathBuf>) =
             self.paths.iter().cloned().partition(is_data);
         let progress =
             Progress::new("checked", self.paths.iter().map(|path| bytes_below(path)).sum());
@@ -84,13 +85,22 @@ impl VerifyArgs {
             let data = NodeData::open(&directories, &mut report)?;
             check_node(&data, &mut report)?;
         }
+        files.retain(|path| !is_below(path, &directories));
         for path in &files {
-            check_path(path, &mut report)?;
+            one_partition::check(path, &mut report)?;
         }
         report.progress = None;
         report.show(output)?;
         if report.damages.is_empty() { Ok(()) } else { Err(Failure::said()) }
     }
+}
+
+/// Whether it was checked with its data directory.
+fn is_below(path: &Path, directories: &[PathBuf]) -> bool {
+    let root = data_directory_of(path);
+    root.is_some_and(|root| {
+        directories.iter().any(|one| one.canonicalize().is_ok_and(|one| one == root))
+    })
 }
 
 fn not_data(path: &Path) -> Failure {
@@ -131,8 +141,8 @@ fn check_node(data: &NodeData, report: &mut Report) -> Result<(), Failure> {
     for partition in recovery.partitions.values() {
         let id = partition.directory.dir;
         if let Some((_, fs)) = overlays.iter().find(|(of, _)| *of == id) {
-            partitions::check(data.path_of(id), fs, partition, &facts, report);
-            mended::check(data.path_of(id), fs, partition, report)?;
+            partitions::check(data.path_of(id), fs, partition, &facts, None, report);
+            mended::check(data.path_of(id), fs, partition, None, report)?;
         }
     }
     Ok(())
@@ -171,34 +181,6 @@ fn check_incarnation(data: &NodeData, recovery: &NodeRecovery, report: &mut Repo
             "nothing yet; set it to the larger number before the node starts",
         );
     }
-}
-
-/// A partition's directory, or one file of it: what its files alone tell.
-fn check_path(path: &Path, report: &mut Report) -> Result<(), Failure> {
-    let (directory, only) = match FileKind::of(path) {
-        _ if path.is_dir() => (path.to_owned(), None),
-        FileKind::Segment { base }
-        | FileKind::OffsetIndex { base }
-        | FileKind::TimeIndex { base } => {
-            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            (parent.unwrap_or(Path::new(".")).to_owned(), Some(Offset(base)))
-        }
-        _ => return Err(not_data(path)),
-    };
-    let fs = open_for_reading(&directory)?;
-    let entries = fs.entries(Path::new("")).map_err(|error| unreadable(&directory, &error))?;
-    let base = |name: &Path| match FileKind::of(name) {
-        FileKind::Segment { base } => Some(Offset(base)),
-        _ => None,
-    };
-    let mut bases: Vec<Offset> = entries.iter().filter_map(|entry| base(&entry.name)).collect();
-    bases.retain(|base| only.is_none_or(|only| only == *base));
-    bases.sort_unstable();
-    if bases.is_empty() {
-        return Err(not_data(path));
-    }
-    partitions::check_files(&directory, &fs, Path::new(""), &bases, report);
-    Ok(())
 }
 
 /// For progress: what lies below a path. What cannot be read counts nothing.

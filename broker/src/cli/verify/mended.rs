@@ -31,13 +31,15 @@ pub(super) fn check(
     root: &Path,
     fs: &Overlay,
     partition: &RecoveredPartition,
+    only: Option<Offset>,
     report: &mut Report,
 ) -> Result<(), Failure> {
     let directory = &partition.directory.path;
     if partition.suspicion.is_some() || !root.join(directory).exists() {
         return Ok(());
     }
-    for (base, length) in segments(partition) {
+    let wanted = |base: &Offset| only.is_none_or(|only| only == *base);
+    for (base, length) in segments(partition).into_iter().filter(|(base, _)| wanted(base)) {
         let path = segment_path(directory, base, "log");
         check_segment(root, fs, &path, (base, length), partition, report)
             .map_err(|error| unreadable(&path, &error))?;

@@ -15,12 +15,13 @@ use super::report::Report;
 use crate::cli::segment_walk::{SegmentWalk, StoredBatch};
 use crate::cli::stored_files::file_error;
 
-/// Checks one partition. `root` is the data directory's path, for messages.
+/// Checks one partition, or `only` the segment that begins there. `root` is the data directory's path, for messages.
 pub(super) fn check(
     root: &Path,
     fs: &dyn FileSystem,
     partition: &RecoveredPartition,
     facts: &JournalFacts,
+    only: Option<Offset>,
     report: &mut Report,
 ) {
     report.partitions += 1;
@@ -38,10 +39,14 @@ pub(super) fn check(
         expected: None,
         epoch: None,
     };
-    for (base, length) in segments(partition) {
-        check.segment(base, Some(length), report);
+    let segments = segments(partition);
+    let last = segments.last().map(|(base, _)| *base);
+    for (base, length) in segments {
+        if only.is_none_or(|only| only == base) {
+            check.segment(base, Some(length), report);
+        }
     }
-    if partition.suspicion.is_none() {
+    if partition.suspicion.is_none() && (only.is_none() || only == last) {
         check.end(facts, report);
     }
 }
@@ -71,7 +76,7 @@ pub(super) fn damaged_indexes(
     facts: &JournalFacts,
 ) -> Vec<Offset> {
     let mut report = Report::default();
-    check(root, fs, partition, facts, &mut report);
+    check(root, fs, partition, facts, None, &mut report);
     let bases = segments(partition).into_iter().map(|(base, _)| base);
     let is_damaged = |base: &Offset| {
         ["index", "timeindex"].iter().any(|extension| {

@@ -28,6 +28,7 @@ use tempfile::TempDir;
 use super::accept_loss;
 use super::check_node;
 use super::node_data::NodeData;
+use super::one_partition;
 use super::report::{Report, Severity};
 use crate::cli::output::{Format, Output};
 use crate::cli::segment_walk::tests::batch;
@@ -482,4 +483,40 @@ fn world_group_position(world: &World, offset: i64) -> usize {
             && block[128 + 32..128 + 40] == offset.to_le_bytes()
     });
     found.unwrap() * 4096
+}
+
+/// A killed node has records in its journal only. Asked about one partition, verify knew neither the journal nor
+/// the lock, and found damage where there was none.
+#[test]
+fn one_partition_is_verified_as_its_node_has_it() {
+    let world = World::new();
+    let verify = |path: &Path| {
+        let mut report = Report::default();
+        one_partition::check(path, &mut report).map(|()| report)
+    };
+    let partition = world.path("orders-0");
+    let report = verify(&partition).unwrap();
+    assert_eq!((&report.damages, &report.notes), (&vec![], &vec![]));
+    assert_eq!((report.partitions, report.batches, report.records), (1, 17, 52));
+    let report = verify(&world.path(&segment(40, "log"))).unwrap();
+    assert_eq!((report.damages.len(), report.batches, report.records), (0, 7, 12));
+    // Damage is found as with the whole directory, and only that of what was asked for.
+    world.flip(&segment(0, "log"), 100);
+    assert_eq!(verify(&partition).unwrap().damages, world.verify().damages);
+    assert_eq!(verify(&partition).unwrap().damages.len(), 1);
+    assert_eq!(verify(&world.path(&segment(40, "log"))).unwrap().damages, []);
+    // A copy is checked as files, and says so.
+    let copy = crate::cli::tests::directory();
+    for base in [0, 40] {
+        let name = format!("{base:020}.log");
+        std::fs::copy(partition.join(&name), copy.path().join(&name)).unwrap();
+    }
+    let report = verify(copy.path()).unwrap();
+    assert_eq!((report.damages.len(), report.batches, report.notes.len()), (1, 15, 1));
+    assert!(report.notes[0].what.contains("journal"), "{:?}", report.notes);
+    // A running node changes what is looked at.
+    let lock = engine::disk::real::DirectoryLock::take(world.directory.path()).unwrap();
+    let refused = verify(&partition).err().unwrap();
+    assert!(refused.to_string().contains("in use"), "{refused}");
+    drop(lock);
 }

@@ -67,7 +67,7 @@ pub(crate) enum Work {
     DescribeLogDirs(describe_log_dirs::DescribeLogDirs),
     InitProducerId,
     FindCoordinator(find_coordinator::FindingCoordinator),
-    Group(Box<groups::GroupWork>),
+    Group(Box<groups::GroupRequest>),
     Metadata(metadata::Creating),
     CreateTopics(create_topics::Creating),
     CreatePartitions(create_partitions::Growing),

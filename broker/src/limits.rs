@@ -40,6 +40,21 @@ pub const RESPONSES_MEMORY_DIVISOR: usize = 4;
 /// read nothing leave something to the next one.
 pub const RESPONSE_SHARE_DIVISOR: usize = 8;
 
+/// Bytes that the answers to one request may collect from the group coordinator, or of configurations, counted as
+/// they are in memory: some 200,000 offsets, or the descriptions of 30,000 members. A request that names groups
+/// is small, whatever they hold.
+pub const COLLECTED_BYTES_MAX: usize = 32 << 20;
+
+/// And the least, where responses pin so much memory already: below it nothing is collected.
+pub const COLLECTED_BYTES_MIN: usize = 1 << 20;
+
+/// One request takes at most this part of what responses may still pin.
+pub const COLLECTED_SHARE_DIVISOR: usize = 4;
+
+/// Groups that one request asks about; clients ask again for the others. Some milliseconds of the coordinator
+/// shard.
+pub const GROUPS_ASKED_MAX: usize = 10_000;
+
 /// Fetches that wait for room are looked at in turn, so many each turn of the shard.
 pub const HELD_FETCHES_PER_TURN: usize = 64;
 
@@ -148,4 +163,5 @@ pub const BIND_RETRY_MS: u64 = 10;
 /// Accepted connections that wait in the kernel for each listener.
 pub const LISTEN_BACKLOG: i32 = 1_024;
 
+const _: () = assert!(COLLECTED_BYTES_MAX * 2 < protocol::limits::RESPONSE_BYTES_MAX);
 const _: () = assert!(RESPONSE_BYTES_MAX >= 1 << 20, "a response holds the largest usual batch");

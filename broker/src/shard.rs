@@ -15,6 +15,7 @@
 //!
 //! * `event`: what goes in and comes out; `mail`, `command`: what shards say to each other
 //! * `requests`: requests in progress; `slab`: where they are kept; `outbox`: mail that waits for a slot
+//! * `responding`: responses, and how much memory they may pin
 //! * `dispatch`: frames to handlers; `turns`: which frames wait for theirs
 //! * `replica`: the metadata as this shard knows it
 //! * `owner`, `fetching`, `finding`: what an owner of partitions does for requests of any shard
@@ -45,6 +46,7 @@ mod random;
 mod reconcile;
 pub(crate) mod replica;
 pub(crate) mod requests;
+pub(crate) mod responding;
 pub(crate) mod sessions;
 mod slab;
 pub mod start;
@@ -54,12 +56,9 @@ mod turns;
 
 use std::collections::{BTreeSet, VecDeque};
 
-use bytes::Bytes;
 use engine::Engine;
 use engine::request::{EngineEvent, Token};
 use net::{Connections, Frame, NetOutput};
-use protocol::messages::fetch::FetchResponse;
-use protocol::{Response, encode_response};
 use runtime::clock::{Monotonic, Now};
 use runtime::memory::{Arena, MemoryRange};
 
@@ -77,7 +76,7 @@ use producer_ids::ProducerIdBlock;
 use random::Random;
 use reconcile::Reconciler;
 use replica::Replica;
-use requests::{Head, Request, RequestId};
+use requests::{Request, RequestId};
 use sessions::FetchSessions;
 use slab::{Slab, SlabKey};
 use start::{NodeFacts, Role, ShardStart};
@@ -133,6 +132,8 @@ pub(crate) struct Front {
     pub(crate) random: Random,
     /// Bytes that all responses together may pin.
     pub(crate) responses_bytes_max: usize,
+    /// Of these, bytes that answers in progress may collect.
+    pub(crate) collected_bytes: usize,
     /// Bytes that one fetch is answered.
     pub(crate) fetch_bytes_max: usize,
 }
@@ -189,6 +190,7 @@ impl Shard {
                 producer_ids: ProducerIdBlock::default(),
                 random: Random::new(seed),
                 responses_bytes_max,
+                collected_bytes: 0,
                 fetch_bytes_max: fetch_limits.bytes_max,
             },
             progress: InProgress {
@@ -394,63 +396,6 @@ impl Shard {
         id
     }
 
-    /// Gives a request its response.
-    pub(crate) fn respond(&mut self, head: &Head, response: impl Into<Response>) {
-        let parts = encode_response(head.correlation_id, head.version, &response.into());
-        self.respond_with(head, parts);
-    }
-
-    /// Gives a fetch its response, with so many bytes of records.
-    pub(crate) fn respond_with_records(
-        &mut self,
-        head: &Head,
-        response: FetchResponse,
-        record_bytes: usize,
-    ) {
-        let parts = encode_response(head.correlation_id, head.version, &response.into());
-        self.answer(head, |connections, now, out| {
-            let (to, sequence) = (head.connection, head.sequence);
-            connections.respond_with_records(now, to, sequence, (parts, record_bytes), out);
-        });
-    }
-
-    pub(crate) fn respond_with(&mut self, head: &Head, parts: Vec<Bytes>) {
-        self.answer(head, |connections, now, out| {
-            connections.respond(now, head.connection, head.sequence, parts, out);
-        });
-    }
-
-    pub(crate) fn respond_nothing(&mut self, head: &Head) {
-        self.answer(head, |connections, now, out| {
-            connections.no_response(now, head.connection, head.sequence, out);
-        });
-    }
-
-    fn answer(
-        &mut self,
-        head: &Head,
-        give: impl FnOnce(&mut Connections, Monotonic, &mut NetOutput),
-    ) {
-        let now = self.now.monotonic;
-        self.metrics.count_answer(head, now);
-        give(&mut self.front.connections, now, &mut self.front.out);
-        self.go_on_after(head.connection);
-    }
-
-    /// Closes the connection of a request when what came before is answered.
-    pub(crate) fn close_after(&mut self, connection: net::ConnectionId, sequence: net::Sequence) {
-        let now = self.now.monotonic;
-        let out = &mut self.front.out;
-        self.front.connections.close_after(now, connection, sequence, Vec::new(), out);
-        self.go_on_after(connection);
-    }
-
-    /// A request of the connection was answered.
-    fn go_on_after(&mut self, connection: net::ConnectionId) {
-        self.progress.turns.on_answer(connection);
-        self.take_frames();
-    }
-
     /// Requests whose time is up are answered with what is there.
     fn expire_requests(&mut self) {
         while let Some((at, id)) = self.progress.timers.first().copied() {
@@ -514,6 +459,7 @@ impl Shard {
             | Mail::FetchCancel { .. }
             | Mail::Query { .. }
             | Mail::Group(_)
+            | Mail::Groups { .. }
             | Mail::Release { .. }
             | Mail::Adopt { .. } => self.on_owner_mail(mail),
             Mail::Appended { .. }

@@ -25,7 +25,7 @@
 //! * `answer`: what members are told, and their errors
 //! * `offsets`: what a group committed; `commit`, `offset_fetch`, `offset_delete`: one file per request
 //! * `delete`: groups that an operator takes away; `expiry`: what goes by itself
-//! * `describe`: what operators see
+//! * `describe`: what operators see; `room`: how much of it one answer holds
 //! * `home`: which partition a group belongs to
 //! * `subscribed`: the topics that a group of consumers reads
 //! * `timers`: until when sessions, rebalances and given member ids last
@@ -44,6 +44,7 @@ pub mod offset_delete;
 pub mod offset_fetch;
 pub mod offsets;
 pub mod record;
+mod room;
 pub mod settings;
 pub mod subscribed;
 pub mod timers;

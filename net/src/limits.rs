@@ -77,7 +77,8 @@ pub struct Limits {
     /// Memory of all larger requests, in blocks of the arena.
     pub request_large_bytes_max: usize,
     /// Response bytes of one connection that have not left: beyond this it gets no new request.
-    /// One response is at most 4 MiB, so this is one large response or many small ones.
+    /// A fetch response is at most 4 MiB, so this is one large response or many small ones; the broker bounds
+    /// others.
     pub response_bytes_unsent_max: usize,
     /// Connections of this shard.
     pub connections_max: usize,

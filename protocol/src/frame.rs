@@ -10,6 +10,7 @@ use bytes::Bytes;
 use crate::api_key::ApiKey;
 use crate::header::{RequestHeader, ResponseHeader};
 use crate::ids::CorrelationId;
+use crate::limits::RESPONSE_BYTES_MAX;
 use crate::messages::ApiResponse;
 use crate::request::Request;
 use crate::response::Response;
@@ -36,6 +37,21 @@ impl fmt::Display for FrameSizeError {
 
 impl std::error::Error for FrameSizeError {}
 
+/// A response that is larger than [`RESPONSE_BYTES_MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResponseTooLarge {
+    pub api_key: ApiKey,
+}
+
+impl fmt::Display for ResponseTooLarge {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { api_key } = self;
+        write!(formatter, "a response to {api_key} would have more than {RESPONSE_BYTES_MAX} bytes")
+    }
+}
+
+impl std::error::Error for ResponseTooLarge {}
+
 /// The bytes that follow `size`, checked before anything is reserved for them.
 pub fn frame_bytes(size: [u8; SIZE_BYTES], bytes_max: usize) -> Result<usize, FrameSizeError> {
     let size = i32::from_be_bytes(size);
@@ -47,24 +63,28 @@ pub fn frame_bytes(size: [u8; SIZE_BYTES], bytes_max: usize) -> Result<usize, Fr
 
 /// A response as parts to send in order. The first part begins with the size; record batches are parts of
 /// their own, uncopied. `version` is that of the request, or 0 for ApiVersions in a version that is not served.
+/// What makes a response large is bounded where it is collected; one that came here all the same is not sent,
+/// and no more than [`RESPONSE_BYTES_MAX`] of it is written.
 ///
 /// # Panics
-/// When the response is larger than a frame can be (2 GiB) or its API has no such version: programmer's errors.
-#[must_use]
+/// When the response's API has no such version: a programmer's error.
 pub fn encode_response(
     correlation_id: CorrelationId,
     version: i16,
     response: &Response,
-) -> Vec<Bytes> {
+) -> Result<Vec<Bytes>, ResponseTooLarge> {
     let api_key = response.api_key();
     assert!(api_key.describes(version), "{api_key} has no version {version}");
-    let mut writer = Writer::with_capacity(HEAD_BYTES);
+    let mut writer = Writer::bounded(HEAD_BYTES, RESPONSE_BYTES_MAX);
     writer.i32(0);
     ResponseHeader { correlation_id }.encode(&mut writer, api_key, version);
     response.encode(&mut writer, version);
-    let bytes = writer.length() - SIZE_BYTES;
-    writer.patch_i32(0, i32::try_from(bytes).expect("the broker bounds its responses"));
-    writer.finish()
+    let size = i32::try_from(writer.length() - SIZE_BYTES);
+    let (Ok(size), false) = (size, writer.has_overflown()) else {
+        return Err(ResponseTooLarge { api_key });
+    };
+    writer.patch_i32(0, size);
+    Ok(writer.finish())
 }
 
 /// A request as parts to send in order, like [`encode_response`].
@@ -131,9 +151,9 @@ mod tests {
     use bytes::Bytes;
 
     use super::{
-        ApiKey, CorrelationId, EncodeError, FrameSizeError, Request, RequestHeader, Response,
-        SIZE_BYTES, decode_any_response, decode_request, decode_response, encode_request,
-        encode_response, frame_bytes,
+        ApiKey, CorrelationId, EncodeError, FrameSizeError, RESPONSE_BYTES_MAX, Request,
+        RequestHeader, Response, ResponseTooLarge, SIZE_BYTES, decode_any_response, decode_request,
+        decode_response, encode_request, encode_response, frame_bytes,
     };
     use crate::messages::fetch::{FetchResponse, FetchableTopicResponse, PartitionData};
     use crate::messages::metadata::{MetadataRequest, MetadataRequestTopic};
@@ -173,7 +193,7 @@ mod tests {
             };
             let body = FetchResponse { responses: vec![topic], ..FetchResponse::default() };
             let response = Response::from(body.clone());
-            let parts = encode_response(CorrelationId(5), version, &response);
+            let parts = encode_response(CorrelationId(5), version, &response).unwrap();
             let sent: Vec<_> = parts.iter().map(|part| part.as_ptr()).collect();
             for batch in &batches {
                 assert!(sent.contains(&batch.as_ptr()), "version {version}");
@@ -187,6 +207,26 @@ mod tests {
             let decoded = decode_any_response(ApiKey::Fetch, version, &frame);
             assert_eq!(decoded, Ok((CorrelationId(5), response)));
         }
+    }
+
+    /// A group's offsets, named six hundred times in one request, made the node write a frame of more than 2 GiB,
+    /// and end.
+    #[test]
+    fn a_response_that_is_too_large_is_not_sent() {
+        let batch = Bytes::from(vec![1; 1 << 20]);
+        let response = |batches: usize| {
+            let records = Records::from(vec![batch.clone(); batches]);
+            let partition = PartitionData { records, ..PartitionData::default() };
+            let topic = FetchableTopicResponse {
+                partitions: vec![partition],
+                ..FetchableTopicResponse::default()
+            };
+            Response::from(FetchResponse { responses: vec![topic], ..FetchResponse::default() })
+        };
+        let of = |batches| encode_response(CorrelationId(5), 12, &response(batches));
+        assert!(of(RESPONSE_BYTES_MAX / batch.len() - 1).is_ok());
+        let error = ResponseTooLarge { api_key: ApiKey::Fetch };
+        assert_eq!(of(RESPONSE_BYTES_MAX / batch.len()), Err(error));
     }
 
     fn metadata_request(version: i16, name: &str) -> (RequestHeader, Request) {

@@ -54,6 +54,7 @@ pub fn response_frame(bytes: &[u8]) {
 
 fn encoded(correlation_id: CorrelationId, version: i16, response: &Response) -> Bytes {
     let parts = frame::encode_response(correlation_id, version, response);
+    let parts = parts.expect("what came in can go out");
     Records::from(parts).joined().slice(frame::SIZE_BYTES..)
 }
 

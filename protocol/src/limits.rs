@@ -33,6 +33,10 @@ pub const VARLONG_BYTES_MAX: u32 = 10;
 /// Kafka's `socket.request.max.bytes`: the largest frame a server takes by default.
 pub const REQUEST_BYTES_MAX_DEFAULT: usize = 100 * 1024 * 1024;
 
+/// The largest response that is written. What the broker collects is bounded by less; the answers to a request of
+/// 100 MiB that names as many partitions as it can are somewhat larger than the request.
+pub const RESPONSE_BYTES_MAX: usize = 256 * 1024 * 1024;
+
 /// Headers that a record can have: at two bytes each the bytes of the record are the first bound; this is the
 /// second, for the memory of a decoded record.
 pub const RECORD_HEADERS_MAX: usize = 64 * 1024;
@@ -41,5 +45,6 @@ pub const RECORD_HEADERS_MAX: usize = 64 * 1024;
 /// 1.6 KiB.
 pub const RECORDS_REFUSED_MAX: usize = 100;
 
+const _: () = assert!(RESPONSE_BYTES_MAX < i32::MAX as usize, "a frame's size is an i32");
 const _: () = assert!(VARINT_BYTES_MAX * 7 >= 32 && (VARINT_BYTES_MAX - 1) * 7 < 32);
 const _: () = assert!(VARLONG_BYTES_MAX * 7 >= 64 && (VARLONG_BYTES_MAX - 1) * 7 < 64);

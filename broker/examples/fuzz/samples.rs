@@ -160,7 +160,7 @@ fn responses(
     let mut found: Vec<Vec<u8>> = (0..TRIES)
         .filter_map(|_| {
             let response = Response::decode(api_key, api_version, &body(random)).ok()?;
-            let parts = frame::encode_response(CorrelationId(7), api_version, &response);
+            let parts = frame::encode_response(CorrelationId(7), api_version, &response).ok()?;
             let parts: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
             Some(parts[frame::SIZE_BYTES..].to_vec())
         })

@@ -1,12 +1,14 @@
 //! What the group coordinator says to Kafka's codes.
 
 use coordinator::group::answer::{
-    CommitError, ConsumerHeartbeatError, DeleteGroupError, HeartbeatError, JoinError, LeaveError,
-    OffsetDeleteError, OffsetFetchError, OffsetNotDeleted, OffsetRefused, SyncError,
+    AnswerTooLarge, CommitError, ConsumerHeartbeatError, DeleteGroupError, HeartbeatError,
+    JoinError, LeaveError, OffsetDeleteError, OffsetFetchError, OffsetNotDeleted, OffsetRefused,
+    SyncError,
 };
 use protocol::ErrorCode;
 
 use crate::shard::group_coordinator::question::GroupRefused;
+use crate::shard::responding::Collected;
 
 /// OffsetCommit's version from which a group that is not there has a code of its own.
 const COMMIT_GROUP_NOT_FOUND_FROM: i16 = 9;
@@ -111,8 +113,18 @@ pub(crate) fn offset_refused(why: OffsetRefused) -> ErrorCode {
     }
 }
 
-pub(crate) fn offset_fetch(error: OffsetFetchError) -> ErrorCode {
+/// Clients ask again for a group that had no room beside the others of its request, or while others do not take
+/// their responses: then it may have some. What never fits they are told for good.
+pub(crate) fn too_large(why: AnswerTooLarge, collected: Collected) -> ErrorCode {
+    match collected.may_fit_later(why.bytes_max) {
+        true => ErrorCode::CoordinatorNotAvailable,
+        false => ErrorCode::InvalidRequest,
+    }
+}
+
+pub(crate) fn offset_fetch(error: OffsetFetchError, collected: Collected) -> ErrorCode {
     match error {
+        OffsetFetchError::TooLarge(why) => too_large(why, collected),
         OffsetFetchError::UnknownMember => ErrorCode::UnknownMemberId,
         OffsetFetchError::IllegalGeneration => ErrorCode::IllegalGeneration,
         OffsetFetchError::StaleMemberEpoch => ErrorCode::StaleMemberEpoch,

@@ -18,6 +18,7 @@ use crate::error_code::groups as code_of;
 use crate::shard::Shard;
 use crate::shard::group_coordinator::question::GroupReply;
 use crate::shard::requests::Head;
+use crate::shard::responding::Collected;
 
 /// Kafka's numbers for which protocol a member speaks.
 const CLASSIC_MEMBER: i8 = 0;
@@ -32,9 +33,12 @@ pub(crate) struct Describing {
 
 impl Describing {
     /// Whether it was the last.
-    pub(super) fn on_answer(&mut self, part: u32, reply: GroupReply) -> bool {
+    pub(super) fn on_answer(&mut self, part: u32, reply: GroupReply, collected: Collected) -> bool {
         let answer = match reply {
-            Ok(Answer::DescribeConsumer(found)) => found.ok_or(ErrorCode::GroupIdNotFound),
+            Ok(Answer::DescribeConsumer(found)) => match found {
+                Ok(found) => found.ok_or(ErrorCode::GroupIdNotFound),
+                Err(why) => Err(code_of::too_large(why, collected)),
+            },
             Ok(_) => Err(unexpected()),
             Err(refused) => Err(code_of::refused(refused)),
         };
@@ -55,7 +59,7 @@ impl Shard {
         let groups = groups.collect();
         let with_operations = body.include_authorized_operations;
         let work = |each| GroupWork::ConsumerGroupDescribe(Describing { each, with_operations });
-        let question = |group| DescribeConsumerGroup { token: Token(0), group };
+        let question = |group| DescribeConsumerGroup { token: Token(0), group, bytes_max: 0 };
         self.ask_each_group(head, groups, work, question);
     }
 

@@ -25,6 +25,21 @@ pub(super) fn source_code(source: ConfigSource) -> i8 {
     }
 }
 
+/// Of those that a response has no room for: a resource that is named in five bytes is described in thousands.
+const TOO_MANY_RESOURCES: &str = "There is no room to describe this resource beside the others: ask for fewer resources at once.";
+
+/// A property in a response, and each of its synonyms, beside the strings.
+const CONFIG_BYTES: usize = 256;
+
+fn bytes_of(config: &DescribeConfigsResourceResult) -> usize {
+    let length = |text: &Option<Str>| text.as_ref().map_or(0, |text| text.len());
+    let synonyms = config.synonyms.iter();
+    CONFIG_BYTES
+        + length(&config.value)
+        + length(&config.documentation)
+        + synonyms.map(|synonym| CONFIG_BYTES + length(&synonym.value)).sum::<usize>()
+}
+
 fn kind_code(kind: ConfigKind) -> i8 {
     match kind {
         ConfigKind::Boolean => 1,
@@ -42,8 +57,13 @@ impl Shard {
     pub(crate) fn describe_configs(&mut self, head: &Head, body: DescribeConfigsRequest) {
         let (synonyms, documentation) = (body.include_synonyms, body.include_documentation);
         let mut response = DescribeConfigsResponse::default();
+        let collected = self.begin_collecting(head);
+        let mut left = collected.bytes_max;
         for resource in body.resources {
-            let described = self.describe_resource(head, &resource);
+            let described = match left {
+                0 => Err((ErrorCode::InvalidRequest, Str::from_static(TOO_MANY_RESOURCES))),
+                _ => self.describe_resource(head, &resource),
+            };
             let (code, text, configs) = match described {
                 Ok(configs) => (ErrorCode::None, None, configs),
                 Err((code, text)) => (code, Some(text), Vec::new()),
@@ -55,14 +75,18 @@ impl Shard {
                     keys.is_empty() || keys.iter().any(|key| *key == config.name)
                 })
             });
+            let configs = wanted.map(|one| shown(one, synonyms, documentation));
+            let configs: Vec<DescribeConfigsResourceResult> = configs.collect();
+            left = left.saturating_sub(configs.iter().map(bytes_of).sum());
             response.results.push(DescribeConfigsResult {
                 error_code: code.code(),
                 error_message: text,
                 resource_type: resource.resource_type,
                 resource_name: resource.resource_name,
-                configs: wanted.map(|one| shown(one, synonyms, documentation)).collect(),
+                configs,
             });
         }
+        self.end_collecting(collected);
         self.respond(head, response);
     }
 

@@ -14,6 +14,7 @@ use crate::error_code::groups as code_of;
 use crate::shard::Shard;
 use crate::shard::group_coordinator::question::GroupReply;
 use crate::shard::requests::Head;
+use crate::shard::responding::Collected;
 
 /// Version from which a group that is not there is an error; before, it is a dead one.
 const NOT_FOUND_FROM: i16 = 6;
@@ -27,9 +28,9 @@ pub(crate) struct Describing {
 
 impl Describing {
     /// Whether it was the last.
-    pub(super) fn on_answer(&mut self, part: u32, reply: GroupReply) -> bool {
+    pub(super) fn on_answer(&mut self, part: u32, reply: GroupReply, collected: Collected) -> bool {
         let answer = match reply {
-            Ok(Answer::Describe(described)) => Ok(described),
+            Ok(Answer::Describe(found)) => found.map_err(|why| code_of::too_large(why, collected)),
             Ok(_) => Err(unexpected()),
             Err(refused) => Err(code_of::refused(refused)),
         };
@@ -46,7 +47,11 @@ impl Shard {
         let groups = groups.collect();
         let with_operations = body.include_authorized_operations;
         let work = |each| GroupWork::DescribeGroups(Describing { each, with_operations });
-        self.ask_each_group(head, groups, work, |group| DescribeGroup { token: Token(0), group });
+        self.ask_each_group(head, groups, work, |group| DescribeGroup {
+            token: Token(0),
+            group,
+            bytes_max: 0,
+        });
     }
 
     pub(super) fn finish_describe_groups(&mut self, head: &Head, describing: Describing) {

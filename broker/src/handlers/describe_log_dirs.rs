@@ -1,6 +1,6 @@
 //! DescribeLogDirs: every shard names its partitions and their sizes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use engine::disk::DirId;
@@ -20,7 +20,7 @@ use crate::shard::requests::{Head, Request, RequestId};
 #[derive(Debug)]
 pub(crate) struct DescribeLogDirs {
     /// Partitions asked for by topic; `None`: all.
-    wanted: Option<BTreeMap<Str, Vec<i32>>>,
+    wanted: Option<BTreeMap<Str, BTreeSet<i32>>>,
     sizes: Vec<PartitionSize>,
     outstanding: usize,
 }
@@ -34,7 +34,8 @@ impl Shard {
         }
         let wanted = body.topics.map(|topics| {
             let topics = topics.into_iter();
-            topics.map(|topic| (topic.topic, topic.partitions)).collect()
+            let partitions = |of: Vec<i32>| of.into_iter().collect();
+            topics.map(|topic| (topic.topic, partitions(topic.partitions))).collect()
         });
         let owners: Vec<ShardIndex> = self.node.owners().collect();
         let describe = DescribeLogDirs { wanted, sizes: Vec::new(), outstanding: owners.len() };

@@ -125,7 +125,7 @@ impl Shard {
         let own = connections.response_bytes_unsent(head.connection);
         // Who has taken its last response may use all of it, who has not only the first half.
         let all = if own == 0 { all } else { all / 2 };
-        let left = all.saturating_sub(connections.response_bytes_pinned());
+        let left = all.saturating_sub(self.response_bytes_pinned());
         if own >= RESPONSE_BYTES_MAX || left < OWNER_ALLOWANCE_BYTES_MIN {
             return 0;
         }

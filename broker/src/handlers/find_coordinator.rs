@@ -23,6 +23,11 @@ const KEYS_FROM: i16 = 4;
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 
+/// Of those that a response has no room for: clients ask again, for these alone.
+const TOO_MANY_KEYS: &str = "Ask for fewer keys at once.";
+/// A key in a response, beside the strings.
+const COORDINATOR_BYTES: usize = 192;
+
 /// A request that waits for the coordinator's log.
 #[derive(Debug)]
 pub(crate) struct FindingCoordinator {
@@ -69,11 +74,20 @@ impl Shard {
             return self.respond(head, response);
         }
         let mut coordinators = Vec::with_capacity(body.coordinator_keys.len());
+        let collected = self.begin_collecting(head);
+        let mut left = collected.bytes_max;
         for key in body.coordinator_keys {
-            let found = self.coordinator_of(head, body.key_type, key);
+            let found = match left {
+                0 => nobody(key, ErrorCode::CoordinatorNotAvailable, TOO_MANY_KEYS),
+                _ => self.coordinator_of(head, body.key_type, key),
+            };
+            let message = found.error_message.as_ref().map_or(0, |text| text.len());
+            let bytes = COORDINATOR_BYTES + found.key.len() + found.host.len() + message;
+            left = left.saturating_sub(bytes);
             self.metrics.count_error(found.error_code);
             coordinators.push(found);
         }
+        self.end_collecting(collected);
         let response = FindCoordinatorResponse {
             node_id: -1,
             port: -1,
@@ -97,14 +111,7 @@ impl Shard {
             }
             _ => (ErrorCode::InvalidRequest, "There is no coordinator of this type."),
         };
-        Coordinator {
-            key,
-            node_id: -1,
-            host: Str::default(),
-            port: -1,
-            error_code: code.code(),
-            error_message: Some(Str::from_static(message)),
-        }
+        nobody(key, code, message)
     }
 
     fn this_node(&self, head: &Head, key: Str) -> Coordinator {
@@ -119,5 +126,16 @@ impl Shard {
             error_code: ErrorCode::None.code(),
             error_message: None,
         }
+    }
+}
+
+fn nobody(key: Str, code: ErrorCode, message: &'static str) -> Coordinator {
+    Coordinator {
+        key,
+        node_id: -1,
+        host: Str::default(),
+        port: -1,
+        error_code: code.code(),
+        error_message: Some(Str::from_static(message)),
     }
 }

@@ -1,6 +1,7 @@
 //! What the requests to the group coordinator have in common: the partition of `__consumer_offsets` that a
 //! group belongs to is asked, on the shard that owns it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use coordinator::group::home::partition_of;
@@ -14,15 +15,23 @@ use super::{
     Work, consumer_group_describe, delete_groups, describe_groups, join_group, leave_group,
     list_groups, offset_commit, offset_delete, offset_fetch,
 };
-use crate::limits::QUERY_TIMEOUT_MS;
+use crate::limits::{GROUPS_ASKED_MAX, QUERY_TIMEOUT_MS};
 use crate::shard::Shard;
 use crate::shard::group_coordinator::question::{
     GroupAsk, GroupQuestion, GroupRefused, GroupReply,
 };
-use crate::shard::mail::{Mail, ReplyTo};
+use crate::shard::mail::{Mail, ReplyTo, ShardIndex};
 use crate::shard::requests::{Head, Request, RequestId};
+use crate::shard::responding::Collected;
 
 /// A request to the group coordinator in progress.
+#[derive(Debug)]
+pub(crate) struct GroupRequest {
+    work: GroupWork,
+    /// What its answers may hold: of requests about several groups.
+    collected: Collected,
+}
+
 #[derive(Debug)]
 pub(crate) enum GroupWork {
     JoinGroup(join_group::Joining),
@@ -60,7 +69,7 @@ impl<T> EachGroup<T> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct GroupHome {
     pub(super) partition: PartitionId,
-    owner: crate::shard::mail::ShardIndex,
+    owner: ShardIndex,
 }
 
 impl Shard {
@@ -103,7 +112,45 @@ impl Shard {
         work: GroupWork,
         deadline: Option<Monotonic>,
     ) -> RequestId {
-        self.begin_request(Request { head, deadline, work: Work::Group(Box::new(work)) })
+        let collected = Collected::default();
+        let work = Work::Group(Box::new(GroupRequest { work, collected }));
+        self.begin_request(Request { head, deadline, work })
+    }
+
+    /// Begins a request about several groups, and asks. Who cannot be asked has answered.
+    pub(super) fn ask_groups(
+        &mut self,
+        head: Head,
+        work: GroupWork,
+        questions: Vec<(u32, Result<GroupHome, GroupRefused>, GroupQuestion)>,
+    ) {
+        let collected = self.begin_collecting(&head);
+        let deadline = Some(self.now.monotonic + Duration::from_millis(QUERY_TIMEOUT_MS));
+        let work = Work::Group(Box::new(GroupRequest { work, collected }));
+        let request = self.begin_request(Request { head, deadline, work });
+        if questions.is_empty() {
+            return self.end_group_request(request);
+        }
+        let mut refusals = Vec::new();
+        let mut by_owner: BTreeMap<ShardIndex, Vec<GroupAsk>> = BTreeMap::new();
+        for (part, home, question) in questions {
+            match home {
+                Ok(GroupHome { partition, owner }) => {
+                    let reply = ReplyTo { shard: self.node.me, request, part };
+                    let ask = GroupAsk { reply, partition, question };
+                    by_owner.entry(owner).or_default().push(ask);
+                }
+                Err(refused) => refusals.push((part, refused)),
+            }
+        }
+        // One shard has all partitions of the coordinator's log; of two, each would have its part of the room.
+        let answer_bytes_max = collected.bytes_max / by_owner.len().max(1);
+        for (owner, asks) in by_owner {
+            self.outbox.post(owner, Mail::Groups { asks, answer_bytes_max });
+        }
+        for (part, refused) in refusals {
+            self.on_group_answer(request, part, Err(refused));
+        }
     }
 
     pub(super) fn ask_group(
@@ -140,22 +187,16 @@ impl Shard {
         question: impl Fn(Str) -> Q,
     ) {
         let asked = (0..).zip(&groups).filter(|(_, (_, refused))| refused.is_none());
-        let asked: Vec<(u32, Str)> =
-            asked.map(|(part, (group, _))| (part, group.clone())).collect();
-        let unanswered = crate::error_code::groups::refused(GroupRefused::NotCoordinator);
+        let asked = asked
+            .take(GROUPS_ASKED_MAX)
+            .map(|(part, (group, _))| (part, self.home_of(group), question(group.clone()).into()));
+        let asked: Vec<_> = asked.collect();
+        // Also of those beyond: clients ask again, for these alone.
+        let unanswered = crate::error_code::groups::refused(GroupRefused::Unavailable);
         let groups =
             groups.into_iter().map(|(group, refused)| (group, Err(refused.unwrap_or(unanswered))));
         let each = EachGroup { groups: groups.collect(), outstanding: asked.len() };
-        let request = self.begin_group_request(head, work(each));
-        if asked.is_empty() {
-            return self.end_group_request(request);
-        }
-        for (part, group) in asked {
-            match self.home_of(&group) {
-                Ok(home) => self.ask_group((request, part), home, question(group)),
-                Err(refused) => self.on_group_answer(request, part, Err(refused)),
-            }
-        }
+        self.ask_groups(head, work(each), asked);
     }
 
     /// What a request that names a group is refused with before anybody is asked.
@@ -173,8 +214,9 @@ impl Shard {
 
     pub(crate) fn on_group_answer(&mut self, id: RequestId, part: u32, reply: GroupReply) {
         let Some(request) = self.progress.requests.get_mut(id) else { return };
-        let Work::Group(work) = &mut request.work else { unreachable!("a group's answer") };
-        let is_done = match &mut **work {
+        let Work::Group(group) = &mut request.work else { unreachable!("a group's answer") };
+        let collected = group.collected;
+        let is_done = match &mut group.work {
             // One question each.
             GroupWork::JoinGroup(_)
             | GroupWork::SyncGroup
@@ -183,11 +225,13 @@ impl Shard {
             | GroupWork::OffsetCommit(_)
             | GroupWork::ConsumerHeartbeat
             | GroupWork::OffsetDelete(_) => return self.finish_group_request(id, reply),
-            GroupWork::OffsetFetch(fetching) => fetching.on_answer(part, reply),
-            GroupWork::DescribeGroups(describing) => describing.on_answer(part, reply),
-            GroupWork::ListGroups(listing) => listing.on_answer(reply),
+            GroupWork::OffsetFetch(fetching) => fetching.on_answer(part, reply, collected),
+            GroupWork::DescribeGroups(describing) => describing.on_answer(part, reply, collected),
+            GroupWork::ListGroups(listing) => listing.on_answer(reply, collected),
             GroupWork::DeleteGroups(deleting) => deleting.on_answer(part, reply),
-            GroupWork::ConsumerGroupDescribe(describing) => describing.on_answer(part, reply),
+            GroupWork::ConsumerGroupDescribe(describing) => {
+                describing.on_answer(part, reply, collected)
+            }
         };
         if is_done {
             self.finish_group_request(id, Err(GroupRefused::Unavailable));
@@ -201,10 +245,11 @@ impl Shard {
 
     /// `reply` is the answer where there is one question only.
     fn finish_group_request(&mut self, id: RequestId, reply: GroupReply) {
-        let Some(Request { head, work: Work::Group(work), .. }) = self.end_request(id) else {
+        let Some(Request { head, work: Work::Group(group), .. }) = self.end_request(id) else {
             unreachable!("only requests to the group coordinator end here");
         };
-        match *work {
+        self.end_collecting(group.collected);
+        match group.work {
             GroupWork::JoinGroup(joining) => self.finish_join_group(&head, joining, reply),
             GroupWork::SyncGroup => self.finish_sync_group(&head, reply),
             GroupWork::Heartbeat => self.finish_heartbeat(&head, reply),
@@ -229,7 +274,9 @@ impl Shard {
     /// No member of this node's connections waits for a rebalance any more.
     pub(crate) fn end_group_waits(&mut self) {
         let waits = |request: &Request| match &request.work {
-            Work::Group(work) => matches!(**work, GroupWork::JoinGroup(_) | GroupWork::SyncGroup),
+            Work::Group(group) => {
+                matches!(group.work, GroupWork::JoinGroup(_) | GroupWork::SyncGroup)
+            }
             _ => false,
         };
         let waiting = self.progress.requests.iter().filter(|(_, request)| waits(request));

@@ -12,6 +12,7 @@ use crate::error_code::groups as code_of;
 use crate::shard::Shard;
 use crate::shard::group_coordinator::question::GroupReply;
 use crate::shard::requests::Head;
+use crate::shard::responding::Collected;
 
 /// What the partitions of the coordinator's log have said so far.
 #[derive(Debug)]
@@ -24,9 +25,10 @@ pub(crate) struct Listing {
 
 impl Listing {
     /// Whether it was the last.
-    pub(super) fn on_answer(&mut self, reply: GroupReply) -> bool {
+    pub(super) fn on_answer(&mut self, reply: GroupReply, collected: Collected) -> bool {
         match reply {
-            Ok(Answer::List(groups)) => self.groups.extend(groups),
+            Ok(Answer::List(Ok(groups))) => self.groups.extend(groups),
+            Ok(Answer::List(Err(why))) => self.code = code_of::too_large(why, collected),
             Ok(_) => self.code = unexpected(),
             Err(refused) => self.code = code_of::refused(refused),
         }
@@ -43,12 +45,13 @@ impl Shard {
         if homes.is_empty() {
             return self.finish_list_groups(&head, listing);
         }
-        let request = self.begin_group_request(head, GroupWork::ListGroups(listing));
-        for home in homes {
+        let questions = homes.into_iter().map(|home| {
             let (states, types) = (body.states_filter.clone(), body.types_filter.clone());
-            let question = ListGroups { token: Token(0), states, types };
-            self.ask_group((request, 0), home, question);
-        }
+            let question = ListGroups { token: Token(0), states, types, bytes_max: 0 };
+            (0, Ok(home), question.into())
+        });
+        let questions = questions.collect();
+        self.ask_groups(head, GroupWork::ListGroups(listing), questions);
     }
 
     pub(super) fn finish_list_groups(&mut self, head: &Head, mut listing: Listing) {

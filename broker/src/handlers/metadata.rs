@@ -92,7 +92,10 @@ impl Shard {
             });
             topics.extend(allowed.map(|topic| self.topic_response(topic, body)));
         }
-        for wanted in body.topics.iter().flatten() {
+        // As in Kafka, who names a topic twice is told once.
+        let mut told = BTreeSet::new();
+        let wanted = body.topics.iter().flatten();
+        for wanted in wanted.filter(|wanted| told.insert((&wanted.name, wanted.topic_id))) {
             topics.push(self.wanted_topic(head, wanted, body, reply));
         }
         for topic in &topics {

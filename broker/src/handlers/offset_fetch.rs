@@ -15,9 +15,11 @@ use protocol::{ErrorCode, PartitionIndex, Str};
 use super::authorise::{Operation, Resource};
 use super::groups::{GroupWork, unexpected};
 use crate::error_code::groups as code_of;
+use crate::limits::GROUPS_ASKED_MAX;
 use crate::shard::Shard;
 use crate::shard::group_coordinator::question::{GroupRefused, GroupReply};
 use crate::shard::requests::Head;
+use crate::shard::responding::Collected;
 
 /// Version from which a request names several groups.
 const GROUPS_FROM: i16 = 8;
@@ -45,12 +47,12 @@ pub(crate) struct Fetching {
 
 impl Fetching {
     /// Whether it was the last.
-    pub(super) fn on_answer(&mut self, part: u32, reply: GroupReply) -> bool {
+    pub(super) fn on_answer(&mut self, part: u32, reply: GroupReply, collected: Collected) -> bool {
         let asked = usize::try_from(part).ok().and_then(|at| self.groups.get_mut(at));
         let asked = asked.expect("answers are to parts that were asked");
         asked.found = match reply {
             Ok(Answer::OffsetFetch(Ok(found))) => Ok(found),
-            Ok(Answer::OffsetFetch(Err(error))) => Err(code_of::offset_fetch(error)),
+            Ok(Answer::OffsetFetch(Err(error))) => Err(code_of::offset_fetch(error, collected)),
             Ok(_) => Err(unexpected()),
             Err(refused) => Err(code_of::refused(refused)),
         };
@@ -90,26 +92,19 @@ impl Shard {
         });
         let groups: Vec<Asked> = groups.collect();
         let may_ask = |asked: &Asked| asked.found != Err(ErrorCode::GroupAuthorizationFailed);
-        let questions = groups.iter().enumerate().filter(|(_, asked)| may_ask(asked));
-        let questions = questions.map(|(at, asked)| {
+        let questions = (0..).zip(&groups).filter(|(_, asked)| may_ask(asked));
+        let questions = questions.take(GROUPS_ASKED_MAX).map(|(part, asked)| {
             let topics = asked.topics.clone().map_or(FetchedTopics::All, FetchedTopics::These);
             let (group, require_stable) = (asked.group.clone(), body.require_stable);
             let member = asked.member.clone();
-            (at, OffsetFetch { token: Token(0), group, topics, require_stable, member })
+            let home = self.home_of(&group);
+            let (token, bytes_max) = (Token(0), 0);
+            let question = OffsetFetch { token, group, topics, require_stable, member, bytes_max };
+            (part, home, question.into())
         });
         let questions: Vec<_> = questions.collect();
         let fetching = Fetching { groups, outstanding: questions.len() };
-        if questions.is_empty() {
-            return self.finish_offset_fetch(&head, fetching);
-        }
-        let request = self.begin_group_request(head, GroupWork::OffsetFetch(fetching));
-        for (at, question) in questions {
-            let part = u32::try_from(at).expect("a frame is below 4 GiB");
-            match self.home_of(&question.group) {
-                Ok(home) => self.ask_group((request, part), home, question),
-                Err(refused) => self.on_group_answer(request, part, Err(refused)),
-            }
-        }
+        self.ask_groups(head, GroupWork::OffsetFetch(fetching), questions);
     }
 
     fn asked(
@@ -120,7 +115,8 @@ impl Shard {
     ) -> Asked {
         let is_allowed = self.is_allowed(head, Operation::Describe, Resource::Group(&group));
         let found = match is_allowed {
-            true => Err(code_of::refused(GroupRefused::NotCoordinator)),
+            // Also of groups beyond those that are asked about: clients ask again, for these alone.
+            true => Err(code_of::refused(GroupRefused::Unavailable)),
             false => Err(ErrorCode::GroupAuthorizationFailed),
         };
         let Some(topics) = topics else {

@@ -97,21 +97,35 @@ impl Shard {
         }
     }
 
-    pub(super) fn answer_group(&mut self, ask: GroupAsk) {
+    /// The questions of one request, in its order: what those before leave of the room is for the next.
+    pub(super) fn answer_groups(&mut self, asks: Vec<GroupAsk>, answer_bytes_max: usize) {
+        let mut left = answer_bytes_max;
+        for ask in asks {
+            left = left.saturating_sub(self.answer_group(ask, left));
+        }
+    }
+
+    /// Gives the bytes that the answer holds, whenever it is given.
+    pub(super) fn answer_group(&mut self, ask: GroupAsk, answer_bytes_max: usize) -> usize {
         self.look_at_topics();
-        let GroupAsk { reply, partition, question } = ask;
+        let GroupAsk { reply, partition, mut question } = ask;
+        question.set_answer_bytes_max(answer_bytes_max);
         let now = self.moment();
         let mut out = Answers::new();
         let coordinator = &mut self.groups;
-        match coordinator.partitions.get_mut(&partition) {
+        let bytes = match coordinator.partitions.get_mut(&partition) {
             Some(found) => {
                 let token = Token(coordinator.next_token);
                 coordinator.next_token += 1;
-                found.ask(now, token, reply, question, &mut out);
+                found.ask(now, token, reply, question, &mut out)
             }
-            None => out.push((reply, Err(GroupRefused::NotCoordinator))),
-        }
+            None => {
+                out.push((reply, Err(GroupRefused::NotCoordinator)));
+                0
+            }
+        };
         self.give_group_answers(out);
+        bytes
     }
 
     fn give_group_answers(&mut self, answers: Answers) {

@@ -66,6 +66,11 @@ pub enum Mail {
     },
     /// To the coordinator shard.
     Group(Box<GroupAsk>),
+    /// All that one request asks; the answers together hold no more than so many bytes.
+    Groups {
+        asks: Vec<GroupAsk>,
+        answer_bytes_max: usize,
+    },
 
     /// From an owner.
     Appended {

@@ -55,7 +55,8 @@ impl Shard {
             }
             Mail::FetchCancel { shard, request } => self.cancel_fetch(shard, request),
             Mail::Query { reply, query } => self.answer_query(reply, query),
-            Mail::Group(ask) => self.answer_group(*ask),
+            Mail::Group(ask) => drop(self.answer_group(*ask, usize::MAX)),
+            Mail::Groups { asks, answer_bytes_max } => self.answer_groups(asks, answer_bytes_max),
             Mail::Release { partition } => {
                 let token = self.wait_for(Wait::Release(partition));
                 self.owner.engine.release(token, partition);

@@ -3,6 +3,7 @@
 mod code;
 mod group_configs;
 mod groups;
+mod large_responses;
 mod life_of_a_topic;
 mod offline_directories;
 mod offsets_by_time;

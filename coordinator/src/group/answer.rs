@@ -30,10 +30,17 @@ pub enum Answer {
     /// One for each partition, in the request's order.
     OffsetDelete(Result<Vec<Result<(), OffsetNotDeleted>>, OffsetDeleteError>),
     DeleteGroup(Result<(), DeleteGroupError>),
-    Describe(DescribedGroup),
+    Describe(Result<DescribedGroup, AnswerTooLarge>),
     /// `None`: there is no such group of the consumer protocol.
-    DescribeConsumer(Option<DescribedConsumerGroup>),
-    List(Vec<ListedGroup>),
+    DescribeConsumer(Result<Option<DescribedConsumerGroup>, AnswerTooLarge>),
+    List(Result<Vec<ListedGroup>, AnswerTooLarge>),
+}
+
+/// The answer would hold more than it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnswerTooLarge {
+    /// What it could have held.
+    pub bytes_max: usize,
 }
 
 /// A member is in a generation of the group.
@@ -236,6 +243,13 @@ pub enum OffsetFetchError {
     /// Of a member of the classic protocol in a group of the consumer protocol.
     IllegalGeneration,
     StaleMemberEpoch,
+    TooLarge(AnswerTooLarge),
+}
+
+impl From<AnswerTooLarge> for OffsetFetchError {
+    fn from(why: AnswerTooLarge) -> Self {
+        Self::TooLarge(why)
+    }
 }
 
 /// Why no offset was deleted, in the order in which it is checked.

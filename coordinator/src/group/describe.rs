@@ -7,7 +7,7 @@ use protocol::Str;
 
 use super::{
     Answer, ClassicGroup, GroupCommand, GroupDecision, Groups, Moment, Token,
-    classic::ClassicState, subscribed::CONSUMER,
+    answer::AnswerTooLarge, classic::ClassicState, room::Room, subscribed::CONSUMER,
 };
 
 /// A group's state, as Kafka names it.
@@ -71,6 +71,8 @@ impl GroupType {
 pub struct DescribeGroup {
     pub token: Token,
     pub group: Str,
+    /// Of the answer.
+    pub bytes_max: usize,
 }
 
 /// A group in full.
@@ -99,7 +101,10 @@ pub struct DescribedMember {
 
 impl GroupCommand for DescribeGroup {
     fn decide(&self, groups: &Groups, _now: Moment) -> GroupDecision {
-        let described = groups.get(&self.group).map_or_else(nobody, described);
+        let described = Room::of_group(self.bytes_max).and_then(|mut room| {
+            let group = groups.get(&self.group);
+            group.map_or_else(|| Ok(nobody()), |group| described(group, &mut room))
+        });
         GroupDecision::answer(self.token, Answer::Describe(described))
     }
 }
@@ -113,29 +118,34 @@ fn nobody() -> DescribedGroup {
     }
 }
 
-fn described(group: &ClassicGroup) -> DescribedGroup {
+fn described(group: &ClassicGroup, room: &mut Room) -> Result<DescribedGroup, AnswerTooLarge> {
     let state = GroupState::from(group.state());
     let protocol = match state {
         GroupState::Stable => group.protocol(),
         _ => None,
     };
-    let members = group.members().map(|(id, member)| DescribedMember {
-        member: id.clone(),
-        instance: member.instance.clone(),
-        client_id: member.client_id.clone(),
-        client_host: member.client_host.clone(),
-        metadata: protocol
-            .and_then(|protocol| member.metadata_for(protocol))
-            .cloned()
-            .unwrap_or_default(),
-        assignment: protocol.map(|_| member.assignment.clone()).unwrap_or_default(),
-    });
-    DescribedGroup {
+    let mut members = Vec::new();
+    for (id, member) in group.members() {
+        let described = DescribedMember {
+            member: id.clone(),
+            instance: member.instance.clone(),
+            client_id: member.client_id.clone(),
+            client_host: member.client_host.clone(),
+            metadata: protocol
+                .and_then(|protocol| member.metadata_for(protocol))
+                .cloned()
+                .unwrap_or_default(),
+            assignment: protocol.map(|_| member.assignment.clone()).unwrap_or_default(),
+        };
+        room.take(described.bytes())?;
+        members.push(described);
+    }
+    Ok(DescribedGroup {
         state,
         protocol_type: group.protocol_type().cloned().unwrap_or_default(),
         protocol: protocol.cloned().unwrap_or_default(),
-        members: members.collect(),
-    }
+        members,
+    })
 }
 
 /// A ListGroups request. Both filters are compared as Kafka does, without regard to case; an empty one lets
@@ -145,6 +155,8 @@ pub struct ListGroups {
     pub token: Token,
     pub states: Vec<Str>,
     pub types: Vec<Str>,
+    /// Of the answer.
+    pub bytes_max: usize,
 }
 
 /// A group in a list.
@@ -174,9 +186,23 @@ impl GroupCommand for ListGroups {
             lets_through(&self.states, group.state.name())
                 && lets_through(&self.types, group.group_type.name())
         });
-        let mut listed: Vec<ListedGroup> = wanted.collect();
+        GroupDecision::answer(self.token, Answer::List(self.listed(wanted)))
+    }
+}
+
+impl ListGroups {
+    fn listed(
+        &self,
+        wanted: impl Iterator<Item = ListedGroup>,
+    ) -> Result<Vec<ListedGroup>, AnswerTooLarge> {
+        let mut room = Room::of_group(self.bytes_max)?;
+        let mut listed = Vec::new();
+        for group in wanted {
+            room.take(group.bytes())?;
+            listed.push(group);
+        }
         listed.sort_by(|one, other| one.group.cmp(&other.group));
-        GroupDecision::answer(self.token, Answer::List(listed))
+        Ok(listed)
     }
 }
 

@@ -6,7 +6,8 @@ use protocol::{PartitionIndex, Str};
 
 use super::{
     Answer, CommittedOffset, GroupCommand, GroupDecision, Groups, Moment, Offsets, Token,
-    answer::OffsetFetchError,
+    answer::{AnswerTooLarge, OffsetFetchError},
+    room::Room,
 };
 
 /// An OffsetFetch request, for one group.
@@ -20,6 +21,8 @@ pub struct OffsetFetch {
     pub require_stable: bool,
     /// Who asks, where it says so (version 9 and later).
     pub member: Option<FetchingMember>,
+    /// Of the answer.
+    pub bytes_max: usize,
 }
 
 /// A member of a group of the consumer protocol that asks. One of the classic protocol need not be known.
@@ -48,21 +51,27 @@ pub struct FetchedOffsets {
 /// A group that is not there has committed nothing: that is no error.
 impl GroupCommand for OffsetFetch {
     fn decide(&self, groups: &Groups, _now: Moment) -> GroupDecision {
-        if let Err(error) = self.check(groups) {
-            return GroupDecision::answer(self.token, Answer::OffsetFetch(Err(error)));
-        }
-        let offsets = groups.offsets_of(&self.group);
-        let fetched = match &self.topics {
-            FetchedTopics::All => offsets.map(all).unwrap_or_default(),
-            FetchedTopics::These(topics) => {
-                topics.iter().map(|(topic, asked)| these(offsets, topic, asked)).collect()
-            }
-        };
-        GroupDecision::answer(self.token, Answer::OffsetFetch(Ok(fetched)))
+        let fetched = self.check(groups).and_then(|()| Ok(self.fetch(groups)?));
+        GroupDecision::answer(self.token, Answer::OffsetFetch(fetched))
     }
 }
 
 impl OffsetFetch {
+    fn fetch(&self, groups: &Groups) -> Result<Vec<FetchedOffsets>, AnswerTooLarge> {
+        let mut room = Room::of_group(self.bytes_max)?;
+        let offsets = groups.offsets_of(&self.group);
+        match &self.topics {
+            FetchedTopics::All => match offsets {
+                Some(offsets) => all(offsets, &mut room),
+                None => Ok(Vec::new()),
+            },
+            FetchedTopics::These(topics) => {
+                let topics = topics.iter();
+                topics.map(|(topic, asked)| these(offsets, topic, asked, &mut room)).collect()
+            }
+        }
+    }
+
     fn check(&self, groups: &Groups) -> Result<(), OffsetFetchError> {
         match (groups.consumer(&self.group), &self.member) {
             (Some(group), Some(member)) => group.check_fetch(member),
@@ -71,22 +80,35 @@ impl OffsetFetch {
     }
 }
 
-fn all(offsets: &Offsets) -> Vec<FetchedOffsets> {
-    let of_topic = |topic: &Str| FetchedOffsets {
-        topic: topic.clone(),
-        partitions: offsets
-            .of_topic(topic)
-            .map(|(partition, offset)| (partition, Some(offset.clone())))
-            .collect(),
+fn all(offsets: &Offsets, room: &mut Room) -> Result<Vec<FetchedOffsets>, AnswerTooLarge> {
+    let of_topic = |topic: &Str| {
+        let known = offsets.of_topic(topic).map(|(partition, offset)| (partition, Some(offset)));
+        fetched(topic, known, room)
     };
     offsets.topics().map(of_topic).collect()
 }
 
-fn these(offsets: Option<&Offsets>, topic: &Str, asked: &[PartitionIndex]) -> FetchedOffsets {
+fn these(
+    offsets: Option<&Offsets>,
+    topic: &Str,
+    asked: &[PartitionIndex],
+    room: &mut Room,
+) -> Result<FetchedOffsets, AnswerTooLarge> {
     let committed =
         |partition: PartitionIndex| offsets.and_then(|offsets| offsets.get(topic, partition));
-    FetchedOffsets {
-        topic: topic.clone(),
-        partitions: asked.iter().map(|at| (*at, committed(*at).cloned())).collect(),
+    fetched(topic, asked.iter().map(|at| (*at, committed(*at))), room)
+}
+
+fn fetched<'a>(
+    topic: &Str,
+    found: impl Iterator<Item = (PartitionIndex, Option<&'a CommittedOffset>)>,
+    room: &mut Room,
+) -> Result<FetchedOffsets, AnswerTooLarge> {
+    room.take(FetchedOffsets::topic_bytes(topic))?;
+    let mut partitions = Vec::new();
+    for (partition, offset) in found {
+        room.take(FetchedOffsets::offset_bytes(offset))?;
+        partitions.push((partition, offset.cloned()));
     }
+    Ok(FetchedOffsets { topic: topic.clone(), partitions })
 }

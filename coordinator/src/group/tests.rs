@@ -11,6 +11,7 @@ mod log;
 mod memory;
 mod offsets;
 mod random;
+mod room;
 
 use alloc::{format, string::String, vec, vec::Vec};
 

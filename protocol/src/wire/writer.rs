@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 use super::records::Records;
 use super::varint::write_unsigned_varint;
-use crate::limits::STRING_BYTES_MAX;
+use crate::limits::{STRING_BYTES_MAX, VARINT_BYTES_MAX};
 
-/// Why a request cannot be sent. Responses have no such case: see [`Writer::string`].
+/// Why a request cannot be sent. Responses have but one such case: see [`Writer::string`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EncodeError {
     StringTooLong,
@@ -32,7 +32,7 @@ impl fmt::Display for EncodeError {
 
 impl std::error::Error for EncodeError {}
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Writer {
     /// All bytes but the spliced ones, in order.
     head: Vec<u8>,
@@ -40,12 +40,45 @@ pub struct Writer {
     spliced: Vec<(usize, Bytes)>,
     spliced_bytes: usize,
     string_cut: bool,
+    /// Invariant: no more than this is written; what does not fit is left out, and `has_overflown`.
+    bytes_max: usize,
+    has_overflown: bool,
+}
+
+impl Default for Writer {
+    fn default() -> Self {
+        Self::bounded(0, usize::MAX)
+    }
 }
 
 impl Writer {
     #[must_use]
     pub fn with_capacity(head_bytes: usize) -> Self {
-        Self { head: Vec::with_capacity(head_bytes), ..Self::default() }
+        Self::bounded(head_bytes, usize::MAX)
+    }
+
+    /// Takes `bytes_max` bytes; the rest is left out, and costs no memory.
+    pub(crate) fn bounded(head_bytes: usize, bytes_max: usize) -> Self {
+        Self {
+            head: Vec::with_capacity(head_bytes),
+            spliced: Vec::new(),
+            spliced_bytes: 0,
+            string_cut: false,
+            bytes_max,
+            has_overflown: false,
+        }
+    }
+
+    /// Whether something did not fit.
+    #[must_use]
+    pub(crate) fn has_overflown(&self) -> bool {
+        self.has_overflown
+    }
+
+    fn has_room(&mut self, bytes: usize) -> bool {
+        let has_room = bytes <= self.bytes_max - self.length();
+        self.has_overflown |= !has_room;
+        has_room
     }
 
     /// Bytes written so far, spliced ones included.
@@ -61,7 +94,9 @@ impl Writer {
     }
 
     pub fn slice(&mut self, bytes: &[u8]) {
-        self.head.extend_from_slice(bytes);
+        if self.has_room(bytes.len()) {
+            self.head.extend_from_slice(bytes);
+        }
     }
 
     pub fn i8(&mut self, value: i8) {
@@ -81,7 +116,10 @@ impl Writer {
     }
 
     pub fn unsigned_varint(&mut self, value: u32) {
-        write_unsigned_varint(&mut self.head, value);
+        let bytes = usize::try_from(VARINT_BYTES_MAX).expect("usize is at least 32 bits");
+        if self.has_room(bytes) {
+            write_unsigned_varint(&mut self.head, value);
+        }
     }
 
     /// The counterpart of [`super::Reader::length_32`].
@@ -118,6 +156,9 @@ impl Writer {
     pub fn records(&mut self, records: &Records, flexible: bool) {
         self.length_32(Some(records.length()), flexible);
         for part in records.parts().iter().filter(|part| !part.is_empty()) {
+            if !self.has_room(part.len()) {
+                return;
+            }
             self.spliced_bytes += part.len();
             self.spliced.push((self.head.len(), part.clone()));
         }

@@ -106,6 +106,7 @@ impl GroupPartition {
         self.batches.len() < GROUP_BATCHES_WAITING_MAX
     }
 
+    /// Gives the bytes that the answer holds, whenever it is given.
     pub(super) fn ask(
         &mut self,
         now: Moment,
@@ -113,21 +114,28 @@ impl GroupPartition {
         reply: ReplyTo,
         mut question: GroupQuestion,
         out: &mut Answers,
-    ) {
-        match self.state {
-            PartitionState::Loading { .. } => return out.push((reply, Err(GroupRefused::Loading))),
-            PartitionState::Failed => return out.push((reply, Err(GroupRefused::Unavailable))),
-            PartitionState::Active if !self.has_room() => {
-                return out.push((reply, Err(GroupRefused::Unavailable)));
-            }
-            PartitionState::Active => {}
+    ) -> usize {
+        let refused = match self.state {
+            PartitionState::Loading { .. } => Some(GroupRefused::Loading),
+            PartitionState::Active if self.has_room() => None,
+            PartitionState::Active | PartitionState::Failed => Some(GroupRefused::Unavailable),
+        };
+        if let Some(refused) = refused {
+            out.push((reply, Err(refused)));
+            return 0;
         }
         question.set_token(token);
         self.asking.insert(token, reply);
-        // A group with very many offsets is deleted in several decisions.
-        while !self.take(now, question.decide(&self.groups, now), out)
-            && matches!(question, GroupQuestion::DeleteGroup(_))
-        {}
+        loop {
+            let decision = question.decide(&self.groups, now);
+            let mine = decision.answers.iter().find(|(to, _)| *to == token);
+            let bytes = mine.map_or(0, |(_, answer)| answer.bytes());
+            let has_answered = self.take(now, decision, out);
+            // A group with very many offsets is deleted in several decisions.
+            if has_answered || !matches!(question, GroupQuestion::DeleteGroup(_)) {
+                return bytes;
+            }
+        }
     }
 
     /// Decides what happens by itself. False: nothing did.

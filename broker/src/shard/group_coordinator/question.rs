@@ -53,6 +53,17 @@ macro_rules! questions {
                 }
             }
 
+            /// Of questions whose answer holds what groups hold.
+            pub(super) fn set_answer_bytes_max(&mut self, bytes_max: usize) {
+                match self {
+                    Self::OffsetFetch(command) => command.bytes_max = bytes_max,
+                    Self::DescribeGroup(command) => command.bytes_max = bytes_max,
+                    Self::DescribeConsumerGroup(command) => command.bytes_max = bytes_max,
+                    Self::ListGroups(command) => command.bytes_max = bytes_max,
+                    _ => {}
+                }
+            }
+
             pub(super) fn decide(&self, groups: &Groups, now: Moment) -> GroupDecision {
                 match self {
                     $(Self::$name(command) => groups.decide(now, command),)*

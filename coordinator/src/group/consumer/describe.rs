@@ -7,7 +7,9 @@ use protocol::{PartitionIndex, Str, TopicId};
 use super::{Assignor, ConsumerGroup, ConsumerMember, OwnedPartitions, partitions::PartitionSet};
 use crate::group::{
     Answer, ClusterTopics, GroupCommand, GroupDecision, Groups, Moment, Token,
+    answer::AnswerTooLarge,
     describe::{GroupState, GroupType},
+    room::Room,
 };
 
 /// One group of a ConsumerGroupDescribe request.
@@ -15,6 +17,8 @@ use crate::group::{
 pub struct DescribeConsumerGroup {
     pub token: Token,
     pub group: Str,
+    /// Of the answer.
+    pub bytes_max: usize,
 }
 
 /// A group in full.
@@ -57,21 +61,34 @@ pub struct DescribedPartitions {
 
 impl GroupCommand for DescribeConsumerGroup {
     fn decide(&self, groups: &Groups, _now: Moment) -> GroupDecision {
-        let described = groups.consumer(&self.group).map(|group| described(group, groups));
+        let described = Room::of_group(self.bytes_max).and_then(|mut room| {
+            let group = groups.consumer(&self.group);
+            group.map(|group| described(group, groups, &mut room)).transpose()
+        });
         GroupDecision::answer(self.token, Answer::DescribeConsumer(described))
     }
 }
 
-fn described(group: &ConsumerGroup, groups: &Groups) -> DescribedConsumerGroup {
+fn described(
+    group: &ConsumerGroup,
+    groups: &Groups,
+    room: &mut Room,
+) -> Result<DescribedConsumerGroup, AnswerTooLarge> {
     let assignors = &groups.settings.consumer.assignors;
     let topics = &groups.topics;
-    DescribedConsumerGroup {
+    let mut members = Vec::new();
+    for (id, member) in group.members() {
+        let described = described_member(id, member, topics);
+        room.take(described.bytes())?;
+        members.push(described);
+    }
+    Ok(DescribedConsumerGroup {
         state: group.state(),
         epoch: group.epoch(),
         assignment_epoch: group.assignment_epoch(),
         assignor: group.preferred_assignor(assignors).name(),
-        members: group.members().map(|(id, member)| described_member(id, member, topics)).collect(),
-    }
+        members,
+    })
 }
 
 fn described_member(

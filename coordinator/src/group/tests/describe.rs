@@ -17,9 +17,9 @@ use crate::group::{
 impl World {
     fn describe(&mut self) -> DescribedGroup {
         let token = self.token();
-        self.run(&DescribeGroup { token, group: Str::from("g") });
+        self.run(&DescribeGroup { token, group: Str::from("g"), bytes_max: usize::MAX });
         match self.answer(token) {
-            Some(Answer::Describe(described)) => described,
+            Some(Answer::Describe(Ok(described))) => described,
             other => panic!("it is answered at once: {other:?}"),
         }
     }
@@ -27,9 +27,10 @@ impl World {
     fn list(&mut self, states: &[&str], types: &[&str]) -> Vec<ListedGroup> {
         let token = self.token();
         let owned = |names: &[&str]| names.iter().map(|name| Str::from(*name)).collect();
-        self.run(&ListGroups { token, states: owned(states), types: owned(types) });
+        let (states, types, bytes_max) = (owned(states), owned(types), usize::MAX);
+        self.run(&ListGroups { token, states, types, bytes_max });
         match self.answer(token) {
-            Some(Answer::List(listed)) => listed,
+            Some(Answer::List(Ok(listed))) => listed,
             other => panic!("it is answered at once: {other:?}"),
         }
     }

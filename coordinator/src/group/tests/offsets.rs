@@ -73,6 +73,7 @@ impl World {
             topics,
             require_stable: false,
             member: None,
+            bytes_max: usize::MAX,
         });
         match self.answer(token) {
             Some(Answer::OffsetFetch(Ok(fetched))) => fetched,

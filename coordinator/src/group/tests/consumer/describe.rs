@@ -17,9 +17,9 @@ use crate::group::{
 impl World {
     fn describe_consumers(&mut self) -> Option<DescribedConsumerGroup> {
         let token = self.token();
-        self.run(&DescribeConsumerGroup { token, group: Str::from("g") });
+        self.run(&DescribeConsumerGroup { token, group: Str::from("g"), bytes_max: usize::MAX });
         match self.answer(token) {
-            Some(Answer::DescribeConsumer(described)) => described,
+            Some(Answer::DescribeConsumer(Ok(described))) => described,
             other => panic!("answered at once: {other:?}"),
         }
     }
@@ -31,8 +31,9 @@ impl World {
     ) -> Vec<(Str, &'static str, &'static str)> {
         let token = self.token();
         let names = |of: &[&str]| of.iter().map(|name| Str::from(*name)).collect();
-        self.run(&ListGroups { token, states: names(states), types: names(types) });
-        let Some(Answer::List(listed)) = self.answer(token) else { panic!("answered at once") };
+        let (states, types, bytes_max) = (names(states), names(types), usize::MAX);
+        self.run(&ListGroups { token, states, types, bytes_max });
+        let Some(Answer::List(Ok(listed))) = self.answer(token) else { panic!("answered at once") };
         let row = |of: crate::group::describe::ListedGroup| {
             assert_eq!(of.protocol_type, "consumer");
             (of.group, of.state.name(), of.group_type.name())
@@ -95,8 +96,10 @@ fn members_are_shown_with_what_they_have_and_what_they_are_to_have() {
 fn each_protocols_groups_are_described_by_its_own_request() {
     let mut world = pair();
     let token = world.token();
-    world.run(&DescribeGroup { token, group: Str::from("g") });
-    let Some(Answer::Describe(described)) = world.answer(token) else { panic!("answered at once") };
+    world.run(&DescribeGroup { token, group: Str::from("g"), bytes_max: usize::MAX });
+    let Some(Answer::Describe(Ok(described))) = world.answer(token) else {
+        panic!("answered at once")
+    };
     assert_eq!(described.state, GroupState::Dead);
 
     let mut world = World::of_consumers(&[("t", 1)]);

@@ -37,6 +37,7 @@ impl World {
             topics,
             require_stable: true,
             member,
+            bytes_max: usize::MAX,
         });
         match self.answer(token) {
             Some(Answer::OffsetFetch(result)) => result.map(|topics| topics.len()),

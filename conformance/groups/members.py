@@ -4,8 +4,8 @@ A member program gets JSON in its only argument: bootstrap, group, topic, name; 
 consumer), assignor, instance, session_ms, batch (records a poll), pause_ms (between polls), stop_at (the offset of the last
 record that it processes). It begins at the earliest offset, and commits by itself, waiting for the answer, what it has
 processed after each poll. It prints a JSON object a line, with the time: assigned, revoked, lost (partitions), records
-(partition, offsets, values), committed (offsets), commit-failed, error, obeyed, closed. The end of its standard input is its
-order to leave; confluent-kafka and Java also take pause, resume and seek there.
+(partition, offsets, values), committed (offsets), commit-failed, error, obeyed, closed. On its standard input it takes the
+orders pause, resume and seek; the end of that is its order to leave.
 
 Belongs here: how each client's member is started, and what one member has said. Never what is right.
 """

@@ -5,7 +5,6 @@ is not as it must be raises. Duplicates are allowed where a member was killed, a
 """
 
 import subprocess
-import time
 from dataclasses import dataclass
 
 from harness import install
@@ -16,9 +15,6 @@ from .team import Team, expect, set_group_config
 
 TAKEN_OVER_MS_MAX = 10_000
 SESSION_MS = 6_000
-# In the consumer protocol a heartbeat comes every 5 s. A member that is killed so long after the last one that its
-# session ends 3.5 s later, and its partitions are another's with that one's next heartbeat: 8.5 s at most.
-KILLED_AFTER_S = 2.5
 
 
 @dataclass
@@ -103,12 +99,8 @@ def two_and_three(place, kind):
         team.settled([0, 1, 1])
         idle = next(member for member in members if not member.owns())
         victim = next(member for member in members if member.owns())
-        settled_at = time.monotonic()
         team.produce(500)
         expect(not idle.read(), "the idle member reads")
-        if not kind.is_classic:
-            time.sleep(max(0.0, settled_at + KILLED_AFTER_S - time.monotonic()))
-            team.produce(300)
         text = killed(place, team, kind, victim)
         team.settled([1, 1])
         expect(idle.owns(), "the idle member is idle still")
@@ -122,8 +114,6 @@ def takeover(place, kind):
         settings = with_short_sessions(place, kind, team.group)
         members = [team.member(kind, f"member-{number}", batch=20, pause_ms=20, **settings) for number in range(2)]
         team.settled([2, 2])
-        if not kind.is_classic:
-            time.sleep(KILLED_AFTER_S)
         team.produce(500)
         text = killed(place, team, kind, members[0])
         team.settled([4])
@@ -381,9 +371,9 @@ def plan():
     both = [name for name in KINDS if name.startswith(("confluent-kafka", "java-4")) and "javascript" not in name]
     java = ["java-3", "java-4"]
     of = {
-        introductions: ["java-4"], mixed: ["java-4"], takeover: KINDS, two_and_three: both, own_pace: both,
+        introductions: ["java-4"], mixed: ["java-4"], takeover: KINDS, two_and_three: KINDS, own_pace: KINDS,
         converted: [name for name in both if not KINDS[name].is_classic], static: [*both, "java-3"],
-        cooperative: [*both, "java-3"], eager: ["confluent-kafka", *java], pause_resume_seek: both, restart: KINDS,
-        four_and_two: KINDS, three_and_three: both,
+        cooperative: [*both, "java-3"], eager: ["confluent-kafka", *java], pause_resume_seek: KINDS, restart: KINDS,
+        four_and_two: KINDS, three_and_three: KINDS,
     }
     return [(scenario, KINDS[name]) for scenario, names in of.items() for name in names]

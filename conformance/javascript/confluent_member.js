@@ -38,7 +38,7 @@ async function start() {
       if (processed % member.batch === 0) await member.rest();
     },
   });
-  return () => consumer.disconnect();
+  return consumer;
 }
 
 member.main(start);

@@ -1,8 +1,9 @@
 // What both members of consumer groups in JavaScript share: the configuration, which is the only argument, the lines that
-// they print, and the end of standard input, at which they leave. groups/members.py has the words.
+// they print, the orders that come on standard input, and its end, at which they leave. groups/members.py has the words.
 'use strict';
 
 const fs = require('node:fs');
+const readline = require('node:readline');
 
 const configuration = { batch: 500, pause_ms: 0, ...JSON.parse(process.argv[2]) };
 
@@ -34,13 +35,24 @@ member.closed = new Promise((done) => {
     done();
   };
 });
-process.stdin.on('end', member.close).on('close', member.close).resume();
 
-// Runs the member: start() gives back what leaves the group.
+// Both clients have KafkaJS's names.
+async function obey(consumer, { do: what, partitions, offset }) {
+  if (what === 'pause') consumer.pause([{ topic: member.topic, partitions }]);
+  if (what === 'resume') consumer.resume([{ topic: member.topic, partitions }]);
+  if (what === 'seek') {
+    await Promise.all(partitions.map((partition) => consumer.seek({ topic: member.topic, partition, offset: String(offset) })));
+  }
+  say('obeyed', { do: what });
+}
+
+// Runs the member: start() gives back its consumer.
 member.main = async (start) => {
-  const leave = await start();
+  const consumer = await start();
+  const orders = readline.createInterface({ input: process.stdin });
+  orders.on('line', (line) => obey(consumer, JSON.parse(line))).on('close', member.close);
   await member.closed;
-  await leave();
+  await consumer.disconnect();
   say('closed');
   process.exit(0);
 };

@@ -44,7 +44,7 @@ async function start() {
       }
     },
   });
-  return () => consumer.disconnect();
+  return consumer;
 }
 
 member.main(start);

@@ -8,7 +8,7 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.errors import KafkaError
 
 from group_member import POLL_S, Member
-from kafka_python_settings import settings
+from kafka_python_names import obey, settings
 
 ASSIGNORS = {"range": RangePartitionAssignor, "roundrobin": RoundRobinPartitionAssignor}
 
@@ -39,6 +39,7 @@ class Aiokafka(Member):
         consumer.subscribe([self.topic], listener=Listener(self))
         await consumer.start()
         while not self.closing:
+            obey(self, consumer, TopicPartition)
             polled = await consumer.getmany(timeout_ms=int(POLL_S * 1000), max_records=self.batch)
             records = [(one.partition, one.offset, one.value) for some in polled.values() for one in some]
             if offsets := self.read(records):

@@ -6,7 +6,7 @@ from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from kafka.errors import KafkaError
 
 from group_member import POLL_S, Member
-from kafka_python_settings import settings
+from kafka_python_names import obey, settings
 
 ASSIGNORS = {"range": RangePartitionAssignor, "roundrobin": RoundRobinPartitionAssignor}
 
@@ -42,6 +42,7 @@ class KafkaPython(Member):
         consumer = KafkaConsumer(**settings(self, ASSIGNORS))
         consumer.subscribe([self.topic], listener=Listener(self))
         while not self.closing:
+            obey(self, consumer, TopicPartition)
             polled = consumer.poll(timeout_ms=int(POLL_S * 1000), max_records=self.batch)
             records = [(one.partition, one.offset, one.value) for some in polled.values() for one in some]
             if offsets := self.read(records):

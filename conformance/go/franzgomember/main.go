@@ -46,6 +46,7 @@ func main() {
 		panic(err)
 	}
 	for !m.IsClosing() {
+		obey(m, client)
 		ctx, cancel := context.WithTimeout(context.Background(), poll)
 		fetches := client.PollRecords(ctx, m.Batch)
 		cancel()
@@ -58,6 +59,26 @@ func main() {
 	}
 	client.CloseAllowingRebalance()
 	m.Say("closed", nil)
+}
+
+func obey(m *member.Member, client *kgo.Client) {
+	for len(m.Orders) > 0 {
+		order := <-m.Orders
+		partitions := map[string][]int32{m.Topic: order.Partitions}
+		switch order.Do {
+		case "pause":
+			client.PauseFetchPartitions(partitions)
+		case "resume":
+			client.ResumeFetchPartitions(partitions)
+		case "seek":
+			offsets := map[int32]kgo.EpochOffset{}
+			for _, partition := range order.Partitions {
+				offsets[partition] = kgo.EpochOffset{Epoch: -1, Offset: order.Offset}
+			}
+			client.SetOffsets(map[string]map[int32]kgo.EpochOffset{m.Topic: offsets})
+		}
+		m.Obeyed(order)
+	}
 }
 
 // read prints what was fetched; of each partition's processed records it returns the last.

@@ -1,10 +1,10 @@
 // Package member is what the members of consumer groups in Go share: the configuration, which is the only argument, the
-// lines that they print, and the end of standard input, at which they leave. groups/members.py has the words.
+// lines that they print, the orders on standard input, and its end, at which they leave. groups/members.py has the words.
 package member
 
 import (
+	"bufio"
 	"encoding/json"
-	"io"
 	"os"
 	"sync"
 	"time"
@@ -20,17 +20,25 @@ type Configuration struct {
 	StopAt                        *int64 `json:"stop_at"`
 }
 
+// Order is what a member is told while it runs: to pause, resume or seek.
+type Order struct {
+	Do         string
+	Partitions []int32
+	Offset     int64
+}
+
 // Member prints; Closing is closed when it shall leave.
 type Member struct {
 	Configuration
 	Closing chan struct{}
+	Orders  chan Order
 	lock    sync.Mutex
 	once    sync.Once
 }
 
 // New reads the argument and listens on standard input.
 func New() *Member {
-	m := &Member{Closing: make(chan struct{})}
+	m := &Member{Closing: make(chan struct{}), Orders: make(chan Order, 16)}
 	if err := json.Unmarshal([]byte(os.Args[1]), &m.Configuration); err != nil {
 		panic(err)
 	}
@@ -38,7 +46,13 @@ func New() *Member {
 		m.Batch = 500
 	}
 	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
+		for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+			var order Order
+			if err := json.Unmarshal(lines.Bytes(), &order); err != nil {
+				panic(err)
+			}
+			m.Orders <- order
+		}
 		m.Close()
 	}()
 	return m
@@ -76,6 +90,9 @@ func (m *Member) Partitions(event string, partitions []int32) {
 	}
 	m.Say(event, map[string]any{"partitions": partitions})
 }
+
+// Obeyed says that an order was carried out.
+func (m *Member) Obeyed(order Order) { m.Say("obeyed", map[string]any{"do": order.Do}) }
 
 // Read prints records of one partition. It returns how many of them were processed: the one at StopAt is the last.
 func (m *Member) Read(partition int32, offsets []int64, values []string) int {

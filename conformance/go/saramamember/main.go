@@ -11,19 +11,57 @@ import (
 	"corelane/conformance/member"
 )
 
-// How long a batch waits for one record more, and between automatic commits.
-const gather = 50 * time.Millisecond
+const (
+	// How long a batch waits for one record more, and between automatic commits.
+	gather = 50 * time.Millisecond
+	// A fetch that was under way when a partition was paused brings its records still.
+	fetchWait = 500 * time.Millisecond
+)
 
 var strategies = map[string]sarama.BalanceStrategy{
 	"range":      sarama.NewBalanceStrategyRange(),
 	"roundrobin": sarama.NewBalanceStrategyRoundRobin(),
 }
 
-type handler struct{ *member.Member }
+// A handler is of one session; where it is to begin at other offsets, the session ends and the next one does.
+type handler struct {
+	*member.Member
+	group sarama.ConsumerGroup
+	again chan struct{}
+}
 
 func (h handler) Setup(session sarama.ConsumerGroupSession) error {
 	h.Partitions("assigned", session.Claims()[h.Topic])
+	go h.obey(session)
 	return nil
+}
+
+func (h handler) obey(session sarama.ConsumerGroupSession) {
+	for {
+		select {
+		case <-session.Context().Done():
+			return
+		case order := <-h.Orders:
+			partitions := map[string][]int32{h.Topic: order.Partitions}
+			switch order.Do {
+			case "pause":
+				h.group.Pause(partitions)
+				time.Sleep(2 * fetchWait)
+			case "resume":
+				h.group.Resume(partitions)
+			case "seek":
+				for _, partition := range order.Partitions {
+					session.ResetOffset(h.Topic, partition, order.Offset, "")
+				}
+				session.Commit()
+				close(h.again)
+			}
+			h.Obeyed(order)
+			if order.Do == "seek" {
+				return
+			}
+		}
+	}
 }
 
 func (h handler) Cleanup(session sarama.ConsumerGroupSession) error {
@@ -39,6 +77,8 @@ func (h handler) ConsumeClaim(session sarama.ConsumerGroupSession, claim sarama.
 		case <-session.Context().Done():
 			return nil
 		case <-h.Closing:
+			return nil
+		case <-h.again:
 			return nil
 		case record, open := <-claim.Messages():
 			if !open {
@@ -88,6 +128,7 @@ func config(m *member.Member) *sarama.Config {
 	config := sarama.NewConfig()
 	config.ClientID = m.Name
 	config.Consumer.Return.Errors = true
+	config.Consumer.MaxWaitTime = fetchWait
 	config.Consumer.Offsets.Initial = sarama.OffsetOldest
 	config.Consumer.Offsets.AutoCommit.Interval = gather
 	if m.Assignor != "" {
@@ -119,7 +160,7 @@ func main() {
 		cancel()
 	}()
 	for !m.IsClosing() {
-		if err := group.Consume(ctx, []string{m.Topic}, handler{m}); err != nil {
+		if err := group.Consume(ctx, []string{m.Topic}, handler{m, group, make(chan struct{})}); err != nil {
 			if errors.Is(err, sarama.ErrClosedConsumerGroup) {
 				break
 			}

@@ -8,6 +8,7 @@
 //! | `group` | teams of consumers: where they are, how far behind, and moving them |
 //! | `inspect`, `verify` | the files of a data directory |
 //! | `doctor` | the machine and the node: what should be mended |
+//! | `tune` | everything about the machine that makes a node slower, and changing it with a way back |
 //! | `client` | a blocking Kafka client |
 //! | `admin_http` | the admin address of a node |
 //! | `records`, `times` | records and times as people read them |
@@ -37,6 +38,7 @@ mod stored_indexes;
 mod times;
 mod topic;
 mod topic_argument;
+mod tune;
 mod verify;
 
 use std::ffi::OsString;
@@ -96,6 +98,9 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Checks the machine, the data directory and the node.
     Doctor(doctor::DoctorArgs),
+    /// Fits the machine to the node: looks, explains, changes settings with a journal, puts them back.
+    #[command(subcommand, after_help = tune::EXAMPLES)]
+    Tune(tune::TuneCommand),
 }
 
 /// The whole program.
@@ -104,7 +109,16 @@ pub(crate) fn main() -> ExitCode {
     let line = match CommandLine::try_parse_from(&arguments) {
         Ok(line) => line,
         Err(error) if error.use_stderr() && asks_for_json(&arguments) => {
-            return misunderstood(&error).report(Format::Json);
+            let failure = misunderstood(&error);
+            return match is_tune(&arguments) {
+                true => failure.or_with_code(tune::ERROR).report(Format::Json),
+                false => failure.report(Format::Json),
+            };
+        }
+        // There 2 says that something keeps a node from starting.
+        Err(error) if error.use_stderr() && is_tune(&arguments) => {
+            let _ = error.print();
+            return ExitCode::from(tune::ERROR);
         }
         // Prints what is wrong, or the help that was asked for, and ends the process with 2 or 0.
         Err(error) => error.exit(),
@@ -113,6 +127,11 @@ pub(crate) fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(line.format),
     }
+}
+
+/// A line that is not understood may be one of `tune`, whose exit codes are its own.
+fn is_tune(arguments: &[OsString]) -> bool {
+    arguments.get(command_at(arguments)).is_some_and(|command| command == "tune")
 }
 
 /// A line that is not understood may ask for JSON nevertheless.
@@ -143,13 +162,14 @@ fn run(line: &CommandLine) -> Result<(), Failure> {
         Command::Inspect(args) => args.run(&mut output),
         Command::Verify(args) => args.run(&mut output),
         Command::Doctor(args) => args.run(&mut output),
+        Command::Tune(command) => command.run(&mut output),
     };
     // What was printed before a failure belongs before its sentence.
     output.flush().and(result)
 }
 
-/// `corelane` and `corelane --shards 2` mean `corelane serve …`.
-fn with_default_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
+/// Where the command stands, or would stand.
+fn command_at(arguments: &[OsString]) -> usize {
     let mut at = 1;
     while let Some(argument) = arguments.get(at).and_then(|argument| argument.to_str()) {
         match argument {
@@ -158,6 +178,12 @@ fn with_default_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
             _ => break,
         }
     }
+    at
+}
+
+/// `corelane` and `corelane --shards 2` mean `corelane serve …`.
+fn with_default_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let at = command_at(&arguments);
     let next = arguments.get(at).map(|argument| argument.to_string_lossy().into_owned());
     let is_serve = match next.as_deref() {
         None => true,
@@ -239,6 +265,14 @@ mod tests {
             "corelane inspect corelane-data",
             "corelane verify corelane-data --accept-loss --yes",
             "corelane doctor --data-dir x",
+            "corelane tune check --profile bench --data-dir a,b --all --strict --format json",
+            "corelane tune plan disk network.somaxconn --persist --allow-risky --root copy",
+            "corelane tune apply --state-dir x --dry-run",
+            "corelane tune rollback --to 1 --force",
+            "corelane tune status --strict",
+            "corelane tune explain disk.scheduler:vda",
+            "corelane tune list",
+            "corelane tune shards --shards 2 --memory 4GiB",
         ] {
             parsed(line).unwrap_or_else(|error| panic!("{line}: {error}"));
         }
@@ -264,6 +298,9 @@ mod tests {
             "corelane group delete-offsets g",
             "corelane serve --memory lots",
             "corelane partition move t -1 --shard 0",
+            "corelane tune",
+            "corelane tune check --profile fast",
+            "corelane tune rollback --force --keep",
         ] {
             assert_eq!(parsed(line).unwrap_err().exit_code(), 2, "{line}");
         }

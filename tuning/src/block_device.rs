@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::byte_count::ByteCount;
 use crate::host_root::HostRoot;
 use crate::limits::DEVICE_LEVELS_MAX;
-use crate::mounts::DeviceNumber;
+use crate::mounts::{DeviceNumber, Mount};
 
 /// One disk. Facts that the kernel does not tell are `None`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -40,31 +40,49 @@ pub enum WriteCache {
     WriteThrough,
 }
 
-impl BlockDevice {
-    /// The disks that a device number leads to: through a partition to its disk, and through mapped
+/// What lies below a file system.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DeviceStack {
+    /// Each once, by name.
+    pub(crate) disks: Vec<BlockDevice>,
+    /// Mapped devices above the disks, the uppermost first.
+    pub(crate) layers: Vec<String>,
+}
+
+impl DeviceStack {
+    /// What a device number leads to: through a partition to its disk, and through mapped
     /// devices (LVM, dm-crypt, software RAID) to all disks below. Empty for devices that are none
     /// (tmpfs, network file systems).
-    pub(crate) fn below(host: &HostRoot, device: DeviceNumber) -> Vec<Self> {
+    pub(crate) fn below(host: &HostRoot, device: DeviceNumber) -> Self {
         let DeviceNumber { major, minor } = device;
-        Self::disks_at(host, Path::new(&format!("/sys/dev/block/{major}:{minor}")))
+        Self::at(host, Path::new(&format!("/sys/dev/block/{major}:{minor}")))
     }
 
-    /// The same for a device's path (`/dev/mapper/data`, `/dev/sdb1`): file systems that span disks
-    /// have device numbers of their own, which name no disk.
-    pub(crate) fn below_source(host: &HostRoot, source: &str) -> Vec<Self> {
+    /// By number, or else by name: file systems that span disks have device numbers of their own, which
+    /// name no disk.
+    pub(crate) fn of_mount(host: &HostRoot, mount: &Mount) -> Self {
+        let by_number = Self::below(host, mount.device);
+        if by_number.disks.is_empty() {
+            return Self::below_source(host, &mount.source);
+        }
+        by_number
+    }
+
+    /// The same for a device's path: `/dev/mapper/data`, `/dev/sdb1`.
+    fn below_source(host: &HostRoot, source: &str) -> Self {
         let path = host.resolve(source).unwrap_or_else(|| PathBuf::from(source));
         match path.file_name() {
             Some(name) if source.starts_with("/dev/") => {
-                Self::disks_at(host, &Path::new("/sys/class/block").join(name))
+                Self::at(host, &Path::new("/sys/class/block").join(name))
             }
-            _ => Vec::new(),
+            _ => Self::default(),
         }
     }
 
-    fn disks_at(host: &HostRoot, link: &Path) -> Vec<Self> {
-        let Some(folder) = host.resolve(link) else { return Vec::new() };
+    fn at(host: &HostRoot, link: &Path) -> Self {
+        let Some(folder) = host.resolve(link) else { return Self::default() };
         let mut level = vec![folder];
-        let mut disks: Vec<Self> = Vec::new();
+        let mut stack = Self::default();
         for _ in 0..DEVICE_LEVELS_MAX {
             let mut below = Vec::new();
             for folder in level.iter().map(|folder| whole_disk(host, folder)) {
@@ -73,16 +91,20 @@ impl BlockDevice {
                     slaves.iter().filter_map(|s| host.resolve(folder.join("slaves").join(s)));
                 below.extend(folders);
                 if slaves.is_empty() {
-                    disks.push(Self::read(host, &folder));
+                    stack.disks.push(BlockDevice::read(host, &folder));
+                } else if let Some(name) = folder.file_name() {
+                    stack.layers.push(name.to_string_lossy().into_owned());
                 }
             }
             level = below;
         }
-        disks.sort_by(|a, b| a.name.cmp(&b.name));
-        disks.dedup_by(|a, b| a.name == b.name);
-        disks
+        stack.disks.sort_by(|a, b| a.name.cmp(&b.name));
+        stack.disks.dedup_by(|a, b| a.name == b.name);
+        stack
     }
+}
 
+impl BlockDevice {
     fn read(host: &HostRoot, folder: &Path) -> Self {
         let queue = folder.join("queue");
         let number = |file: &str| host.value::<u64>(queue.join(file));

@@ -5,7 +5,7 @@ use serde::Serialize;
 /// A finding about the machine, the process or a data directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// Stable and unique within one list: `kernel.version`, `disk.vda.scheduler`.
+    /// Stable and unique within one list: `kernel.version`, `disk.scheduler:vda`.
     pub id: String,
     pub title: &'static str,
     pub current: String,

@@ -8,7 +8,7 @@ use crate::directory::DirectoryFacts;
 use crate::directory_probe::{DirectoryProbe, DirectoryProbeError};
 use crate::host::{HostFacts, RingProbe};
 
-mod data_directory;
+pub(crate) mod data_directory;
 mod kernel;
 mod machine;
 mod process;

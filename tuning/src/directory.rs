@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{StatFs, major, minor, stat, statfs};
 use serde::Serialize;
 
-use crate::block_device::BlockDevice;
+use crate::block_device::{BlockDevice, DeviceStack};
 use crate::byte_count::ByteCount;
 use crate::file_system::FileSystemKind;
 use crate::host_root::HostRoot;
@@ -26,6 +26,8 @@ pub struct DirectoryFacts {
     pub free: ByteCount,
     pub total: ByteCount,
     pub disks: Vec<BlockDevice>,
+    /// Mapped devices between the file system and the disks: RAID, LVM, encryption.
+    pub layers: Vec<String>,
 }
 
 /// Why nothing is known of a directory.
@@ -61,6 +63,19 @@ impl DirectoryFacts {
         Ok(Self::from_stat(host, path, stat))
     }
 
+    /// Of a directory of a recorded tree, where only the mount tells: sizes are unknown (0).
+    pub fn recorded(host: &HostRoot, path: &Path) -> Self {
+        let mounts = Mount::all(host);
+        let device = Mount::holding(&mounts, path).map(|mount| mount.device);
+        let stat = DirectoryStat {
+            device: device.unwrap_or(DeviceNumber { major: 0, minor: 0 }),
+            magic: 0,
+            free: ByteCount(0),
+            total: ByteCount(0),
+        };
+        Self::from_stat(host, path.to_path_buf(), stat)
+    }
+
     pub(crate) fn from_stat(host: &HostRoot, path: PathBuf, stat: DirectoryStat) -> Self {
         let mounts = Mount::all(host);
         let mount = Mount::holding(&mounts, &path);
@@ -72,11 +87,13 @@ impl DirectoryFacts {
         };
         let upper = mount.filter(|_| kind == FileSystemKind::Overlayfs);
         let upper = upper.and_then(|overlay| upper_mount(host, &mounts, overlay));
+        let disks = disks(host, stat.device, upper.or(mount));
         Self {
             upper_kind: upper.map(|mount| FileSystemKind::from_mount_type(&mount.kind)),
             mount_point: mount.map(|mount| mount.mount_point.clone()),
             mount_options: mount.map(|mount| mount.options.clone()).unwrap_or_default(),
-            disks: disks(host, stat.device, upper.or(mount)),
+            disks: disks.disks,
+            layers: disks.layers,
             kind,
             path,
             free: stat.free,
@@ -141,14 +158,13 @@ fn upper_mount<'mounts>(
     (mount.kind != "overlay" && host.exists(upper)).then_some(mount)
 }
 
-fn disks(host: &HostRoot, device: DeviceNumber, mount: Option<&Mount>) -> Vec<BlockDevice> {
-    let by_number = BlockDevice::below(host, device);
-    if !by_number.is_empty() {
+fn disks(host: &HostRoot, device: DeviceNumber, mount: Option<&Mount>) -> DeviceStack {
+    let by_number = DeviceStack::below(host, device);
+    if !by_number.disks.is_empty() {
         return by_number;
     }
-    let Some(mount) = mount else { return Vec::new() };
-    let by_mount = BlockDevice::below(host, mount.device);
-    if by_mount.is_empty() { BlockDevice::below_source(host, &mount.source) } else { by_mount }
+    let Some(mount) = mount else { return DeviceStack::default() };
+    DeviceStack::of_mount(host, mount)
 }
 
 #[cfg(test)]

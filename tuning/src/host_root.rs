@@ -4,7 +4,7 @@
 //! error: containers hide any of these files.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -28,7 +28,7 @@ impl HostRoot {
     }
 
     /// The place of an absolute path of the host.
-    pub(crate) fn place(&self, absolute: impl AsRef<Path>) -> PathBuf {
+    pub fn place(&self, absolute: impl AsRef<Path>) -> PathBuf {
         let absolute = absolute.as_ref();
         self.path.join(absolute.strip_prefix("/").unwrap_or(absolute))
     }
@@ -37,14 +37,24 @@ impl HostRoot {
         self.place(absolute).exists()
     }
 
+    /// Whether this is the machine that we run on, and no recorded tree.
+    pub fn is_live(&self) -> bool {
+        self.path == Path::new("/")
+    }
+
     /// The file's text without trailing white space; bytes that are no UTF-8 are replaced.
     pub(crate) fn text(&self, absolute: impl AsRef<Path>) -> Option<String> {
-        let file = File::open(self.place(absolute)).ok()?;
+        self.reading(absolute).ok()
+    }
+
+    /// The same, with why it cannot be read.
+    pub(crate) fn reading(&self, absolute: impl AsRef<Path>) -> io::Result<String> {
+        let file = File::open(self.place(absolute))?;
         let mut bytes = Vec::new();
-        file.take(HOST_FILE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+        file.take(HOST_FILE_BYTES_MAX).read_to_end(&mut bytes)?;
         let mut text = String::from_utf8_lossy(&bytes).into_owned();
         text.truncate(text.trim_end().len());
-        Some(text)
+        Ok(text)
     }
 
     /// The file as one number (or whatever parses from its trimmed text).

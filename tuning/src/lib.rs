@@ -4,7 +4,8 @@
 //! cores with how much memory, and name what must or should be changed, with the command that does
 //! it.
 //!
-//! May touch: `/proc`, `/sys` and (in `directory_probe`) the data disk. It writes no setting but the
+//! May touch: `/proc`, `/sys` and (in `directory_probe`) the data disk. Settings of the machine are written
+//! in `changes` alone, where somebody asked for it (`corelane tune apply`); all else writes none but the
 //! process's own soft limits. Must not touch: the node's data files.
 //!
 //! Everything but the probe and the process's limits is read below a [`HostRoot`], so that tests
@@ -30,12 +31,19 @@
 //! | `shard_plan` | facts and wishes to shards, cores and memory |
 //! | `check` | one finding: current, wanted, why, and the command that mends it |
 //! | `checks` | the findings about a machine (`checks/kernel`, `checks/process`, `checks/machine`) and a data directory (`checks/data_directory`) |
+//! | `catalogue` | everything that `corelane tune` looks at, entry by entry |
+//! | `finding` | an entry of the catalogue, looked up on a machine |
+//! | `profile` | what the machine is for, which says how much a finding weighs |
+//! | `setting` | one file of the kernel that may be written, and how it shows what it holds |
+//! | `changes` | changing settings by a plan, with a journal, and changing them back |
 //! | `byte_count` | sizes as people write them |
 //! | `limits` | the bounds of this crate and their arithmetic |
 
 mod block_device;
 mod byte_count;
+mod catalogue;
 mod cgroup;
+mod changes;
 mod check;
 mod checks;
 mod container;
@@ -44,6 +52,7 @@ mod cpus;
 mod directory;
 mod directory_probe;
 mod file_system;
+mod finding;
 mod host;
 mod host_root;
 mod kernel;
@@ -51,12 +60,20 @@ mod limits;
 mod memory;
 mod mounts;
 mod process_limits;
+mod profile;
 #[cfg(test)]
 mod recorded_tree;
+mod setting;
 mod shard_plan;
 
 pub use block_device::{BlockDevice, WriteCache};
 pub use byte_count::{ByteCount, ParseByteCountError};
+pub use catalogue::{Entry, Examined, entries, examine};
+pub use changes::{
+    Applied, AppliedCheck, AppliedState, Change, ChangeError, ChangeState, ChangeStatus, Choice,
+    Drifted, JournalError, OwnedFile, Plan, PlanError, PlannedCheck, PlannedFile, RolledBack,
+    RolledBackChange, RolledBackState, STATE_DIRECTORY, Skipped, apply, rollback, status,
+};
 pub use check::{Check, Severity, Status};
 pub use checks::{
     DirectoryContents, DurabilityWanted, directory_checks, host_checks, mend_unwritable,
@@ -67,10 +84,13 @@ pub use cpus::{CpuFacts, NumaNode};
 pub use directory::{DirectoryFacts, DirectoryFactsError};
 pub use directory_probe::{DirectoryProbe, DirectoryProbeError, WritePath, probe_directory};
 pub use file_system::FileSystemKind;
+pub use finding::{Action, Finding, Group, Scope, SettingWrite};
 pub use host::{HostFacts, RingProbe};
 pub use host_root::HostRoot;
 pub use kernel::{KernelFacts, KernelVersion, Sysctls};
 pub use limits::{DEDICATED_SHARDS, KERNEL_VERSION_MIN, MEMLOCK_BYTES_MIN, SHARDS_MAX};
 pub use memory::{HugePages, MemoryFacts};
 pub use process_limits::{ProcessFacts, RLimit, RaisedLimits, raise_soft_limits};
+pub use profile::Profile;
+pub use setting::{Form, Setting};
 pub use shard_plan::{DataShard, ShardPlan, ShardPlanError, plan_shards};

@@ -69,3 +69,23 @@ pub(crate) const HOST_FILE_BYTES_MAX: u64 = 4 << 20;
 /// How many levels of mapped devices (LVM on RAID on partitions) and of cgroups are followed.
 pub(crate) const DEVICE_LEVELS_MAX: usize = 8;
 pub(crate) const CGROUP_LEVELS_MAX: usize = 32;
+
+/// RAM (or the cgroup's limit) for each data shard: half of it is the node's, so that 1 GiB of tails is
+/// some seconds of a shard's traffic.
+pub(crate) const MACHINE_BYTES_A_SHARD_WANTED: ByteCount = ByteCount::gib(2);
+
+/// A longer text of a finding is cut there: the table has one line for each.
+pub(crate) const FINDING_TEXT_MAX: usize = 80;
+/// Where measured: deeper sleeps are switched off. `C1` takes 1 to 2 microseconds, `C1E` 10, `C6` 100.
+pub(crate) const IDLE_EXIT_MICROS_MAX: u64 = 10;
+/// 2 % of the processors' time.
+pub(crate) const STEAL_PER_MILLE_MAX: u64 = 20;
+/// A read of the clock that does not enter the kernel takes 20 to 60 ns.
+pub(crate) const CLOCK_NANOS_MAX: u64 = 200;
+/// Some tens of microseconds a round with a fast clock, 2 ms with a slow one.
+pub(crate) const CLOCK_READS: u32 = 1000;
+/// Processes whose names are read: half a second's work at the most.
+pub(crate) const PROCESSES_LOOKED_AT_MAX: usize = 20_000;
+
+/// A change is some hundred bytes of the journal; a machine of 256 cores has 2,000 changes in one run.
+pub(crate) const JOURNAL_BYTES_MAX: u64 = 16 << 20;

@@ -9,7 +9,9 @@
 //!
 //! `␀` stands for a zero byte, so that the files stay text.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +22,18 @@ use crate::host_root::HostRoot;
 pub(crate) const VIRTUAL_MACHINE: &str = include_str!("../testdata/two-core-virtual-machine.txt");
 pub(crate) const DOCKER: &str = include_str!("../testdata/docker-container.txt");
 pub(crate) const NUMA_SERVER: &str = include_str!("../testdata/numa-server.txt");
+
+/// The same machines with all their settings: later files of a text replace earlier ones.
+pub(crate) const TUNABLE_VIRTUAL_MACHINE: &str = concat!(
+    include_str!("../testdata/two-core-virtual-machine.txt"),
+    "\n",
+    include_str!("../testdata/two-core-virtual-machine-settings.txt")
+);
+pub(crate) const TUNABLE_NUMA_SERVER: &str = concat!(
+    include_str!("../testdata/numa-server.txt"),
+    "\n",
+    include_str!("../testdata/numa-server-settings.txt")
+);
 
 /// A tree on disk, gone with the value.
 pub(crate) struct RecordedTree {
@@ -57,7 +71,33 @@ impl RecordedTree {
         self
     }
 
-    fn place(&self, path: &str) -> PathBuf {
+    /// All that is there: files with their content, links with where they lead, folders.
+    pub(crate) fn snapshot(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut found = BTreeMap::new();
+        let mut folders = vec![self.folder.path().to_path_buf()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(&folder).expect("a folder") {
+                let entry = entry.expect("an entry");
+                let kind = entry.file_type().expect("a kind");
+                let content = if kind.is_dir() {
+                    folders.push(entry.path());
+                    Vec::new()
+                } else if kind.is_symlink() {
+                    fs::read_link(entry.path()).expect("a link").into_os_string().into_vec()
+                } else {
+                    fs::read(entry.path()).expect("a file")
+                };
+                found.insert(entry.path(), content);
+            }
+        }
+        found
+    }
+
+    pub(crate) fn text(&self, path: &str) -> String {
+        fs::read_to_string(self.place(path)).expect("a file of the tree")
+    }
+
+    pub(crate) fn place(&self, path: &str) -> PathBuf {
         self.folder.path().join(Path::new(path).strip_prefix("/").expect("an absolute path"))
     }
 

@@ -75,12 +75,7 @@ impl DoctorArgs {
 
     fn checks(&self) -> Vec<Check> {
         let host = HostRoot::live();
-        // As a node does: what it may raise by itself is no finding.
-        let _ = raise_soft_limits();
-        let ring = match runtime::probe::check_host() {
-            Ok(_) => RingProbe::Works,
-            Err(refusal) => ring_probe(&refusal),
-        };
+        let ring = try_ring();
         let mut checks = host_checks(&HostFacts::read(&host), ring);
         for directory in &self.data_dirs {
             match DirectoryFacts::read(&host, directory) {
@@ -169,6 +164,16 @@ impl DoctorArgs {
             output.line(format_args!("  {problem}"))?;
         }
         Ok(())
+    }
+}
+
+/// Makes and uses a ring, as a start does.
+pub(super) fn try_ring() -> RingProbe {
+    // As a node does: what it may raise by itself is no finding.
+    let _ = raise_soft_limits();
+    match runtime::probe::check_host() {
+        Ok(_) => RingProbe::Works,
+        Err(refusal) => ring_probe(&refusal),
     }
 }
 

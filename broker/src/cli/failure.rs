@@ -13,6 +13,8 @@ enum Exit {
     Failed,
     /// The command itself is wrong.
     Usage,
+    /// A command with exit codes of its own.
+    Code(u8),
     /// Whoever read our output has had enough of it: that is no failure.
     NobodyListens,
 }
@@ -41,6 +43,19 @@ impl Failure {
         Self { sentence: String::new(), exit: Exit::Failed }
     }
 
+    /// The output says what there is to say, and the code is the command's own.
+    pub(crate) fn said_with_code(code: u8) -> Self {
+        Self { sentence: String::new(), exit: Exit::Code(code) }
+    }
+
+    /// With this code, for commands with exit codes of their own; where they chose one it stays.
+    pub(crate) fn or_with_code(self, code: u8) -> Self {
+        match self.exit {
+            Exit::Failed | Exit::Usage => Self { exit: Exit::Code(code), ..self },
+            Exit::Code(_) | Exit::NobodyListens => self,
+        }
+    }
+
     /// Writing our own output failed.
     pub(crate) fn of_output(error: &io::Error) -> Self {
         match error.kind() {
@@ -62,6 +77,7 @@ impl Failure {
         match self.exit {
             Exit::Failed => ExitCode::from(1),
             Exit::Usage => ExitCode::from(2),
+            Exit::Code(code) => ExitCode::from(code),
             Exit::NobodyListens => ExitCode::SUCCESS,
         }
     }
@@ -74,7 +90,7 @@ impl Failure {
             "error": {
                 "kind": match self.exit {
                     Exit::Usage => "usage",
-                    Exit::Failed | Exit::NobodyListens => "failed",
+                    Exit::Failed | Exit::Code(_) | Exit::NobodyListens => "failed",
                 },
                 "message": self.sentence,
                 "next": next_step(&self.sentence),

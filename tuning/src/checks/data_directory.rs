@@ -24,24 +24,43 @@ pub(crate) fn checks(
         writable(facts, probe).into(),
         direct(facts, probe).into(),
         stable(facts, probe, durability).into(),
+    ];
+    let exempt = probe.as_ref().ok().map(|probe| probe.no_copy_on_write);
+    checks.extend(seen(facts, exempt, contents));
+    for disk in &facts.disks {
+        checks.extend(of_disk(disk));
+    }
+    checks
+}
+
+/// What can be told of a directory without writing into it; of `exempt` (from copying on write) only
+/// where somebody tried.
+pub(crate) fn seen(
+    facts: &DirectoryFacts,
+    exempt: Option<bool>,
+    contents: DirectoryContents,
+) -> Vec<Check> {
+    vec![
         barriers(facts).into(),
         kind(facts).into(),
-        copy_on_write(facts, probe).into(),
+        copy_on_write(facts, exempt).into(),
         journaled_data(facts).into(),
         discard(facts).into(),
         timestamps(facts).into(),
         room(facts, contents).into(),
         space(facts).into(),
-    ];
-    for disk in &facts.disks {
-        let of_disk = [scheduler(disk), write_cache(disk)].map(|finding| {
-            let mut check = Check::from(finding);
-            check.id = check.id.replacen("disk.", &format!("disk.{}.", disk.name), 1);
-            check
-        });
-        checks.extend(of_disk);
-    }
-    checks
+    ]
+}
+
+/// `disk.scheduler:vda`, `disk.write_cache:vda`.
+pub(crate) fn of_disk(disk: &BlockDevice) -> Vec<Check> {
+    let findings = [scheduler(disk), write_cache(disk)];
+    let named = |finding: Finding| {
+        let mut check = Check::from(finding);
+        check.id = format!("{}:{}", check.id, disk.name);
+        check
+    };
+    findings.map(named).into()
 }
 
 fn writable(facts: &DirectoryFacts, probe: &Probe) -> Finding {
@@ -159,9 +178,8 @@ fn kind(facts: &DirectoryFacts) -> Finding {
     }
 }
 
-fn copy_on_write(facts: &DirectoryFacts, probe: &Probe) -> Finding {
+fn copy_on_write(facts: &DirectoryFacts, exempt: Option<bool>) -> Finding {
     let copies = facts.effective_kind().copies_on_write();
-    let exempt = probe.as_ref().ok().map(|probe| probe.no_copy_on_write);
     let is_btrfs = facts.effective_kind() == FileSystemKind::Btrfs;
     Finding {
         id: "directory.copy_on_write",

@@ -89,6 +89,7 @@ fn somaxconn(facts: &HostFacts) -> Finding {
             least: 4096,
             why: "clients that all reconnect after a restart wait in this queue; beyond it they are \
                   dropped and try again a second later",
+            severity: Severity::Warning,
         },
         facts.kernel.sysctls.somaxconn,
     )
@@ -101,8 +102,10 @@ fn syn_backlog(facts: &HostFacts) -> Finding {
             id: "network.syn_backlog",
             title: "the longest queue of half-open connections",
             sysctl: "net.ipv4.tcp_max_syn_backlog",
-            least: 1024,
-            why: "clients that all reconnect after a restart wait in this queue first",
+            least: 4096,
+            why: "clients that all reconnect after a restart wait in this queue first; it binds only \
+                  where net.ipv4.tcp_syncookies is 0",
+            severity: Severity::Info,
         },
         facts.kernel.sysctls.tcp_max_syn_backlog,
     )
@@ -115,10 +118,11 @@ struct Wanted {
     sysctl: &'static str,
     least: i64,
     why: &'static str,
+    severity: Severity,
 }
 
 fn at_least(facts: &HostFacts, wanted: Wanted, setting: Option<i64>) -> Finding {
-    let Wanted { id, title, sysctl, least, why } = wanted;
+    let Wanted { id, title, sysctl, least, why, severity } = wanted;
     Finding {
         id,
         title,
@@ -126,7 +130,7 @@ fn at_least(facts: &HostFacts, wanted: Wanted, setting: Option<i64>) -> Finding 
         wanted: format!("{least} or more"),
         why,
         mend: Some(set_sysctl(facts, sysctl, &least.to_string())),
-        severity: Severity::Warning,
+        severity,
         passed: setting.map(|value| value >= least),
     }
 }

@@ -188,7 +188,7 @@ fn xfs_with_good_options_has_nothing_but_its_disks_cache_to_say() {
     let checks = with_probe(&facts, WritePath::DirectStable);
     let failed: Vec<&str> =
         checks.iter().filter(|c| c.status != Status::Passed).map(|c| c.id.as_str()).collect();
-    assert_eq!(failed, ["disk.nvme1n1.write_cache"]);
+    assert_eq!(failed, ["disk.write_cache:nvme1n1"]);
 }
 
 #[test]

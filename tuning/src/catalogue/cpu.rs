@@ -1,0 +1,369 @@
+//! Entries about processors: frequency, idle states, siblings, isolation, clocks.
+
+use std::time::Instant;
+
+use crate::catalogue::entry::{Entry, Observation, Verdict};
+use crate::catalogue::machine::{Machine, Want, shortened};
+use crate::check::Severity;
+use crate::finding::{Finding, Group, SettingWrite};
+use crate::limits::{CLOCK_NANOS_MAX, CLOCK_READS, IDLE_EXIT_MICROS_MAX, STEAL_PER_MILLE_MAX};
+use crate::profile::Profile;
+use crate::setting::{Form, Setting};
+
+const CPUS: &str = "/sys/devices/system/cpu";
+
+pub(crate) static GOVERNOR: Entry = Entry {
+    prod: Severity::Warning,
+    bench: Severity::Warning,
+    why: "a core that clocks down between two requests answers the next one late",
+    lesson: "One file for each policy, which may be one core or many. Costs power. Where a hypervisor \
+             decides there is no such file. Measure with a low, steady rate: the effect is on latency \
+             at part load, not on throughput.",
+    source: "/sys/devices/system/cpu/cpufreq/policy*/scaling_governor",
+    ..Entry::of("cpu.governor", Group::Cpu, "how the clock frequency is chosen")
+};
+
+pub(crate) static ENERGY_PREFERENCE: Entry = Entry {
+    prod: Severity::Warning,
+    bench: Severity::Warning,
+    why: "processors that choose their frequency themselves are told what matters",
+    lesson: "With intel_pstate and amd-pstate this is the real setting. The governor `performance` \
+             brings it along, and the kernel puts the old one back with the old governor.",
+    source: "/sys/devices/system/cpu/cpufreq/policy*/energy_performance_preference",
+    ..Entry::of("cpu.energy_preference", Group::Cpu, "performance or energy (EPP)")
+};
+
+pub(crate) static ENERGY_BIAS: Entry = Entry {
+    bench: Severity::Warning,
+    why: "an older hint of the same kind: 0 is performance, 15 is saving",
+    lesson: "Firmware often leaves 6 (balanced). Worth a few percent on machines that have it.",
+    source: "/sys/devices/system/cpu/cpu*/power/energy_perf_bias",
+    ..Entry::of("cpu.energy_bias", Group::Cpu, "performance or energy (EPB)")
+};
+
+pub(crate) static MIN_FREQUENCY: Entry = Entry {
+    bench: Severity::Warning,
+    why: "numbers of two runs compare only where both ran at one frequency",
+    lesson: "100 keeps the processor at its nominal frequency at the least.",
+    source: "/sys/devices/system/cpu/intel_pstate/min_perf_pct",
+    ..Entry::of("cpu.min_frequency", Group::Cpu, "percent of the frequency at the least")
+};
+
+pub(crate) static TURBO: Entry = Entry {
+    bench: Severity::Warning,
+    why: "on, it is a tenth and more of speed; off, runs compare with each other",
+    lesson: "Tuners disagree: some switch it off everywhere, others leave it on. Temperature and the \
+             neighbours' load decide how far it goes, so it is off where is measured (bench) and on \
+             where is served (prod).",
+    source: "/sys/devices/system/cpu/intel_pstate/no_turbo, cpufreq/boost",
+    ..Entry::of("cpu.turbo", Group::Cpu, "frequencies above the nominal one (turbo, boost)")
+};
+
+pub(crate) static IDLE_STATES: Entry = Entry {
+    bench: Severity::Warning,
+    why: "a core that sleeps deeply needs that long to wake up for a packet",
+    lesson: "Deep states save power and let the other cores boost higher. They are switched off one by \
+             one, for each core, in the profile bench only. A process can ask for the same while it \
+             runs by holding /dev/cpu_dma_latency open.",
+    source: "/sys/devices/system/cpu/cpu*/cpuidle/state*/latency, disable",
+    ..Entry::of("cpu.idle_states", Group::Cpu, "microseconds to wake up from the deepest sleep")
+};
+
+pub(crate) static SIBLINGS: Entry = Entry {
+    why: "two hardware threads of one core share its units: a shard on each gives about a quarter more \
+          throughput, and worse latency",
+    lesson: "Shards take one thread of each core first. `corelane tune shards` shows what is used; \
+             --shards with the number of cores keeps the second threads free.",
+    source: "/sys/devices/system/cpu/cpu*/topology/thread_siblings_list",
+    of_host: false,
+    ..Entry::of("cpu.siblings", Group::Cpu, "hardware threads and cores")
+};
+
+pub(crate) static CPUSET: Entry = Entry {
+    why: "shards are pinned to these",
+    lesson: "What is online, in this process's affinity, and in its cpuset.",
+    source: "/proc/self/status, cpuset.cpus.effective",
+    of_host: false,
+    ..Entry::of("cpu.allowed", Group::Cpu, "processors that may be used")
+};
+
+pub(crate) static ISOLATED: Entry = Entry {
+    why: "isolated cores have no other thread and fewer timers: the least jitter that Linux gives",
+    lesson: "With the kernel parameters isolcpus=, nohz_full= and rcu_nocbs=, or a cpuset partition. \
+             Only for machines that do nothing else; never changed by `tune`. Shards must then be \
+             allowed there by AllowedCPUs= or taskset.",
+    source: "/sys/devices/system/cpu/isolated, nohz_full",
+    ..Entry::of("cpu.isolated", Group::Cpu, "isolated processors")
+};
+
+pub(crate) static MITIGATIONS: Entry = Entry {
+    why: "worth knowing when numbers are compared: each system call pays for them",
+    lesson: "Never switched off by `tune`. What runs without them is named, too.",
+    source: "/sys/devices/system/cpu/vulnerabilities/*",
+    ..Entry::of("cpu.mitigations", Group::Cpu, "mitigations of processor bugs")
+};
+
+pub(crate) static STEAL: Entry = Entry {
+    prod: Severity::Warning,
+    bench: Severity::Warning,
+    why: "time in which the hypervisor let others run on our processors",
+    lesson: "Since the start of the machine. Above some percent no latency can be promised: another \
+             kind of virtual machine, or dedicated hosts.",
+    source: "/proc/stat",
+    of_host: false,
+    ..Entry::of("cpu.steal", Group::Cpu, "time stolen by the hypervisor")
+};
+
+pub(crate) static CLOCK_SOURCE: Entry = Entry {
+    prod: Severity::Warning,
+    bench: Severity::Warning,
+    why: "the node reads the clock several times a request; with hpet or acpi_pm each is a slow system \
+          call",
+    lesson: "tsc is read in some 20 ns without entering the kernel, kvm-clock and the Hyper-V page \
+             nearly so. The kernel gives up tsc where it found it drifting: ask dmesg why before you \
+             force it (tsc=reliable as a kernel parameter). `cpu.clock_cost` measures what counts.",
+    source: "/sys/devices/system/clocksource/clocksource0/current_clocksource",
+    risk: Some("the kernel may have had a reason not to use tsc: `dmesg | grep -i tsc`"),
+    ..Entry::of("cpu.clock_source", Group::Cpu, "where the time comes from")
+};
+
+pub(crate) static CLOCK_COST: Entry = Entry {
+    prod: Severity::Warning,
+    bench: Severity::Warning,
+    why: "the node reads the clock several times a request",
+    lesson: "Measured rather than believed: the best of some thousand reads. Above 200 ns the kernel is \
+             entered for each.",
+    source: "clock_gettime, measured",
+    of_host: false,
+    ..Entry::of("cpu.clock_cost", Group::Cpu, "nanoseconds to read the clock")
+};
+
+pub(crate) static ENTRIES: [&Entry; 13] = [
+    &GOVERNOR,
+    &ENERGY_PREFERENCE,
+    &ENERGY_BIAS,
+    &MIN_FREQUENCY,
+    &TURBO,
+    &IDLE_STATES,
+    &SIBLINGS,
+    &CPUSET,
+    &ISOLATED,
+    &MITIGATIONS,
+    &STEAL,
+    &CLOCK_SOURCE,
+    &CLOCK_COST,
+];
+
+pub(crate) fn findings(machine: &Machine<'_>) -> Vec<Finding> {
+    let seen = [
+        // The governor comes before the preference, which the kernel sets with it.
+        policies(machine, "scaling_governor"),
+        policies(machine, "energy_performance_preference"),
+        energy_bias(machine),
+        min_frequency(machine),
+        turbo(machine),
+        idle_states(machine),
+        siblings(machine),
+        Observation::report(&machine.facts.cpus.allowed),
+        isolated(machine),
+        mitigations(machine),
+        steal(machine),
+        clock_source(machine),
+        clock_cost(machine),
+    ];
+    let entries = ENTRIES.into_iter();
+    entries.zip(seen).map(|(entry, seen)| machine.finding(entry, seen)).collect()
+}
+
+fn policies(machine: &Machine<'_>, file: &str) -> Observation {
+    let folder = format!("{CPUS}/cpufreq");
+    let names = machine.host.names(&folder).into_iter();
+    let paths = names.filter(|name| name.starts_with("policy"));
+    let paths = paths.map(|name| format!("{folder}/{name}/{file}"));
+    present(machine, paths.collect(), "performance")
+}
+
+fn energy_bias(machine: &Machine<'_>) -> Observation {
+    let online = machine.facts.cpus.online.iter();
+    let paths = online.map(|cpu| format!("{CPUS}/cpu{cpu}/power/energy_perf_bias"));
+    present(machine, paths.collect(), "0")
+}
+
+/// One word wanted in all files; none of them there is a machine without.
+fn present(machine: &Machine<'_>, mut paths: Vec<String>, word: &str) -> Observation {
+    paths.retain(|path| machine.host.exists(path));
+    match paths.is_empty() {
+        true => Observation::unsupported("the hypervisor or the firmware decides this"),
+        false => machine.settings(&paths, Form::Plain, Want::Word(word)),
+    }
+}
+
+fn min_frequency(machine: &Machine<'_>) -> Observation {
+    let path = format!("{CPUS}/intel_pstate/min_perf_pct");
+    machine.setting(&path, Form::Plain, Want::AtLeast(100))
+}
+
+fn turbo(machine: &Machine<'_>) -> Observation {
+    let wanted_on = machine.profile != Profile::Bench;
+    let (path, off) = match format!("{CPUS}/intel_pstate/no_turbo") {
+        intel if machine.host.exists(&intel) => (intel, "1"),
+        _ => (format!("{CPUS}/cpufreq/boost"), "0"),
+    };
+    let on = if off == "1" { "0" } else { "1" };
+    let word = if wanted_on { on } else { off };
+    let mut seen = machine.setting(&path, Form::Plain, Want::Word(word));
+    for text in [&mut seen.current, &mut seen.wanted] {
+        if *text == on {
+            "on".clone_into(text);
+        } else if *text == off {
+            "off".clone_into(text);
+        }
+    }
+    seen
+}
+
+/// An idle state of one CPU.
+struct IdleState {
+    exit_micros: u64,
+    disable: Setting,
+    disabled: String,
+}
+
+fn idle_states(machine: &Machine<'_>) -> Observation {
+    let mut states = Vec::new();
+    for cpu in machine.facts.cpus.online.iter() {
+        let folder = format!("{CPUS}/cpu{cpu}/cpuidle");
+        for name in machine.host.names(&folder) {
+            let disable = Setting::new(format!("{folder}/{name}/disable"), Form::Plain);
+            let exit_micros = machine.host.value(format!("{folder}/{name}/latency"));
+            let (Some(disable), Some(exit_micros)) = (disable, exit_micros) else { continue };
+            let Ok(disabled) = disable.read(machine.host) else { continue };
+            states.push(IdleState { exit_micros, disable, disabled });
+        }
+    }
+    if states.is_empty() {
+        return Observation::unsupported("the hypervisor or the firmware decides this");
+    }
+    let enabled = states.iter().filter(|state| state.disabled == "0");
+    let deepest = enabled.map(|state| state.exit_micros).max().unwrap_or(0);
+    if machine.profile != Profile::Bench {
+        return Observation::report(deepest);
+    }
+    let deep = states.into_iter();
+    let deep = deep.filter(|s| s.exit_micros > IDLE_EXIT_MICROS_MAX && s.disabled == "0");
+    let writes = deep.map(|state| SettingWrite {
+        setting: state.disable,
+        from: state.disabled,
+        to: "1".to_owned(),
+        resets: Vec::new(),
+    });
+    let wanted = format!("{IDLE_EXIT_MICROS_MAX} or less");
+    Observation::new(deepest, wanted, Verdict::of(deepest <= IDLE_EXIT_MICROS_MAX))
+        .with_writes(writes.collect())
+}
+
+fn siblings(machine: &Machine<'_>) -> Observation {
+    let cpus = &machine.facts.cpus;
+    let mut cores: Vec<_> = cpus.allowed.iter().map(|cpu| cpus.core(cpu)).collect();
+    cores.sort_unstable();
+    cores.dedup();
+    let threads = cpus.allowed.len();
+    let nodes = match cpus.nodes.len() {
+        0 | 1 => String::new(),
+        nodes => format!(", {nodes} NUMA nodes"),
+    };
+    Observation::report(match cores.len() == threads {
+        true => format!("{threads} cores{nodes}"),
+        false => format!("{threads} threads of {} cores{nodes}", cores.len()),
+    })
+}
+
+fn isolated(machine: &Machine<'_>) -> Observation {
+    let told = |file: &str| machine.host.text(format!("{CPUS}/{file}"));
+    let parts = [("isolated", told("isolated")), ("nohz_full", told("nohz_full"))];
+    let parts = parts.into_iter().filter_map(|(name, cpus)| {
+        let cpus = cpus.filter(|cpus| !cpus.is_empty() && cpus.trim() != "(null)")?;
+        Some(format!("{name} {cpus}"))
+    });
+    let parts: Vec<String> = parts.collect();
+    Observation::report(if parts.is_empty() { "none".to_owned() } else { parts.join(", ") })
+}
+
+fn mitigations(machine: &Machine<'_>) -> Observation {
+    let folder = format!("{CPUS}/vulnerabilities");
+    let names = machine.host.names(&folder);
+    if names.is_empty() {
+        return Observation::unsupported(format!("there is no {folder} here"));
+    }
+    let mut mitigated = 0;
+    let mut open = Vec::new();
+    for name in names {
+        let text = machine.host.text(format!("{folder}/{name}")).unwrap_or_default();
+        if text.starts_with("Vulnerable") {
+            open.push(name);
+        } else if text.starts_with("Mitigation") {
+            mitigated += 1;
+        }
+    }
+    let open = match open.is_empty() {
+        true => String::new(),
+        false => format!(", vulnerable: {}", open.join(" ")),
+    };
+    Observation::report(shortened(format!("{mitigated} in force{open}")))
+}
+
+fn steal(machine: &Machine<'_>) -> Observation {
+    let text = machine.host.text("/proc/stat").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("cpu "));
+    let ticks = line.unwrap_or_default().split_whitespace().map(str::parse::<u64>);
+    // user nice system idle iowait irq softirq steal; guest time is within user's.
+    let ticks: Vec<u64> = ticks.take(8).filter_map(Result::ok).collect();
+    let [.., steal] = ticks[..] else { return Observation::unknown("/proc/stat tells nothing") };
+    if ticks.len() < 8 {
+        return Observation::unknown("/proc/stat tells nothing of it");
+    }
+    let per_mille = steal.saturating_mul(1000) / ticks.iter().sum::<u64>().max(1);
+    let shown = |per_mille: u64| format!("{}.{} %", per_mille / 10, per_mille % 10);
+    Observation::new(
+        shown(per_mille),
+        format!("{} or less", shown(STEAL_PER_MILLE_MAX)),
+        Verdict::of(per_mille <= STEAL_PER_MILLE_MAX),
+    )
+}
+
+/// Read without entering the kernel.
+const FAST_SOURCES: [&str; 4] =
+    ["tsc", "kvm-clock", "hyperv_clocksource_tsc_page", "arch_sys_counter"];
+
+fn clock_source(machine: &Machine<'_>) -> Observation {
+    let folder = "/sys/devices/system/clocksource/clocksource0";
+    let available = machine.host.text(format!("{folder}/available_clocksource"));
+    let has_tsc = available.unwrap_or_default().split_whitespace().any(|word| word == "tsc");
+    let path = format!("{folder}/current_clocksource");
+    let mut seen = machine.setting(&path, Form::Plain, Want::OneOf(&FAST_SOURCES));
+    if !has_tsc {
+        seen.writes.clear();
+        seen.needs_reboot = true;
+        seen.command = Some("dmesg | grep -i tsc   # why the kernel does not use it".to_owned());
+    }
+    seen
+}
+
+fn clock_cost(machine: &Machine<'_>) -> Observation {
+    if !machine.host.is_live() {
+        return Observation::unsupported("measured on the machine itself only");
+    }
+    // The shortest of several: whatever else ran meanwhile is in the others.
+    let round = || {
+        let begun = Instant::now();
+        for _ in 0..CLOCK_READS {
+            std::hint::black_box(Instant::now());
+        }
+        begun.elapsed().as_nanos() / u128::from(CLOCK_READS)
+    };
+    let nanos = (0..CLOCK_ROUNDS).map(|_| round()).min().unwrap_or(0);
+    let verdict = Verdict::of(nanos <= u128::from(CLOCK_NANOS_MAX));
+    Observation::new(nanos, format!("{CLOCK_NANOS_MAX} or less"), verdict)
+}
+
+const CLOCK_ROUNDS: usize = 5;

@@ -16,6 +16,14 @@
 /// again. At about 300 bytes each this is 6 MB.
 pub const REQUESTS_MAX: usize = 20_000;
 
+/// Of these, joins and syncs that wait for other members, for as long as a rebalance takes: those of all members
+/// of 1,000 groups of 10, and half as many. Everybody else finds a place.
+pub const GROUP_WAITS_MAX: usize = 15_000;
+
+/// Bytes of a client id, or of an instance id, that stand in the id of a member: a longer name would leave no room
+/// for what makes the id its own, in strings of 32,767 bytes.
+pub const MEMBER_NAME_BYTES_MAX: usize = 255;
+
 /// Answers of the engine and of owners that are waited for: each request asks for a few parts.
 pub const WAITS_MAX: usize = 1 << 18;
 
@@ -163,5 +171,6 @@ pub const BIND_RETRY_MS: u64 = 10;
 /// Accepted connections that wait in the kernel for each listener.
 pub const LISTEN_BACKLOG: i32 = 1_024;
 
+const _: () = assert!(GROUP_WAITS_MAX < REQUESTS_MAX);
 const _: () = assert!(COLLECTED_BYTES_MAX * 2 < protocol::limits::RESPONSE_BYTES_MAX);
 const _: () = assert!(RESPONSE_BYTES_MAX >= 1 << 20, "a response holds the largest usual batch");

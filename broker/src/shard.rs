@@ -108,6 +108,8 @@ pub(crate) struct InProgress {
     pub(crate) fetches: BTreeSet<(net::ConnectionId, RequestId)>,
     /// Fetches that are not begun because responses pin too much memory.
     pub(crate) held_fetches: VecDeque<RequestId>,
+    /// Requests that wait for other members of their groups, with no time of their own.
+    pub(crate) group_waits: usize,
 }
 
 /// What this shard does for the partitions that it owns.
@@ -200,6 +202,7 @@ impl Shard {
                 turns: Turns::default(),
                 fetches: BTreeSet::new(),
                 held_fetches: VecDeque::new(),
+                group_waits: 0,
             },
             owner: Owner {
                 engine,
@@ -465,6 +468,7 @@ impl Shard {
             Mail::Appended { .. }
             | Mail::Fetched { .. }
             | Mail::FetchParked { .. }
+            | Mail::GroupParked { .. }
             | Mail::Answer { .. }
             | Mail::CommandDone { .. }
             | Mail::ProducerIds(_) => self.on_answer_mail(mail),

@@ -134,7 +134,7 @@ impl Shard {
     }
 
     /// The request's strings were copied: its frame's memory can go while it waits.
-    fn release_frame(&mut self, head: &Head) {
+    pub(super) fn release_frame(&mut self, head: &Head) {
         let now = self.now.monotonic;
         let out = &mut self.front.out;
         self.front.connections.release_memory(now, head.connection, head.sequence, out);

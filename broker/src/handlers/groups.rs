@@ -15,7 +15,7 @@ use super::{
     Work, consumer_group_describe, delete_groups, describe_groups, join_group, leave_group,
     list_groups, offset_commit, offset_delete, offset_fetch,
 };
-use crate::limits::{GROUPS_ASKED_MAX, QUERY_TIMEOUT_MS};
+use crate::limits::{GROUP_WAITS_MAX, GROUPS_ASKED_MAX, QUERY_TIMEOUT_MS};
 use crate::shard::Shard;
 use crate::shard::group_coordinator::question::{
     GroupAsk, GroupQuestion, GroupRefused, GroupReply,
@@ -46,6 +46,12 @@ pub(crate) enum GroupWork {
     DeleteGroups(delete_groups::Deleting),
     ConsumerHeartbeat,
     ConsumerGroupDescribe(consumer_group_describe::Describing),
+}
+
+impl GroupWork {
+    const fn waits_for_members(&self) -> bool {
+        matches!(self, Self::JoinGroup(_) | Self::SyncGroup)
+    }
 }
 
 /// Several groups of one request, in its order, each with an answer of its own.
@@ -106,7 +112,7 @@ impl Shard {
         self.begin_group_request_until(head, work, Some(deadline))
     }
 
-    pub(super) fn begin_group_request_until(
+    fn begin_group_request_until(
         &mut self,
         head: Head,
         work: GroupWork,
@@ -163,6 +169,23 @@ impl Shard {
         let GroupHome { partition, owner } = home;
         let ask = GroupAsk { reply, partition, question: question.into() };
         self.outbox.post(owner, Mail::Group(Box::new(ask)));
+    }
+
+    /// Begins a request that waits for other members: the coordinator knows until when. `None`: too many wait.
+    pub(super) fn begin_group_wait(&mut self, head: Head, work: GroupWork) -> Option<RequestId> {
+        assert!(work.waits_for_members(), "others are answered at once");
+        if self.progress.group_waits >= GROUP_WAITS_MAX {
+            return None;
+        }
+        self.progress.group_waits += 1;
+        Some(self.begin_group_request_until(head, work, None))
+    }
+
+    /// The group has what it keeps of the request: the frame's memory is others' while it waits.
+    pub(crate) fn on_group_parked(&mut self, id: RequestId) {
+        let Some(request) = self.progress.requests.get(id) else { return };
+        let head = request.head;
+        self.release_frame(&head);
     }
 
     /// Asks for a request with one question; who cannot be asked has answered.
@@ -249,6 +272,7 @@ impl Shard {
             unreachable!("only requests to the group coordinator end here");
         };
         self.end_collecting(group.collected);
+        self.progress.group_waits -= usize::from(group.work.waits_for_members());
         match group.work {
             GroupWork::JoinGroup(joining) => self.finish_join_group(&head, joining, reply),
             GroupWork::SyncGroup => self.finish_sync_group(&head, reply),
@@ -274,9 +298,7 @@ impl Shard {
     /// No member of this node's connections waits for a rebalance any more.
     pub(crate) fn end_group_waits(&mut self) {
         let waits = |request: &Request| match &request.work {
-            Work::Group(group) => {
-                matches!(group.work, GroupWork::JoinGroup(_) | GroupWork::SyncGroup)
-            }
+            Work::Group(group) => group.work.waits_for_members(),
             _ => false,
         };
         let waiting = self.progress.requests.iter().filter(|(_, request)| waits(request));

@@ -12,6 +12,7 @@ use protocol::{ErrorCode, Str};
 use super::authorise::{Operation, Resource};
 use super::groups::{GroupWork, unexpected};
 use crate::error_code::groups as code_of;
+use crate::limits::MEMBER_NAME_BYTES_MAX;
 use crate::shard::Shard;
 use crate::shard::group_coordinator::question::GroupReply;
 use crate::shard::requests::Head;
@@ -31,13 +32,15 @@ pub(crate) struct Joining {
 
 impl Shard {
     pub(crate) fn join_group(&mut self, head: Head, client: Option<Str>, body: JoinGroupRequest) {
-        let joining = Joining { member: body.member_id.clone() };
+        // While it waits it pins no frame.
+        let joining = Joining { member: body.member_id.detached() };
         if !self.is_allowed(&head, Operation::Read, Resource::Group(&body.group_id)) {
             let code = ErrorCode::GroupAuthorizationFailed;
             return self.refuse_join(&head, joining.member, code);
         }
         let client_id = client.unwrap_or_default();
         let named_after = body.group_instance_id.as_ref().unwrap_or(&client_id);
+        let named_after = &named_after[..named_after.floor_char_boundary(MEMBER_NAME_BYTES_MAX)];
         let new_member = Str::from(format!("{named_after}-{}", self.front.random.uuid()));
         let rebalance_timeout_ms = match body.rebalance_timeout_ms {
             -1 => body.session_timeout_ms,
@@ -59,10 +62,10 @@ impl Shard {
             knows_given_ids: head.version >= GIVEN_IDS_FROM,
             may_skip_assignment: head.version >= SKIP_ASSIGNMENT_FROM,
         };
-        // The rebalance ends when it ends: the coordinator knows until when.
-        let work = GroupWork::JoinGroup(joining);
-        let request = self.begin_group_request_until(head, work, None);
-        self.ask_one_group(request, &body.group_id, question);
+        match self.begin_group_wait(head, GroupWork::JoinGroup(joining)) {
+            Some(request) => self.ask_one_group(request, &body.group_id, question),
+            None => self.refuse_join(&head, question.member, ErrorCode::CoordinatorNotAvailable),
+        }
     }
 
     pub(super) fn finish_join_group(&mut self, head: &Head, joining: Joining, reply: GroupReply) {

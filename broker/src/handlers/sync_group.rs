@@ -36,9 +36,10 @@ impl Shard {
             protocol: body.protocol_name,
             assignments: assignments.map(|given| (given.member_id, given.assignment)).collect(),
         };
-        // The leader's assignment comes when it comes: the coordinator knows until when.
-        let request = self.begin_group_request_until(head, GroupWork::SyncGroup, None);
-        self.ask_one_group(request, &body.group_id, question);
+        match self.begin_group_wait(head, GroupWork::SyncGroup) {
+            Some(request) => self.ask_one_group(request, &body.group_id, question),
+            None => self.refuse_sync(&head, ErrorCode::CoordinatorNotAvailable),
+        }
     }
 
     pub(super) fn finish_sync_group(&mut self, head: &Head, reply: GroupReply) {

@@ -116,6 +116,7 @@ impl Shard {
             Mail::FetchParked { request, from, bytes } => {
                 self.on_fetch_parked(request, from, bytes);
             }
+            Mail::GroupParked { request } => self.on_group_parked(request),
             Mail::Answer { request, part, answer } => self.on_answer(request, part, answer),
             Mail::CommandDone { request, reply } => self.on_command_done(request, *reply),
             Mail::ProducerIds(block) => self.on_producer_ids(block),

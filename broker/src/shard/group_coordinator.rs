@@ -26,7 +26,7 @@ use protocol::{Str, TopicId};
 use runtime::clock::Monotonic;
 
 use super::Shard;
-use super::mail::{Answer, ReplyTo};
+use super::mail::{Answer, Mail, ReplyTo};
 use super::owner::Wait;
 use crate::limits::{GROUP_TIMERS_PER_TURN, METRICS_GROUP_ROWS_MAX};
 use partition::{Answers, GroupPartition};
@@ -121,11 +121,15 @@ impl Shard {
             }
             None => {
                 out.push((reply, Err(GroupRefused::NotCoordinator)));
-                0
+                Some(0)
             }
         };
+        if bytes.is_none() {
+            // What the group keeps of the question has memory of its own.
+            self.outbox.post(reply.shard, Mail::GroupParked { request: reply.request });
+        }
         self.give_group_answers(out);
-        bytes
+        bytes.unwrap_or(0)
     }
 
     fn give_group_answers(&mut self, answers: Answers) {

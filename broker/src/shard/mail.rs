@@ -90,6 +90,10 @@ pub enum Mail {
         from: ShardIndex,
         bytes: u64,
     },
+    /// A question to a group was taken, and is answered when others have come: its memory may go.
+    GroupParked {
+        request: RequestId,
+    },
     Answer {
         request: RequestId,
         part: u32,

@@ -106,7 +106,7 @@ impl GroupPartition {
         self.batches.len() < GROUP_BATCHES_WAITING_MAX
     }
 
-    /// Gives the bytes that the answer holds, whenever it is given.
+    /// Gives the bytes that the answer holds, whenever it is given; `None`: there is none before others come.
     pub(super) fn ask(
         &mut self,
         now: Moment,
@@ -114,7 +114,7 @@ impl GroupPartition {
         reply: ReplyTo,
         mut question: GroupQuestion,
         out: &mut Answers,
-    ) -> usize {
+    ) -> Option<usize> {
         let refused = match self.state {
             PartitionState::Loading { .. } => Some(GroupRefused::Loading),
             PartitionState::Active if self.has_room() => None,
@@ -122,14 +122,14 @@ impl GroupPartition {
         };
         if let Some(refused) = refused {
             out.push((reply, Err(refused)));
-            return 0;
+            return Some(0);
         }
         question.set_token(token);
         self.asking.insert(token, reply);
         loop {
             let decision = question.decide(&self.groups, now);
             let mine = decision.answers.iter().find(|(to, _)| *to == token);
-            let bytes = mine.map_or(0, |(_, answer)| answer.bytes());
+            let bytes = mine.map(|(_, answer)| answer.bytes());
             let has_answered = self.take(now, decision, out);
             // A group with very many offsets is deleted in several decisions.
             if has_answered || !matches!(question, GroupQuestion::DeleteGroup(_)) {

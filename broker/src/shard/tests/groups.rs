@@ -298,3 +298,56 @@ fn who_waits_for_a_rebalance_is_answered_when_the_node_ends() {
     assert_eq!(response.error_code, code::NOT_COORDINATOR);
     assert!(world.main.iter().any(|mail| matches!(mail, Mail::Drained)));
 }
+
+/// 1,200 members that waited for a rebalance with 15 KB each had all the memory of small requests: heartbeats of
+/// other groups waited half a minute.
+#[test]
+fn who_waits_for_a_rebalance_holds_no_memory_of_requests() {
+    let (mut world, client) = with_coordinator();
+    let held = |world: &World| world.shard(0).front.connections.request_bytes_held();
+    let metadata = Bytes::from(vec![7; 12_000]);
+    let protocol = JoinGroupRequestProtocol { name: Str::from("range"), metadata };
+    let large =
+        |member: &str| JoinGroupRequest { protocols: vec![protocol.clone()], ..join(member) };
+    let given = world.ask(client, JOIN, large(""));
+    world.send(client, JOIN, large(&given.member_id));
+    world.settle();
+    assert_eq!(held(&world), 0);
+    assert_eq!(world.shard(0).progress.group_waits, 1);
+    world.advance_ms(3_000);
+    world.settle();
+    let joined = world.response::<JoinGroupResponse>(client, JOIN).expect("the rebalance is over");
+    assert_eq!((joined.error_code, joined.members[0].metadata.len()), (0, 12_000));
+
+    // Another that does not lead, so that it waits for its assignment.
+    let other = world.connect(0);
+    let given = world.ask(other, JOIN, join(""));
+    world.send(other, JOIN, join(&given.member_id));
+    world.send(client, JOIN, large(&joined.member_id));
+    world.settle();
+    let joined = world.response::<JoinGroupResponse>(other, JOIN).expect("both have joined");
+    let request = SyncGroupRequest {
+        group_id: Str::from(GROUP),
+        generation_id: joined.generation_id,
+        member_id: joined.member_id,
+        protocol_type: Some(Str::from("consumer")),
+        protocol_name: Some(Str::from("range")),
+        ..SyncGroupRequest::default()
+    };
+    world.send(other, SYNC, request);
+    world.settle();
+    assert!(world.response::<SyncGroupResponse>(other, SYNC).is_none(), "the leader assigns");
+    assert_eq!((held(&world), world.shard(0).progress.group_waits), (0, 1));
+}
+
+/// A client id of nearly 32,767 bytes left no room for the rest of the member id: it was cut in the answer, and
+/// nobody knew the member.
+#[test]
+fn a_member_of_a_very_long_client_id_is_known() {
+    let (mut world, client) = with_coordinator();
+    let named = "ü".repeat(6_000);
+    world.send_as(&named, client, JOIN, join(""));
+    world.settle();
+    let given = world.response::<JoinGroupResponse>(client, JOIN).unwrap();
+    assert!(given.member_id.starts_with("üüü") && given.member_id.len() < 300);
+}

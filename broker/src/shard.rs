@@ -357,6 +357,7 @@ impl Shard {
             }
             EngineEvent::Done { token, result } => self.on_lifecycle_done(token, result),
             EngineEvent::Released { token, partition } => self.on_released(token, partition),
+            EngineEvent::DamageFound(damage) => self.on_damage_found(&damage),
             EngineEvent::DirectoryFailed { dir, error } => {
                 let path = self.node.directory_path(dir).to_owned();
                 let error = format!("{error:?}");

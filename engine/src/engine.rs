@@ -8,6 +8,7 @@ mod append;
 mod checkpoint;
 mod compaction;
 mod completion;
+pub mod damage;
 mod failure;
 mod groups;
 mod index_cache;
@@ -39,6 +40,7 @@ use crate::request::{EngineEvent, PartitionOffsets, Token};
 use checkpoint::Checkpoint;
 use compaction::Cleaner;
 use completion::Pending;
+use damage::Damages;
 use index_cache::IndexCache;
 use producer_rebuild::ProducerRebuild;
 use reads::Reads;
@@ -145,6 +147,7 @@ pub struct Engine {
     next_journal_file: u64,
     checkpoint: Checkpoint,
     reads: Reads,
+    damages: Damages,
     indexes: IndexCache,
     cleaner: Cleaner,
     retention_due_ms: u64,
@@ -204,6 +207,7 @@ impl Engine {
             next_journal_file: opened.next_file_number,
             checkpoint: Checkpoint::default(),
             reads: Reads::default(),
+            damages: Damages::default(),
             indexes: IndexCache::default(),
             cleaner: Cleaner::due_at(now.monotonic.0 / 1_000_000 + start.config.cleaner_backoff_ms),
             retention_due_ms: 0,

@@ -144,6 +144,10 @@ pub const PARTITIONS_PER_SHARD_MAX: usize = 8_192;
 /// of its four journal files, beside one that is full and one that is being written.
 pub const PARTITIONS_SERVED_PER_SHARD_MAX: usize = 32_768;
 
+/// Damaged places of segments that a shard remembers, to name each once: at some 200 bytes 25 KiB. Reads of
+/// further ones fail and are counted all the same.
+pub const DAMAGES_KNOWN_MAX: usize = 128;
+
 /// Free space that is left to metadata, deletions and checkpoints: appends are refused below it.
 pub const FREE_BYTES_RESERVED: u64 = 64 << 20;
 

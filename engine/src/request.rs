@@ -6,6 +6,7 @@ use protocol::{LeaderEpoch, Offset, ProducerEpoch};
 
 use crate::PartitionId;
 use crate::disk::{DirId, DiskError};
+use crate::engine::damage::Damage;
 use crate::recovery::RecoveredPartition;
 
 /// Pairs an answer with its request; chosen by the caller.
@@ -152,6 +153,8 @@ pub enum EngineEvent {
         token: Token,
         partition: Box<RecoveredPartition>,
     },
+    /// A read met bytes that are not what was written; told once for each place.
+    DamageFound(Box<Damage>),
     /// The log directory failed; its partitions are offline.
     DirectoryFailed {
         dir: DirId,

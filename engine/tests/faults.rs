@@ -8,7 +8,7 @@ use std::path::Path;
 use engine::PartitionId;
 use engine::disk::{DirId, DiskClass, DiskEffect, DiskOp, FileSystem, Step};
 use engine::partition::segment::Segment;
-use engine::request::{AppendError, LifecycleError};
+use engine::request::{AppendError, LifecycleError, ReadError};
 use protocol::{LeaderEpoch, Offset};
 use world::{Batch, World};
 
@@ -787,4 +787,32 @@ fn unknown_producers_stay_unknown_through_checkpoints() {
     world.let_go();
     world.settle(3);
     assert_eq!(world.append(partition, &batch).base, Offset(0));
+}
+
+/// A consumer asks again and again for what it cannot have: that was counted, and told nowhere.
+#[test]
+fn a_damaged_place_is_told_once_with_its_file_and_position() {
+    let mut world = World::new();
+    let partition = world.create("rotten-0");
+    for _ in 0..4 {
+        world.append(partition, &Batch::sized(50_000));
+    }
+    world.stop();
+    let log = world.root().join("rotten-0/00000000000000000000.log");
+    let mut bytes = std::fs::read(&log).unwrap();
+    let batch_bytes = bytes.len() / 4;
+    bytes[2 * batch_bytes + 100] ^= 1;
+    std::fs::write(&log, bytes).unwrap();
+    let error = ReadError::Unavailable;
+    for _ in 0..5 {
+        assert_eq!(world.try_read(partition, Offset(2)), Err(error));
+    }
+    assert_eq!(world.engine().metrics.corrupt_reads, 5);
+    let [damage] = &world.damages[..] else { panic!("told once: {:?}", world.damages) };
+    assert_eq!(damage.file.path, Path::new("rotten-0/00000000000000000000.log"));
+    assert_eq!((damage.position, damage.offset), (2 * batch_bytes as u64, Offset(2)));
+    assert_eq!(world.engine().damages(partition).collect::<Vec<_>>(), [damage]);
+    // It goes with its segment.
+    world.delete(partition);
+    assert_eq!(world.engine().damages(partition).count(), 0);
 }

@@ -21,6 +21,7 @@ use engine::disk::real::{DataAccess, RealFileSystem};
 use engine::disk::{
     DirId, DiskEffect, DiskEvent, DiskOp, DiskOutput, FileId, FileSystem, FileSystemError, execute,
 };
+use engine::engine::damage::Damage;
 use engine::engine::lifecycle::PartitionSpec;
 use engine::journal::group::JournalSalt;
 use engine::journal::writer::JournalIdentity;
@@ -126,6 +127,8 @@ pub struct World {
     read_answers: BTreeMap<Token, Vec<Result<Records, ReadError>>>,
     pub done: BTreeMap<Token, Vec<Result<(), LifecycleError>>>,
     pub failed_directories: Vec<DirId>,
+    /// Each time that the engine told of one.
+    pub damages: Vec<Damage>,
     pub tail_bytes_max: usize,
     pub journal_file_bytes: u64,
     now: Now,
@@ -166,6 +169,7 @@ impl World {
             read_answers: BTreeMap::new(),
             done: BTreeMap::new(),
             failed_directories: Vec::new(),
+            damages: Vec::new(),
             tail_bytes_max: 32 << 20,
             journal_file_bytes: 16 << 20,
             engines: Vec::new(),
@@ -538,6 +542,7 @@ impl World {
                 }
             }
             EngineEvent::DirectoryFailed { dir, .. } => self.failed_directories.push(*dir),
+            EngineEvent::DamageFound(damage) => self.damages.push(damage.as_ref().clone()),
             _ => {}
         }
     }

@@ -30,6 +30,14 @@ pub(crate) fn list(
 
 fn row(one: &PlacedPartition, facts: &NodeFacts, cpus: &[u32]) -> Value {
     // The coordinator's shard has no number among the data shards.
+    let damage = one.damage.iter().map(|place| {
+        json!({
+            "file": place.file,
+            "position": place.position,
+            "offset": place.offset,
+            "what": place.what,
+        })
+    });
     let shard = (one.shard != facts.coordinator()).then_some(one.shard.0);
     json!({
         "topic": one.topic,
@@ -45,6 +53,7 @@ fn row(one: &PlacedPartition, facts: &NodeFacts, cpus: &[u32]) -> Value {
         "durability": one.durability,
         "state": one.state,
         "why": one.why,
+        "damage": damage.collect::<Vec<Value>>(),
     })
 }
 

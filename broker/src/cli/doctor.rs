@@ -15,7 +15,7 @@ use tuning::{
 use super::admin_http::AdminArgs;
 use super::failure::Failure;
 use super::output::{Colour, Output};
-use super::partition::Placement;
+use super::partition::{DamagedPlace, Placement};
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
@@ -133,6 +133,13 @@ impl DoctorArgs {
                     partition.directory
                 )),
                 _ => {}
+            }
+            for DamagedPlace { file, position, offset, what } in &partition.damage {
+                problems.push(format!(
+                    "{name} is damaged in {file} at {position}: {what}; reads from offset {offset} on fail; stop the \
+                     node and run `corelane verify {}`",
+                    partition.directory
+                ));
             }
         }
         let state = if ready.status == 200 { "ready" } else { "not ready" };

@@ -83,6 +83,17 @@ pub(crate) struct PlacedPartition {
     pub(crate) state: String,
     #[serde(default)]
     why: String,
+    #[serde(default)]
+    pub(crate) damage: Vec<DamagedPlace>,
+}
+
+/// Where reads found a segment damaged.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct DamagedPlace {
+    pub(crate) file: String,
+    pub(crate) position: u64,
+    pub(crate) offset: i64,
+    pub(crate) what: String,
 }
 
 /// The answer to a move.

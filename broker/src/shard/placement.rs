@@ -1,13 +1,16 @@
 //! This shard's partitions for whoever lists them: where each lives, how far it is, and why it is here.
 
+use std::path::Path;
+
 use coordinator::metadata::{Partition as PartitionMetadata, Topic};
 use engine::config::Durability;
+use engine::engine::damage::{Damage, DamageKind};
 use engine::partition::{Partition, PartitionState};
 use protocol::PartitionIndex;
 
 use super::Shard;
 use super::log_config::log_config_of;
-use super::mail::ShardIndex;
+use super::mail::{Mail, ShardIndex};
 
 /// In the place of an offset that nobody can know: the log is not there.
 const UNKNOWN: i64 = -1;
@@ -28,6 +31,18 @@ pub struct PlacedPartition {
     pub durability: &'static str,
     pub state: &'static str,
     pub why: String,
+    /// Where reads found segments damaged.
+    pub damage: Vec<DamagedPlace>,
+}
+
+/// A place in a segment's file that reads cannot pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamagedPlace {
+    pub file: String,
+    pub position: u64,
+    /// That a read wanted: it, or one behind it, cannot be read.
+    pub offset: i64,
+    pub what: &'static str,
 }
 
 impl Shard {
@@ -72,6 +87,7 @@ impl Shard {
             durability: name_of(durability),
             state: "offline",
             why: why.map(|why| why.to_string()).unwrap_or_default(),
+            damage: Vec::new(),
         }
     }
 
@@ -80,6 +96,8 @@ impl Shard {
         let image = self.replica.metadata().image();
         let topic = image.topic(id.topic_id)?;
         let why = image.explain(id.topic_id, id.partition, self.node.broker);
+        let damage: Vec<DamagedPlace> =
+            self.owner.engine.damages(id).map(|one| self.damaged_place(one)).collect();
         Some(PlacedPartition {
             topic: topic.name().to_string(),
             partition: id.partition.0,
@@ -92,13 +110,40 @@ impl Shard {
             leader_epoch: partition.leader_epoch.0,
             durability: name_of(partition.config.durability),
             state: match partition.state {
+                PartitionState::Open if !damage.is_empty() => "damaged",
                 PartitionState::Open => "online",
                 PartitionState::Suspect => "suspect",
                 PartitionState::Offline => "offline",
                 PartitionState::Closing => "closing",
             },
             why: why.map(|why| why.to_string()).unwrap_or_default(),
+            damage,
         })
+    }
+}
+
+impl Shard {
+    /// A read met damage: the operator hears of each place once.
+    pub(super) fn on_damage_found(&mut self, damage: &Damage) {
+        let DamagedPlace { file, position, offset, what } = self.damaged_place(damage);
+        let what = format!(
+            "{file} at {position}: {what}; a read of offset {offset} failed with KAFKA_STORAGE_ERROR, and others \
+             will; stop the node, and `corelane verify` says what is hurt"
+        );
+        self.outbox.post(self.node.main(), Mail::Trouble { what });
+    }
+
+    fn damaged_place(&self, damage: &Damage) -> DamagedPlace {
+        let root = Path::new(self.node.directory_path(damage.file.dir));
+        DamagedPlace {
+            file: root.join(&damage.file.path).display().to_string(),
+            position: damage.position,
+            offset: damage.offset.0,
+            what: match damage.kind {
+                DamageKind::NotTheBatch => "the bytes there are not what was written",
+                DamageKind::Unreadable => "the device cannot read there (see `dmesg`)",
+            },
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use protocol::Offset;
 
 use self::ahead::Ahead;
 use super::completion::Pending;
+use super::damage::DamageKind;
 use super::{Engine, Slot};
 use crate::PartitionId;
 use crate::batch::BatchView;
@@ -306,8 +307,7 @@ impl Engine {
                 if self.is_beyond_a_gap(read, first)
                     || (from_disk && !self.stands_in_its_epochs(read, window, range)) =>
             {
-                self.metrics.corrupt_reads += 1;
-                Look::Answer(Err(ReadError::Unavailable))
+                self.damaged(read, range.start, DamageKind::NotTheBatch)
             }
             Found::Batches { range, first, next } => {
                 let records = Records {
@@ -326,8 +326,7 @@ impl Engine {
                 // A window of a file that is shorter than the log; one that is merely too small grows
                 // with the next look. And a batch that memory could never hold is none.
                 if from_disk && (read.is_short || bytes > self.arena.capacity() / 2) {
-                    self.metrics.corrupt_reads += 1;
-                    return Look::Answer(Err(ReadError::Unavailable));
+                    return self.damaged(read, from, DamageKind::NotTheBatch);
                 }
                 read.from = Some(from);
                 read.known = known;
@@ -338,11 +337,18 @@ impl Engine {
                 Some(partition) => next_segment(partition, read),
                 None => Look::Answer(Err(ReadError::NotOwner)),
             },
-            Found::Corrupt { .. } => {
-                self.metrics.corrupt_reads += 1;
-                Look::Answer(Err(ReadError::Unavailable))
-            }
+            Found::Corrupt { position } => self.damaged(read, position, DamageKind::NotTheBatch),
         }
+    }
+
+    /// The read ends here: the bytes at `position` are not what was written.
+    fn damaged(&mut self, read: &Read, position: u64, kind: DamageKind) -> Look {
+        let offset = match read.request.target {
+            ReadTarget::Offset(offset) => offset,
+            ReadTarget::Timestamp { from, .. } => from.max(read.segment),
+        };
+        self.note_damage(read.request.partition, (read.segment, position), offset, kind);
+        Look::Answer(Err(ReadError::Unavailable))
     }
 
     /// Offsets are dense but for what compaction takes: elsewhere a batch behind the offset asked for means
@@ -448,7 +454,8 @@ impl Engine {
             return self.step(read);
         }
         let Some(window) = window else {
-            self.metrics.corrupt_reads += 1;
+            let from = read.from.unwrap_or_default();
+            self.damaged(&read, from, DamageKind::Unreadable);
             return self.answer_read(read.origin, &read.request, Err(ReadError::Unavailable));
         };
         let window = self.with_tail(&read, window);

@@ -25,7 +25,7 @@ impl EngineWorld {
                 self.parcels.push(Parcel { due, log, to, partition });
                 Ok(())
             }
-            EngineEvent::HighWatermarkMoved(_) => Ok(()),
+            EngineEvent::HighWatermarkMoved(_) | EngineEvent::DamageFound(_) => Ok(()),
             EngineEvent::DirectoryFailed { dir, error } => {
                 self.note(|_| format!("shard {shard}: {dir:?} failed: {error:?}"));
                 self.has_failed = true;

@@ -61,7 +61,7 @@ impl Refusal {
                 "raise it with `corelane topic config NAME --set max.message.bytes=…`"
             }
             ErrorCode::KafkaStorageError => {
-                "the disk failed, is full, or the partition is suspect: `corelane doctor` says which"
+                "the disk failed or is full, or the partition is suspect or damaged: `corelane doctor` says which"
             }
             ErrorCode::OffsetOutOfRange => {
                 "see the offsets with `corelane topic describe NAME`, or read --from beginning"

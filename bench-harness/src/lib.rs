@@ -6,23 +6,43 @@
 //! | module | job |
 //! |---|---|
 //! | [`workload`] | what a run does: OpenMessaging files with our keys, and the shipped ones |
+//! | [`cli`] | the command line |
+//! | [`run`] | one run from its topics to its result (`run/setup`, `run/phases`) |
+//! | [`warm_up`] | when a warm-up is over |
+//! | [`collector`] | windows of all threads, second by second |
+//! | [`accounting`] | what broker, client, host and disk used |
+//! | [`results`] | the report and its files |
 //! | [`schedule`] | when each record is due: the open loop |
 //! | [`histograms`] | schedule delay, service, response, end to end; percentiles with their interval |
 //! | [`verification`] | chains that show that nothing was lost, doubled, reordered or altered |
 //! | [`payload`] | what records contain |
 //! | [`connection`] | frames over TCP, versions negotiated |
 //! | [`cluster`] | the run's topics: made, led, removed |
+//! | [`clients`] | what sends and reads: `rdkafka` and `raw` |
+//! | [`run_clock`] | the run's clock, its phases, when subscriptions begin |
+//! | [`recorder`] | what a thread records, handed over once a second |
+//! | [`keys`] | which key each record has |
 //! | [`failure`] | why there is no result, and how the process ends |
 //! | [`random`] | reproducible randomness |
 //! | [`limits`] | every bound, with its arithmetic |
 
+pub mod accounting;
+pub mod cli;
+pub mod clients;
 pub mod cluster;
+pub mod collector;
 pub mod connection;
 pub mod failure;
 pub mod histograms;
+pub mod keys;
 pub mod limits;
 pub mod payload;
 pub mod random;
+pub mod recorder;
+pub mod results;
+pub mod run;
+pub mod run_clock;
 pub mod schedule;
 pub mod verification;
+pub mod warm_up;
 pub mod workload;

@@ -280,20 +280,30 @@ impl ConsumedChains {
         self.partitions.entry(partition).or_default().next_offset = offset + 1;
     }
 
+    /// Whether nothing was read yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.partitions.is_empty()
+    }
+
     /// Whether everything below these offsets was read.
     #[must_use]
     pub fn has_reached(&self, ends: &BTreeMap<PartitionNumber, i64>) -> bool {
         ends.iter().all(|(partition, end)| self.next_offset(*partition) >= *end)
     }
 
-    /// Joins what another consumer of the same subscription read.
-    ///
-    /// # Panics
-    /// When both read the same partition: consumers of a subscription divide partitions.
+    /// Joins what another consumer of the same subscription read. Consumers divide partitions: one that both read
+    /// was read twice.
     pub fn join(&mut self, other: Self) {
         for (partition, read) in other.partitions {
-            let before = self.partitions.insert(partition, read);
-            assert!(before.is_none(), "a partition has one consumer in a subscription");
+            let expected_offset = read.next_offset;
+            if let Some(before) = self.partitions.insert(partition, read) {
+                self.violations.push(Violation::ReadAgain {
+                    partition,
+                    offset: before.next_offset,
+                    expected_offset,
+                });
+            }
         }
         self.violations.extend(other.violations);
     }

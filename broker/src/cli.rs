@@ -9,6 +9,7 @@
 //! | `inspect`, `verify` | the files of a data directory |
 //! | `doctor` | the machine and the node: what should be mended |
 //! | `tune` | everything about the machine that makes a node slower, and changing it with a way back |
+//! | `bench` | starts `corelane-bench` |
 //! | `client` | a blocking Kafka client |
 //! | `admin_http` | the admin address of a node |
 //! | `records`, `times` | records and times as people read them |
@@ -17,6 +18,7 @@
 //! | `limits` | every bound, with its arithmetic |
 
 mod admin_http;
+mod bench;
 mod client;
 mod confirm;
 mod consume;
@@ -101,6 +103,8 @@ enum Command {
     /// Fits the machine to the node: looks, explains, changes settings with a journal, puts them back.
     #[command(subcommand, after_help = tune::EXAMPLES)]
     Tune(tune::TuneCommand),
+    /// Measures this or any broker that speaks Kafka's protocol; `corelane bench --help` tells more.
+    Bench(bench::BenchArgs),
 }
 
 /// The whole program.
@@ -163,6 +167,7 @@ fn run(line: &CommandLine) -> Result<(), Failure> {
         Command::Verify(args) => args.run(&mut output),
         Command::Doctor(args) => args.run(&mut output),
         Command::Tune(command) => command.run(&mut output),
+        Command::Bench(args) => args.run(line.format),
     };
     // What was printed before a failure belongs before its sentence.
     output.flush().and(result)
@@ -265,6 +270,9 @@ mod tests {
             "corelane inspect corelane-data",
             "corelane verify corelane-data --accept-loss --yes",
             "corelane doctor --data-dir x",
+            "corelane bench run smoke --duration 3 --format json",
+            "corelane --format json bench --help",
+            "corelane bench",
             "corelane tune check --profile bench --data-dir a,b --all --strict --format json",
             "corelane tune plan disk network.somaxconn --persist --allow-risky --root copy",
             "corelane tune apply --state-dir x --dry-run",
@@ -273,7 +281,6 @@ mod tests {
             "corelane tune explain disk.scheduler:vda",
             "corelane tune list",
             "corelane tune shards --shards 2 --memory 4GiB",
-            "corelane tune unit --data-dir /a --user kafka --program /b --config /c --shards 2",
         ] {
             parsed(line).unwrap_or_else(|error| panic!("{line}: {error}"));
         }

@@ -20,7 +20,6 @@
 //! * `leftovers`: files of earlier starts that go when this one is committed
 //! * `serving`: the main thread while the node serves
 //! * `signals`: SIGTERM and SIGINT
-//! * `supervisor`: what systemd is told: ready, alive, stopping
 //! * `log`: lines for the operator
 
 mod accepted_losses;
@@ -36,7 +35,6 @@ mod own_properties;
 mod recovery;
 mod serving;
 mod signals;
-mod supervisor;
 
 use std::io;
 use std::net::SocketAddr;

@@ -96,8 +96,7 @@ fn find_all(options: &Options) -> ExitCode {
     let results: Vec<PlantResult> = Plant::ALL
         .iter()
         .map(|plant| {
-            let worlds = plant.worlds().iter();
-            let found = worlds.map(|world| (*world, find(*plant, *world, options))).collect();
+            let found = WorldKind::ALL.map(|world| (world, find(*plant, world, options)));
             let result = PlantResult { plant: *plant, found };
             if options.format == Format::Text {
                 eprint!("{}", result.lines());

@@ -1,0 +1,120 @@
+//! Whether a run says something about the broker: rules that were fixed before it began.
+
+use serde::Serialize;
+
+use crate::accounting::Used;
+use crate::histograms::{Histograms, Latency};
+use crate::workload::InvalidationRules;
+
+/// The verdict of the rules.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Validity {
+    pub is_valid: bool,
+    /// Each rule that was broken, in words.
+    pub reasons: Vec<String>,
+}
+
+/// A run, as the rules see it.
+pub struct Circumstances<'a> {
+    pub rules: &'a InvalidationRules,
+    pub used: &'a Used,
+    pub measured: &'a Histograms,
+    pub seconds: f64,
+    pub unsent_records: u64,
+    pub is_open_loop: bool,
+}
+
+#[must_use]
+pub fn judge(run: &Circumstances<'_>) -> Validity {
+    let mut reasons = Vec::new();
+    let rules = run.rules;
+    if run.used.steal_percent > rules.steal_percent_max {
+        reasons.push(format!(
+            "the hypervisor took {:.1} % of the CPU time (at most {} %): other machines disturbed it",
+            run.used.steal_percent, rules.steal_percent_max
+        ));
+    }
+    if let (Some(measured), Some(most)) =
+        (run.used.io_pressure_percent, rules.io_pressure_percent_max)
+        && measured > most
+    {
+        reasons.push(format!(
+            "the disk kept somebody waiting {measured:.0} % of the time (at most {most} %)"
+        ));
+    }
+    let busiest = run.used.client_thread_cpu_seconds_max / run.seconds * 100.0;
+    // A closed loop is there to find out how much a client can do.
+    if run.is_open_loop && busiest > rules.client_cpu_percent_max {
+        reasons.push(format!(
+            "the client's busiest thread used {busiest:.0} % of a core (at most {} %): it was the \
+             client that was measured",
+            rules.client_cpu_percent_max
+        ));
+    }
+    let delay = run.measured.get(Latency::ScheduleDelay);
+    if run.is_open_loop && !delay.is_empty() {
+        let delay_ms = delay.value_at_quantile(0.99) as f64 / 1e6;
+        let response_ms = run.measured.get(Latency::Response).value_at_quantile(0.99) as f64 / 1e6;
+        // Both must hold: a late generator matters when it is a part of what is reported.
+        if delay_ms > rules.schedule_delay_milliseconds_max && delay_ms > response_ms / 10.0 {
+            reasons.push(format!(
+                "records were sent {delay_ms:.1} ms late at p99 (at most {} ms, or a tenth of the \
+                 response's {response_ms:.1} ms): client or broker did not keep up with the rate",
+                rules.schedule_delay_milliseconds_max
+            ));
+        }
+    }
+    if run.unsent_records > 0 {
+        reasons.push(format!(
+            "{} records that were due were never sent: the broker did not hold the rate",
+            run.unsent_records
+        ));
+    }
+    Validity { is_valid: reasons.is_empty(), reasons }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Circumstances, judge};
+    use crate::accounting::Used;
+    use crate::histograms::{Histograms, Latency};
+    use crate::workload::InvalidationRules;
+
+    const RULES: InvalidationRules = InvalidationRules {
+        steal_percent_max: 2.0,
+        io_pressure_percent_max: Some(20.0),
+        client_cpu_percent_max: 90.0,
+        schedule_delay_milliseconds_max: 1.0,
+    };
+
+    fn reasons(used: &Used, delay_ms: u64, response_ms: u64, unsent_records: u64) -> usize {
+        let mut measured = Histograms::default();
+        measured.record(Latency::ScheduleDelay, delay_ms * 1_000_000, 1_000);
+        measured.record(Latency::Response, response_ms * 1_000_000, 1_000);
+        let circumstances = Circumstances {
+            rules: &RULES,
+            used,
+            measured: &measured,
+            seconds: 10.0,
+            unsent_records,
+            is_open_loop: true,
+        };
+        let validity = judge(&circumstances);
+        assert_eq!(validity.is_valid, validity.reasons.is_empty());
+        validity.reasons.len()
+    }
+
+    #[test]
+    fn each_rule_is_a_reason_of_its_own() {
+        let quiet = Used::default();
+        assert_eq!(reasons(&quiet, 0, 5, 0), 0);
+        assert_eq!(reasons(&Used { steal_percent: 2.1, ..quiet.clone() }, 0, 5, 0), 1);
+        let waiting = Used { io_pressure_percent: Some(21.0), ..quiet.clone() };
+        assert_eq!(reasons(&waiting, 0, 5, 0), 1);
+        let busy = Used { client_thread_cpu_seconds_max: 9.5, ..quiet.clone() };
+        assert_eq!(reasons(&busy, 0, 5, 0), 1);
+        assert_eq!(reasons(&quiet, 2, 5, 0), 1);
+        assert_eq!(reasons(&quiet, 2, 50, 0), 0, "a small part of the response");
+        assert_eq!(reasons(&quiet, 0, 5, 1), 1);
+    }
+}

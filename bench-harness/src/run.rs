@@ -1,0 +1,265 @@
+//! One run: topics made, load sent and read, everything verified, then the result.
+//!
+//! * `setup`: the clients that a workload asks for
+//! * `phases`: warm-up, measuring, draining, reading to the end; what is shown meanwhile
+//!
+//! A run that does not verify, or in which a client failed, has no result: there is a sentence instead. Whoever wants
+//! to show what happens takes [`Event`]s; nothing here prints.
+
+mod phases;
+mod setup;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::accounting::{Snapshot, Used, Watched};
+use crate::cluster::{Cluster, TopicsWanted};
+use crate::collector::{Collector, Second};
+use crate::failure::{Exit, Failure};
+use crate::results::hlog::IntervalLog;
+use crate::results::validity::{Circumstances, judge};
+use crate::results::{BrokerUse, Latencies, Objective, RunReport, Throughput, folder, manifest};
+use crate::run_clock::RunClock;
+use crate::verification::Verdict;
+use crate::workload::{Durability, Rate, Workload};
+
+use phases::Phases;
+
+/// The topics' property that says what an acknowledgement means.
+const DURABILITY_PROPERTY: &str = "corelane.durability";
+
+/// What to run, and where.
+#[derive(Clone, Debug)]
+pub struct RunRequest {
+    pub workload: Workload,
+    pub bootstrap: String,
+    /// The broker's name in results.
+    pub label: String,
+    pub broker_process: Option<u32>,
+    pub keep_topics: bool,
+    /// Folder of the result's files; none are written without it.
+    pub out: Option<PathBuf>,
+    pub arguments: Vec<String>,
+}
+
+/// What happens, for whoever shows it.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// Something the user should know.
+    Note(&'a str),
+    Connecting,
+    WarmingUp,
+    Measuring {
+        seconds: f64,
+    },
+    /// What was due is sent and answered.
+    Draining,
+    /// Everything that was acknowledged is read.
+    Verifying {
+        records: u64,
+    },
+    Second(&'a Second),
+}
+
+/// Takes events.
+pub type Observer<'a> = &'a mut dyn FnMut(&Event<'_>);
+
+/// Runs it. The topics of the run are removed whatever happens.
+pub fn run(request: &RunRequest, observe: Observer<'_>) -> Result<RunReport, Failure> {
+    let cluster = Cluster::at(&request.bootstrap);
+    let workload = &request.workload;
+    let run_id = run_id();
+    let wanted = topics_wanted(workload, &run_id);
+    for note in &workload.notes {
+        observe(&Event::Note(note));
+    }
+    if let Some(out) = request.out.as_deref().filter(|out| out.exists()) {
+        return Err(folder::exists_already(out));
+    }
+    observe(&Event::Connecting);
+    // First of all: nobody waits for payloads to hear that no broker is there.
+    drop(cluster.connect()?);
+    let result = cluster
+        .create(&wanted)
+        .and_then(|places| measure(request, &run_id, &cluster, &places, observe));
+    if !request.keep_topics {
+        // What went wrong in the run is what matters; this is beside it.
+        if cluster.delete(&wanted.names).is_err() {
+            observe(&Event::Note(&format!(
+                "the run's topics could not be removed; later: corelane topic delete {}",
+                wanted.names.join(" ")
+            )));
+        }
+    }
+    result
+}
+
+fn measure(
+    request: &RunRequest,
+    run_id: &str,
+    cluster: &Cluster,
+    places: &[crate::cluster::PartitionPlace],
+    observe: Observer<'_>,
+) -> Result<RunReport, Failure> {
+    let workload = &request.workload;
+    let watched = Watched::find(&request.bootstrap, request.broker_process);
+    let subject = manifest::Subject {
+        workload,
+        bootstrap: &request.bootstrap,
+        label: &request.label,
+        watched: &watched,
+        arguments: &request.arguments,
+        run_id,
+    };
+    let manifest = manifest::manifest(&subject);
+    let began = SystemTime::now();
+    let clock = Arc::new(RunClock::default());
+    let (windows, collected) = channel();
+    let clients = setup::clients(workload, cluster.bootstrap(), run_id, places, &clock, &windows)?;
+    drop(windows);
+    let mut phases = Phases {
+        workload,
+        clock: &clock,
+        watched: &watched,
+        collected,
+        collector: Collector::new(
+            workload.subscriptions_per_topic * u32::from(workload.is_consumed()),
+        ),
+        log: IntervalLog::default(),
+        observe,
+    };
+    let outcome = phases.pass(clients).map_err(without_result)?;
+    let Phases { collector, log, .. } = phases;
+    let report = report(request, &watched, &collector, outcome)?;
+    if let Some(out) = &request.out {
+        let artifacts = folder::Artifacts {
+            report: &report,
+            collector: &collector,
+            log: &log,
+            manifest: &manifest,
+            began,
+        };
+        folder::write(out, &artifacts)?;
+    }
+    Ok(report)
+}
+
+/// What the phases leave.
+struct Outcome {
+    verdict: Verdict,
+    unsent_records: u64,
+    measured_seconds: f64,
+    warm_up_seconds: f64,
+    /// When measuring began and ended, and when everything was written back.
+    snapshots: [Snapshot; 3],
+    /// Acknowledged from when measuring began until everything was written back.
+    bytes_since_measuring: u64,
+    notes: Vec<String>,
+}
+
+fn report(
+    request: &RunRequest,
+    watched: &Watched,
+    collector: &Collector,
+    outcome: Outcome,
+) -> Result<RunReport, Failure> {
+    let workload = &request.workload;
+    if !outcome.verdict.is_verified {
+        return Err(not_verified(&outcome.verdict));
+    }
+    let seconds = outcome.measured_seconds;
+    let [from, until, drained] = &outcome.snapshots;
+    let used = until.since(from, seconds);
+    let written = drained.since(from, seconds).device_written_bytes;
+    let counts = &collector.measured_counts;
+    let moved = counts.acknowledged_bytes + counts.consumed_bytes + counts.caught_up_bytes;
+    let gigabytes = moved as f64 / 1e9;
+    let broker = BrokerUse {
+        process: watched.broker(),
+        cpu_seconds_per_gigabyte: used
+            .broker_cpu_seconds
+            .filter(|_| gigabytes > 0.0)
+            .map(|cpu| cpu / gigabytes),
+        peak_memory_bytes: used.broker_peak_memory_bytes,
+        device_bytes_per_byte: written
+            .filter(|_| outcome.bytes_since_measuring > 0)
+            .map(|written| written as f64 / outcome.bytes_since_measuring as f64),
+    };
+    let circumstances = Circumstances {
+        rules: &workload.own.invalidation,
+        used: &used,
+        measured: &collector.measured,
+        seconds,
+        unsent_records: outcome.unsent_records,
+        is_open_loop: workload.rate != Rate::Closed,
+    };
+    Ok(RunReport {
+        label: request.label.clone(),
+        workload: workload.clone(),
+        client: workload.own.client.name(),
+        durability: workload.own.durability.name(),
+        load: if workload.rate == Rate::Closed { "closed" } else { "open" },
+        measured_seconds: seconds,
+        warm_up_seconds: outcome.warm_up_seconds,
+        offered_records_per_second: match workload.rate {
+            Rate::Open { records_per_second } => Some(records_per_second),
+            Rate::Closed => None,
+        },
+        throughput: Throughput::of(counts, seconds, outcome.unsent_records),
+        latencies: Latencies::of(&collector.measured),
+        broker,
+        validity: judge(&circumstances),
+        objective: workload.own.slo.map(|slo| Objective::judge(slo, &collector.measured)),
+        used: Used { device_written_bytes: written, ..used },
+        verification: outcome.verdict,
+        notes: workload.notes.iter().cloned().chain(outcome.notes).collect(),
+    })
+}
+
+/// A client could not go on: what was measured until then says nothing.
+fn without_result(failure: Failure) -> Failure {
+    Failure { sentence: format!("no result: {}", failure.sentence), ..failure }
+}
+
+fn not_verified(verdict: &Verdict) -> Failure {
+    let first: Vec<String> =
+        verdict.violations.first.iter().take(3).map(ToString::to_string).collect();
+    Failure::with_exit(
+        Exit::NotVerified,
+        format!(
+            "no result: the data do not verify, {} violations; {}",
+            verdict.violations.count,
+            first.join("; ")
+        ),
+    )
+}
+
+fn topics_wanted(workload: &Workload, run_id: &str) -> TopicsWanted {
+    let own = &workload.own;
+    // A raw batch's time is its name: the broker leaves it alone, and old batches stay.
+    let mut configs = vec![
+        ("message.timestamp.type".to_owned(), "CreateTime".to_owned()),
+        ("retention.ms".to_owned(), "-1".to_owned()),
+    ];
+    if own.durability != Durability::Broker {
+        configs.push((DURABILITY_PROPERTY.to_owned(), own.durability.name().to_owned()));
+    }
+    for (name, value) in &own.topic_configs {
+        configs.retain(|(known, _)| known != name);
+        configs.push((name.clone(), value.clone()));
+    }
+    TopicsWanted {
+        names: (0..workload.topics).map(|at| format!("corelane-bench-{run_id}-{at}")).collect(),
+        partitions: workload.partitions_per_topic,
+        replication_factor: own.replication_factor,
+        configs,
+    }
+}
+
+/// Different for every run on this machine.
+fn run_id() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    format!("{now:x}-{:x}", std::process::id())
+}

@@ -1,0 +1,314 @@
+//! The clients that a workload asks for, connected and not yet started.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc::Sender;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::clients::raw_consumer::{RawConsumer, RawConsumerPlan};
+use crate::clients::raw_producer::{DueTimes, RawProducer, RawProducerPlan, by_leader};
+use crate::clients::rdkafka_consumer::{RdkafkaConsumer, RdkafkaConsumerPlan};
+use crate::clients::rdkafka_producer::{RdkafkaProducer, RdkafkaProducerPlan};
+use crate::clients::{BatchNames, Progress};
+use crate::cluster::PartitionPlace;
+use crate::failure::Failure;
+use crate::keys::Keys;
+use crate::payload::PayloadPool;
+use crate::recorder::{Reading, Window};
+use crate::run_clock::{Gate, RunClock};
+use crate::verification::ProducerNumber;
+use crate::workload::{ClientTier, Grouping, PayloadChoice, Workload};
+
+/// Batches of the `raw` tier where the workload says nothing.
+const RAW_BATCH_BYTES_DEFAULT: u32 = 64 << 10;
+
+pub(super) enum ProducerClient {
+    Raw(Box<RawProducer>),
+    Rdkafka(Box<RdkafkaProducer>),
+}
+
+pub(super) enum ConsumerClient {
+    Raw(Box<RawConsumer>),
+    Rdkafka(Box<RdkafkaConsumer>),
+}
+
+/// A producer and its share of the run's rate.
+pub(super) struct ProducerPart {
+    pub(super) client: ProducerClient,
+    pub(super) share: f64,
+}
+
+pub(super) struct SubscriptionPart {
+    pub(super) name: String,
+    pub(super) consumers: Vec<ConsumerClient>,
+}
+
+pub(super) struct Clients {
+    pub(super) producers: Vec<ProducerPart>,
+    pub(super) subscriptions: Vec<SubscriptionPart>,
+    /// Partitions that groups have assigned so far, and how many there are to assign.
+    pub(super) assigned: Arc<AtomicUsize>,
+    pub(super) to_assign: usize,
+    pub(super) windows: Sender<Window>,
+}
+
+pub(super) fn clients(
+    workload: &Workload,
+    bootstrap: &str,
+    run_id: &str,
+    places: &[PartitionPlace],
+    clock: &Arc<RunClock>,
+    windows: &Sender<Window>,
+) -> Result<Clients, Failure> {
+    let setup = Setup {
+        workload,
+        bootstrap,
+        run_id,
+        places,
+        clock,
+        windows,
+        pool: Arc::new(payloads(workload)?),
+        assigned: Arc::default(),
+    };
+    match workload.own.client {
+        ClientTier::Raw => setup.raw(),
+        ClientTier::Rdkafka => setup.rdkafka(),
+    }
+}
+
+struct Setup<'a> {
+    workload: &'a Workload,
+    bootstrap: &'a str,
+    run_id: &'a str,
+    places: &'a [PartitionPlace],
+    clock: &'a Arc<RunClock>,
+    windows: &'a Sender<Window>,
+    pool: Arc<PayloadPool>,
+    assigned: Arc<AtomicUsize>,
+}
+
+/// A subscription that the workload asks for, or that verification needs.
+struct SubscriptionPlan {
+    name: String,
+    consumers: u32,
+    gate: Gate,
+    reading: Reading,
+    grouping: Grouping,
+}
+
+impl Setup<'_> {
+    fn subscriptions(&self) -> Vec<SubscriptionPlan> {
+        let workload = self.workload;
+        let mut plans = Vec::new();
+        if workload.is_consumed() {
+            let gate = if workload.backlog_bytes > 0 { Gate::Measuring } else { Gate::Start };
+            plans.extend((0..workload.subscriptions_per_topic).map(|at| SubscriptionPlan {
+                name: format!("subscription-{at}"),
+                consumers: workload.consumers_per_subscription,
+                gate,
+                reading: Reading::Tail,
+                grouping: workload.own.groups,
+            }));
+        }
+        plans.extend((0..workload.own.catch_up_readers).map(|at| SubscriptionPlan {
+            name: format!("catch-up-{at}"),
+            consumers: 1,
+            gate: Gate::Measuring,
+            reading: Reading::CatchUp,
+            grouping: Grouping::Assigned,
+        }));
+        if plans.is_empty() {
+            plans.push(SubscriptionPlan {
+                name: "verification".to_owned(),
+                consumers: 1,
+                gate: Gate::AfterLoad,
+                reading: Reading::Verification,
+                grouping: Grouping::Assigned,
+            });
+        }
+        plans
+    }
+
+    /// Each topic's partitions, in order.
+    fn topics(&self) -> impl Iterator<Item = &[PartitionPlace]> {
+        self.places.chunks(self.workload.partitions_per_topic as usize)
+    }
+
+    /// The partitions of one of several consumers of a subscription, over all topics.
+    fn part_of(&self, consumer: u32, consumers: u32) -> Vec<PartitionPlace> {
+        let is_its =
+            |(at, _): &(usize, &PartitionPlace)| at % consumers as usize == consumer as usize;
+        self.places.iter().enumerate().filter(is_its).map(|(_, place)| place.clone()).collect()
+    }
+
+    fn keys(&self, producer: usize) -> Keys {
+        Keys::new(self.workload.keys, self.workload.own.seed.wrapping_add(producer as u64))
+    }
+
+    fn raw(&self) -> Result<Clients, Failure> {
+        let own = &self.workload.own;
+        if own.groups != Grouping::Assigned {
+            return Err(Failure::new(
+                "the raw tier has no groups; set `groups: assigned`, or use --client rdkafka",
+            ));
+        }
+        // Each producer of a topic has its own connection to each broker that leads some of the topic.
+        let mut connections: Vec<(String, Vec<PartitionPlace>)> = Vec::new();
+        for topic in self.topics() {
+            for _ in 0..self.workload.producers_per_topic {
+                connections.extend(by_leader(topic));
+            }
+        }
+        let names = BatchNames::new(now_ms(), connections.len());
+        let due_times: Vec<Arc<DueTimes>> = connections.iter().map(|_| Arc::default()).collect();
+        let all: usize = connections.iter().map(|(_, partitions)| partitions.len()).sum();
+        let mut producers = Vec::new();
+        for (at, (leader, partitions)) in connections.into_iter().enumerate() {
+            let share = partitions.len() as f64 / all as f64;
+            let number = u16::try_from(at).map_err(|_| {
+                Failure::new("this many producers and brokers need more than 65,536 connections")
+            })?;
+            let plan = RawProducerPlan {
+                number: ProducerNumber(number),
+                partitions,
+                leader,
+                acks: own.acks.code(),
+                is_idempotent: own.idempotence,
+                batch_bytes: own.batch_bytes.unwrap_or(RAW_BATCH_BYTES_DEFAULT) as usize,
+                codec: own.codec,
+                in_flight_max: own.in_flight_max as usize,
+                keys: self.keys(at),
+                names,
+                due_times: Arc::clone(&due_times[at]),
+            };
+            let client = ProducerClient::Raw(Box::new(RawProducer::connect(plan, &self.pool)?));
+            producers.push(ProducerPart { client, share });
+        }
+        let subscriptions = self.raw_subscriptions(names, &Arc::new(due_times))?;
+        Ok(self.done(producers, subscriptions, 0))
+    }
+
+    fn raw_subscriptions(
+        &self,
+        names: BatchNames,
+        due_times: &Arc<Vec<Arc<DueTimes>>>,
+    ) -> Result<Vec<SubscriptionPart>, Failure> {
+        let own = &self.workload.own;
+        let mut parts = Vec::new();
+        for subscription in self.subscriptions() {
+            let progress = Progress::default();
+            let mut consumers = Vec::new();
+            for consumer in 0..subscription.consumers {
+                let partitions = self.part_of(consumer, subscription.consumers);
+                for (leader, partitions) in by_leader(&partitions) {
+                    let plan = RawConsumerPlan {
+                        partitions,
+                        leader,
+                        gate: subscription.gate,
+                        reading: subscription.reading,
+                        fetch_min_bytes: own.fetch_min_bytes,
+                        fetch_wait_milliseconds_max: own.fetch_wait_milliseconds_max,
+                        names,
+                        due_times: Arc::clone(due_times),
+                        progress: progress.clone(),
+                        clock: Arc::clone(self.clock),
+                    };
+                    let client = RawConsumer::connect(plan, self.windows.clone())?;
+                    consumers.push(ConsumerClient::Raw(Box::new(client)));
+                }
+            }
+            parts.push(SubscriptionPart { name: subscription.name, consumers });
+        }
+        Ok(parts)
+    }
+
+    fn rdkafka(&self) -> Result<Clients, Failure> {
+        let own = &self.workload.own;
+        let count = self.workload.producers();
+        let mut producers = Vec::new();
+        for topic in self.topics() {
+            for _ in 0..self.workload.producers_per_topic {
+                let at = producers.len();
+                let number = u16::try_from(at).expect("the workload was checked");
+                let plan = RdkafkaProducerPlan {
+                    number: ProducerNumber(number),
+                    bootstrap: self.bootstrap.to_owned(),
+                    topic: topic[0].topic.clone(),
+                    partitions: topic.to_vec(),
+                    keys: self.keys(at),
+                    own: own.clone(),
+                    pool: Arc::clone(&self.pool),
+                };
+                let client = RdkafkaProducer::create(plan, self.clock)?;
+                let client = ProducerClient::Rdkafka(Box::new(client));
+                producers.push(ProducerPart { client, share: 1.0 / count as f64 });
+            }
+        }
+        let mut parts = Vec::new();
+        let mut to_assign = 0;
+        for subscription in self.subscriptions() {
+            let progress = Progress::default();
+            let is_group = subscription.grouping != Grouping::Assigned;
+            if is_group && subscription.gate == Gate::Start {
+                to_assign += self.places.len();
+            }
+            let mut consumers = Vec::new();
+            for consumer in 0..subscription.consumers {
+                let partitions = if is_group {
+                    self.places.to_vec()
+                } else {
+                    self.part_of(consumer, subscription.consumers)
+                };
+                let plan = RdkafkaConsumerPlan {
+                    bootstrap: self.bootstrap.to_owned(),
+                    group: format!("corelane-bench-{}-{}", self.run_id, subscription.name),
+                    partitions,
+                    grouping: subscription.grouping,
+                    gate: subscription.gate,
+                    reading: subscription.reading,
+                    own: own.clone(),
+                    progress: progress.clone(),
+                    assigned: Arc::clone(&self.assigned),
+                    clock: Arc::clone(self.clock),
+                };
+                let client = RdkafkaConsumer::create(plan, self.windows.clone())?;
+                consumers.push(ConsumerClient::Rdkafka(Box::new(client)));
+            }
+            parts.push(SubscriptionPart { name: subscription.name, consumers });
+        }
+        Ok(self.done(producers, parts, to_assign))
+    }
+
+    fn done(
+        &self,
+        producers: Vec<ProducerPart>,
+        subscriptions: Vec<SubscriptionPart>,
+        to_assign: usize,
+    ) -> Clients {
+        Clients {
+            producers,
+            subscriptions,
+            assigned: Arc::clone(&self.assigned),
+            to_assign,
+            windows: self.windows.clone(),
+        }
+    }
+}
+
+fn payloads(workload: &Workload) -> Result<PayloadPool, Failure> {
+    match &workload.payload {
+        PayloadChoice::Generated { entropy, pool } => {
+            Ok(PayloadPool::generated(workload.record_bytes, *entropy, *pool, workload.own.seed))
+        }
+        PayloadChoice::File { path } => {
+            let bytes = std::fs::read(path)
+                .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+            Ok(PayloadPool::of_bytes(bytes))
+        }
+    }
+}
+
+fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    i64::try_from(now).unwrap_or(i64::MAX)
+}

@@ -281,6 +281,7 @@ mod tests {
             "corelane tune explain disk.scheduler:vda",
             "corelane tune list",
             "corelane tune shards --shards 2 --memory 4GiB",
+            "corelane tune unit --data-dir /a --user kafka --program /b --config /c --shards 2",
         ] {
             parsed(line).unwrap_or_else(|error| panic!("{line}: {error}"));
         }

@@ -146,6 +146,10 @@ pub const ADMIN_REQUEST_MS_MAX: u64 = 1_000;
 /// How long an admin request waits for the shards' answers.
 pub const ADMIN_ANSWER_MS_MAX: u64 = 2_000;
 
+/// Shards are asked so often within the time after which a supervisor's watchdog ends the node: two rounds may
+/// be late without harm.
+pub(crate) const WATCHDOG_QUESTIONS: u32 = 4;
+
 /// Partitions of groups that one answer of /metrics shows, whole groups at a time: with three rows of some 120
 /// bytes each 4 MB, and a few milliseconds of the coordinator shard.
 pub const METRICS_GROUP_ROWS_MAX: usize = 10_000;
@@ -159,6 +163,11 @@ pub const METRICS_READS_MAX: usize = 500;
 
 /// Draining connections at the end takes at most this long; what is left is closed.
 pub const DRAIN_MS_MAX: u64 = 5_000;
+
+/// How long each of an orderly end's three steps may take: data shards, the coordinator, the controller.
+pub const SHUT_DOWN_MS_MAX: u64 = 120_000;
+/// After which whoever supervises a node may end it: an orderly end and ten seconds.
+pub const STOP_SECONDS_MAX: u64 = (DRAIN_MS_MAX + 3 * SHUT_DOWN_MS_MAX) / 1000 + 10;
 
 /// Free space is looked at this often.
 pub const FREE_BYTES_INTERVAL_MS: u64 = 5_000;

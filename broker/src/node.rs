@@ -20,6 +20,7 @@
 //! * `leftovers`: files of earlier starts that go when this one is committed
 //! * `serving`: the main thread while the node serves
 //! * `signals`: SIGTERM and SIGINT
+//! * `supervisor`: what systemd is told: ready, alive, stopping
 //! * `log`: lines for the operator
 
 mod accepted_losses;
@@ -35,6 +36,7 @@ mod own_properties;
 mod recovery;
 mod serving;
 mod signals;
+mod supervisor;
 
 use std::io;
 use std::net::SocketAddr;

@@ -77,7 +77,7 @@ impl Machine {
         if ["plan", "apply", "rollback", "status"].contains(&verb) {
             command.arg("--state-dir").arg(self.state());
         }
-        if !["rollback", "status", "shards"].contains(&verb) {
+        if !["rollback", "status", "shards", "unit"].contains(&verb) {
             command.args(["--data-dir", "/data"]);
         }
         command.env_remove("CORELANE_DATA_DIR");
@@ -203,6 +203,23 @@ fn programs_read_the_same() {
     assert_eq!(machine.json("explain disk.nomerges")[0]["here"][0]["current"], "0");
     let shards = machine.json("shards");
     assert_eq!(shards["plan"]["data_shards"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_unit_names_the_program_and_its_directories_as_they_are_from_everywhere() {
+    let machine = Machine::new();
+    let (code, text) =
+        machine.tune("unit --data-dir some/data --program bin/corelane --memory 1GiB");
+    assert_eq!(code, 0, "{text}");
+    let here = std::env::current_dir().unwrap();
+    let expected = format!(
+        "\nExecStart={0}/bin/corelane serve --data-dir {0}/some/data --memory 1073741824\n",
+        here.display()
+    );
+    assert!(text.contains(&expected) && text.contains("\nType=notify\n"), "{text}");
+    assert_eq!(machine.tune("unit --user Ann@home").0, 3);
+    let json = machine.json("unit");
+    assert_eq!(json["path"], "/etc/systemd/system/corelane.service");
 }
 
 #[test]

@@ -96,7 +96,8 @@ fn find_all(options: &Options) -> ExitCode {
     let results: Vec<PlantResult> = Plant::ALL
         .iter()
         .map(|plant| {
-            let found = WorldKind::ALL.map(|world| (world, find(*plant, world, options)));
+            let worlds = plant.worlds().iter();
+            let found = worlds.map(|world| (*world, find(*plant, *world, options))).collect();
             let result = PlantResult { plant: *plant, found };
             if options.format == Format::Text {
                 eprint!("{}", result.lines());

@@ -33,9 +33,6 @@ pub(crate) enum WorldKind {
 }
 
 impl WorldKind {
-    /// Those that look for every planted fault.
-    pub(crate) const ALL: [Self; 2] = [Self::Engine, Self::Node];
-
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Engine => "engine",
@@ -77,7 +74,8 @@ acknowledged must be there, once, in order, and nothing else. The same seed give
   --steps K           actions of clients in a life of a node, about (120)
   --phase-minimum N   fail unless cuts interrupted each phase N times (0)
   --plant FAULT       break a rule on purpose; succeeds when the run finds it
-  --plants            every planted fault in turn, in both worlds; fails if one is not found
+  --plants            every planted fault in turn, in each kind of world that can show it; fails if
+                      one is not found
   --format text|json  how the report is printed (text)
   --trace             print everything that happens, to stderr
   --help              this text

@@ -2,8 +2,10 @@
 //! that does not find them proves nothing without them.
 
 use broker::engine::config::{Durability, LogConfig};
+use broker::protocol::ErrorCode;
 
 use crate::disk::{JournalEdit, Planted};
+use crate::options::WorldKind;
 
 macro_rules! plants {
     ($($(#[doc = $doc:literal])+ $plant:ident $name:literal,)+) => {
@@ -66,6 +68,12 @@ plants! {
     CleanedWithoutSync "cleaned-without-sync",
     /// The old segments go before the word that a cleaned one replaces them is durable.
     CleanedWithoutDirectorySync "cleaned-names-not-synced",
+    /// Commits that are refused are told to be done.
+    CommitsAreLost "commits-are-lost",
+    /// Members that are fenced are told that all is well.
+    NobodyIsFenced "nobody-is-fenced",
+    /// A partition is another's before its owner has given it back.
+    HandedOnTooSoon "handed-on-too-soon",
 }
 
 /// A world in which a planted fault shows soon.
@@ -99,7 +107,10 @@ impl Plant {
             Self::Nothing
             | Self::MemoryTopics
             | Self::OldJournalsGoFirst
-            | Self::IncarnationsAreReused => none,
+            | Self::IncarnationsAreReused
+            | Self::CommitsAreLost
+            | Self::NobodyIsFenced
+            | Self::HandedOnTooSoon => none,
             Self::AcknowledgedAtLogEnd => Planted { journal_completes_early: true, ..none },
             Self::DurableWritesArePlain => Planted { durable_writes_are_plain: true, ..none },
             Self::NoFileSync => Planted { syncs_do_nothing: true, ..none },
@@ -119,6 +130,35 @@ impl Plant {
             Self::NoLogStart => edit(JournalEdit::NoLogStarts),
             Self::NaiveTornTail => edit(JournalEdit::NoAcknowledgedEnd),
         }
+    }
+
+    /// Those that have to find it.
+    pub(crate) fn worlds(self) -> &'static [WorldKind] {
+        match self {
+            Self::CommitsAreLost | Self::NobodyIsFenced | Self::HandedOnTooSoon => {
+                &[WorldKind::Groups]
+            }
+            _ => &[WorldKind::Engine, WorldKind::Node],
+        }
+    }
+
+    /// What a member hears of a commit.
+    pub(crate) fn commit_answer(self, code: i16) -> i16 {
+        if self == Self::CommitsAreLost { ErrorCode::None.code() } else { code }
+    }
+
+    /// What a member hears of its heartbeat.
+    pub(crate) fn heartbeat_answer(self, code: i16) -> i16 {
+        let is_fence = matches!(
+            ErrorCode::from_code(code),
+            Some(
+                ErrorCode::UnknownMemberId
+                    | ErrorCode::IllegalGeneration
+                    | ErrorCode::RebalanceInProgress
+                    | ErrorCode::FencedMemberEpoch
+            )
+        );
+        if self == Self::NobodyIsFenced && is_fence { ErrorCode::None.code() } else { code }
     }
 
     pub(crate) fn topics_are_in_memory(self) -> bool {
@@ -171,5 +211,6 @@ mod tests {
             assert_eq!(Plant::by_name(plant.name()), Some(*plant));
         }
         assert!(Plant::ALL.len() >= 12);
+        assert!(Plant::ALL.iter().all(|plant| !plant.worlds().is_empty()));
     }
 }

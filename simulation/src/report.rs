@@ -21,7 +21,7 @@ pub(crate) struct Report {
 pub(crate) struct PlantResult {
     pub(crate) plant: Plant,
     /// How worlds of each kind found it; `None`: they did not.
-    pub(crate) found: [(WorldKind, Option<String>); WorldKind::ALL.len()],
+    pub(crate) found: Vec<(WorldKind, Option<String>)>,
 }
 
 impl PlantResult {
@@ -158,7 +158,11 @@ pub(crate) fn print_plants(results: &[PlantResult], format: Format) -> String {
         let rows: Vec<String> = rows.collect();
         return format!("{{\"plants\":[{}],\"missed\":{missed}}}\n", rows.join(","));
     }
-    format!("{} of {} found by both worlds\n", results.len() - missed, results.len())
+    format!(
+        "{} of {} found by each kind of world that can show them\n",
+        results.len() - missed,
+        results.len()
+    )
 }
 
 /// One line of a terminal.
@@ -212,7 +216,7 @@ mod tests {
     #[test]
     fn programs_get_json() {
         assert_eq!(json_string("a \"b\"\\\n"), "\"a \\\"b\\\"\\\\\\u000a\"");
-        let found = [(WorldKind::Engine, Some("it".to_owned())), (WorldKind::Node, None)];
+        let found = vec![(WorldKind::Engine, Some("it".to_owned())), (WorldKind::Node, None)];
         let results = [PlantResult { plant: Plant::NoFragments, found }];
         let expected = "{\"plants\":[{\"plant\":\"no-fragments\",\"engine\":\"it\",\"node\":null}],\"missed\":1}\n";
         assert_eq!(print_plants(&results, Format::Json), expected);

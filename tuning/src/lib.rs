@@ -36,6 +36,7 @@
 //! | `profile` | what the machine is for, which says how much a finding weighs |
 //! | `setting` | one file of the kernel that may be written, and how it shows what it holds |
 //! | `changes` | changing settings by a plan, with a journal, and changing them back |
+//! | `systemd_unit` | a unit for the node that fits the machine |
 //! | `byte_count` | sizes as people write them |
 //! | `limits` | the bounds of this crate and their arithmetic |
 
@@ -65,6 +66,7 @@ mod profile;
 mod recorded_tree;
 mod setting;
 mod shard_plan;
+mod systemd_unit;
 
 pub use block_device::{BlockDevice, WriteCache};
 pub use byte_count::{ByteCount, ParseByteCountError};
@@ -94,3 +96,4 @@ pub use process_limits::{ProcessFacts, RLimit, RaisedLimits, raise_soft_limits};
 pub use profile::Profile;
 pub use setting::{Form, Setting};
 pub use shard_plan::{DataShard, ShardPlan, ShardPlanError, plan_shards};
+pub use systemd_unit::{UNIT_PATH, UnitWishes, systemd_unit};

@@ -89,3 +89,16 @@ pub(crate) const PROCESSES_LOOKED_AT_MAX: usize = 20_000;
 
 /// A change is some hundred bytes of the journal; a machine of 256 cores has 2,000 changes in one run.
 pub(crate) const JOURNAL_BYTES_MAX: u64 = 16 << 20;
+
+/// Open files of a unit: ten times what is wanted, and what systemd itself may give.
+pub(crate) const NOFILE_OF_UNIT: u64 = 1 << 20;
+const _: () = assert!(NOFILE_OF_UNIT >= NOFILE_WANTED);
+/// A node is restarted when its shards have not answered for so long: longer than any disk's pause that is not
+/// a failure.
+pub(crate) const WATCHDOG_SECONDS: u64 = 60;
+/// A start reads at most 1 GiB of journals, and looks at every segment's end.
+pub(crate) const START_MINUTES_MAX: u64 = 15;
+/// A shard's thread, its helpers and the kernel's workers of its ring.
+pub(crate) const TASKS_OF_A_SHARD: u64 = 64;
+/// The main thread and the dedicated shards with theirs.
+pub(crate) const TASKS_BESIDE_SHARDS: u64 = 512;

@@ -1,7 +1,7 @@
 //! `corelane tune`: what of this machine makes a node slower or less safe, and changing it with a way back.
 //!
 //! * `machine`: which machine, which profile, which journal: options that the commands share
-//! * `check`, `plan`, `apply`, `rollback`, `status`, `explain`, `list`, `shards`: one command each
+//! * `check`, `plan`, `apply`, `rollback`, `status`, `explain`, `list`, `shards`, `unit`: one command each
 //! * `rows`: findings as lines
 //! * `exit_code`: how a command ends
 
@@ -16,6 +16,7 @@ mod rollback;
 mod rows;
 mod shards;
 mod status;
+mod unit;
 
 use clap::Subcommand;
 
@@ -62,6 +63,8 @@ pub(crate) enum TuneCommand {
     List,
     /// Shows how many shards fit where, with the arithmetic.
     Shards(shards::ShardsArgs),
+    /// Prints a systemd unit that fits the machine: limits, cores, a watchdog.
+    Unit(unit::UnitArgs),
 }
 
 impl TuneCommand {
@@ -75,6 +78,7 @@ impl TuneCommand {
             Self::Explain(args) => args.run(output),
             Self::List => list::run(output),
             Self::Shards(args) => args.run(output),
+            Self::Unit(args) => args.run(output),
         };
         result.map_err(|failure| failure.or_with_code(ERROR))
     }

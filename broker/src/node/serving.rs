@@ -20,12 +20,13 @@ use super::data_directories::DataDirectories;
 use super::launch::RunningNode;
 use super::log::Log;
 use super::signals::Signals;
+use super::supervisor::Supervisor;
 use super::{NodeError, Started};
 use crate::admin::groups::Times;
 use crate::admin::http::{self, Answer, Method, Request};
 use crate::admin::metrics::{self, NodeNumbers};
 use crate::admin::{Admin, kernel_workers, partitions};
-use crate::limits::{ADMIN_ANSWER_MS_MAX, DRAIN_MS_MAX, FREE_BYTES_INTERVAL_MS};
+use crate::limits::{ADMIN_ANSWER_MS_MAX, DRAIN_MS_MAX, FREE_BYTES_INTERVAL_MS, SHUT_DOWN_MS_MAX};
 use crate::shard::RequestNumber;
 use crate::shard::command::{Command, CommandReply};
 use crate::shard::mail::{Answer as OwnersAnswer, Mail, QueryError, ShardIndex};
@@ -35,8 +36,8 @@ use crate::shell::Parcel;
 
 /// How long a partition may take to move: it is flushed first.
 const MOVE_WAIT: Duration = Duration::from_secs(60);
-/// How long an orderly end may take to make everything durable.
-const SHUT_DOWN_WAIT: Duration = Duration::from_secs(120);
+/// How long one step of an orderly end may take to make everything durable.
+const SHUT_DOWN_WAIT: Duration = Duration::from_millis(SHUT_DOWN_MS_MAX);
 
 /// Serves until a signal comes or all storage has failed.
 pub(super) fn serve(
@@ -48,6 +49,11 @@ pub(super) fn serve(
     started: impl FnOnce(&Started),
 ) -> Result<(), NodeError> {
     let ready_after = node.summary.begun.elapsed();
+    let supervisor = Supervisor::of_this_process().unwrap_or_else(|error| {
+        log.warn(&format!("the supervisor cannot be told anything: {error}"));
+        Supervisor::none()
+    });
+    supervisor.tell_ready(&format!("serving clients on {} shards", node.facts.data_shards));
     started(&Started {
         listen: node.summary.listen.clone(),
         advertised: node.summary.advertised.clone(),
@@ -67,6 +73,7 @@ pub(super) fn serve(
         heard: Heard::default(),
         times: Times::new(),
         is_ready: true,
+        supervisor,
     };
     let failure = serving.until_stopped(signals);
     serving.stop(signals);
@@ -110,6 +117,7 @@ struct Serving {
     /// Of the records that the last answer of /metrics told the age of.
     times: Times,
     is_ready: bool,
+    supervisor: Supervisor,
 }
 
 impl Serving {
@@ -126,6 +134,7 @@ impl Serving {
             if self.space_due <= Instant::now() {
                 self.look_at_space();
             }
+            self.ask_whether_alive();
             while let Some(stream) = self.admin.as_ref().and_then(Admin::accept) {
                 self.answer(stream);
             }
@@ -136,7 +145,8 @@ impl Serving {
     fn wait(&self, signals: &Signals) {
         let admin = self.admin.as_ref().map(AsFd::as_fd);
         let fds: Vec<BorrowedFd<'_>> = signals.fds().into_iter().chain(admin).collect();
-        self.wait_for(&fds, self.space_due);
+        let until = self.supervisor.due().map_or(self.space_due, |due| due.min(self.space_due));
+        self.wait_for(&fds, until);
     }
 
     /// Sleeps until there is mail, one of these can be read, or it is time.
@@ -168,7 +178,12 @@ impl Serving {
             let Parcel::Mail(mail) = parcel else { continue };
             for mail in mail {
                 match mail {
-                    Mail::Snapshot(snapshot) => self.heard.snapshots.push(*snapshot),
+                    Mail::Snapshot(snapshot) => {
+                        self.supervisor.heard_from(snapshot.shard);
+                        // One of each shard, whoever asked for it.
+                        self.heard.snapshots.retain(|known| known.shard != snapshot.shard);
+                        self.heard.snapshots.push(*snapshot);
+                    }
                     Mail::Partitions(placed) => self.heard.partitions.push((from, placed)),
                     Mail::CommandDone { request, reply } => {
                         self.heard.replies.push((request, *reply));
@@ -256,10 +271,21 @@ impl Serving {
             if left.is_zero() {
                 return false;
             }
-            self.node.mailbox.wait(Some(left));
+            let due =
+                self.supervisor.due().map(|due| due.saturating_duration_since(Instant::now()));
+            self.node.mailbox.wait(Some(due.map_or(left, |due| due.min(left))));
             self.take_mail();
+            // A partition may take longer to move than a supervisor waits for a sign of life.
+            self.ask_whether_alive();
         }
         true
+    }
+
+    /// For the supervisor, which is told when all have answered.
+    fn ask_whether_alive(&mut self) {
+        for shard in self.supervisor.questions(Instant::now(), self.node.facts.shards()) {
+            self.node.post_mail(shard, Mail::TakeSnapshot);
+        }
     }
 
     fn metrics(&mut self) -> Answer {
@@ -349,6 +375,7 @@ impl Serving {
     /// Stops accepting, lets connections have their answers, makes everything durable.
     fn stop(&mut self, signals: &Signals) {
         self.is_ready = false;
+        self.supervisor.tell_stopping();
         self.log.info("stopping: connections are drained, then everything is made durable");
         let data: Vec<ShardIndex> = (0..self.node.facts.data_shards).map(ShardIndex).collect();
         let controller = self.node.facts.controller();

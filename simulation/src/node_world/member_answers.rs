@@ -23,6 +23,7 @@ use super::member_requests::{
     OFFSET_COMMIT, OFFSET_FETCH, SYNC_GROUP,
 };
 use super::members::{MemberKey, Step};
+use crate::plant::Plant;
 use crate::violation::{Checked, Checker};
 
 impl NodeWorld {
@@ -68,6 +69,7 @@ impl NodeWorld {
             MemberAsked::Commit { partition, offset, newest_generation } => {
                 let response = Client::decode::<OffsetCommitResponse>(asked, OFFSET_COMMIT, frame)?;
                 let code = response.topics[0].partitions[0].error_code;
+                let code = self.options.plant.commit_answer(code);
                 self.on_commit(key, is_current, (partition, offset, newest_generation), code)
             }
             MemberAsked::Fetch { partition, floor } => {
@@ -88,9 +90,14 @@ impl NodeWorld {
                 if !is_current {
                     return Ok(());
                 }
-                if response.error_code != 0 {
+                let code = self.options.plant.heartbeat_answer(response.error_code);
+                if code != 0 {
                     self.members[key.0].tells_all = true;
-                    return self.member_refused(key, true, response.error_code);
+                    return self.member_refused(key, true, code);
+                }
+                if response.error_code != 0 {
+                    self.members[key.0].heard = asked.since.max(self.members[key.0].heard);
+                    return Ok(());
                 }
                 self.on_consumer_beat(key, asked.since, response)
             }
@@ -149,6 +156,7 @@ impl NodeWorld {
     }
 
     fn on_beat(&mut self, key: MemberKey, since: u64, code: i16) -> Checked {
+        let code = self.options.plant.heartbeat_answer(code);
         if code != 0 {
             return self.member_refused(key, true, code);
         }
@@ -205,9 +213,10 @@ impl NodeWorld {
         });
         let new: BTreeSet<Slot> = shall.difference(&self.members[key.0].owned).copied().collect();
         self.check_owner(key, &new)?;
+        let plant = self.options.plant;
         let member = &mut self.members[key.0];
         let goes = member.owned.difference(&shall).next().is_some();
-        member.tells_owned |= !new.is_empty();
+        member.tells_owned |= !new.is_empty() || (goes && plant == Plant::HandedOnTooSoon);
         member.owned.extend(new);
         member.wanted = goes.then_some(shall);
         Ok(())

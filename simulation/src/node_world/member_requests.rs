@@ -21,10 +21,11 @@ use broker::protocol::{Str, TopicId};
 use bytes::Bytes;
 
 use super::clients::What;
-use super::groups::{GroupKey, Protocol, REBALANCE_MS, SESSION_MS};
+use super::groups::{GroupKey, Protocol, REBALANCE_MS, SESSION_MS, Slot};
 use super::members::{Member, MemberKey, Step, new_member_id, share_out};
 use super::topics::TopicState;
 use super::{NANOS_PER_MS, NodeWorld};
+use crate::plant::Plant;
 
 pub(super) const FIND_COORDINATOR: i16 = 4;
 pub(super) const JOIN_GROUP: i16 = 7;
@@ -181,6 +182,7 @@ impl NodeWorld {
         if self.members[key.0].id.is_empty() {
             self.members[key.0].id = new_member_id(&mut self.random);
         }
+        let plant = self.options.plant;
         let member = &mut self.members[key.0];
         let joins = member.step == Step::Join;
         let says_all = joins || std::mem::take(&mut member.tells_all);
@@ -192,7 +194,7 @@ impl NodeWorld {
             member_epoch: member.epoch,
             rebalance_timeout_ms: if says_all { REBALANCE_MS as i32 } else { -1 },
             subscribed_topic_names: says_all.then(topics),
-            topic_partitions: told_owned.then(|| listed(member)),
+            topic_partitions: told_owned.then(|| listed(member, plant)),
             ..ConsumerGroupHeartbeatRequest::default()
         };
         member.tells_owned = false;
@@ -269,9 +271,12 @@ impl NodeWorld {
     }
 }
 
-fn listed(member: &Member) -> Vec<TopicPartitions> {
+fn listed(member: &Member, plant: Plant) -> Vec<TopicPartitions> {
     let mut topics: BTreeMap<TopicId, Vec<i32>> = BTreeMap::new();
-    for (topic, partition) in &member.owned {
+    // As if the coordinator did not wait for what it has not given back yet.
+    let wanted = member.wanted.as_ref().filter(|_| plant == Plant::HandedOnTooSoon);
+    let kept = |slot: &&Slot| wanted.is_none_or(|wanted| wanted.contains(*slot));
+    for (topic, partition) in member.owned.iter().filter(kept) {
         topics.entry(*topic).or_default().push(*partition);
     }
     let topics = topics.into_iter();

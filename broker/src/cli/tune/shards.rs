@@ -92,8 +92,9 @@ fn memory(facts: &HostFacts, plan: &ShardPlan, output: &mut Output) -> Result<()
         "  node      {} = {DEDICATED_SHARDS} × {} (controller, coordinator) + {count} × {} (data)",
         plan.memory, plan.dedicated_shard_memory, plan.data_shard_memory
     ))?;
-    output.line(format_args!(
-        "  rings     {} of locked memory each",
-        ByteCount(plan.ring_locked_bytes_max)
-    ))
+    let rings = match plan.ring_locked_bytes_max {
+        u64::MAX => "no bound on what they lock".to_owned(),
+        bytes => format!("{} of locked memory each", ByteCount(bytes)),
+    };
+    output.line(format_args!("  rings     {rings}"))
 }

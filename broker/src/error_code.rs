@@ -20,6 +20,8 @@ pub(crate) fn append(error: &AppendError) -> ErrorCode {
         AppendError::NotOwner => ErrorCode::NotLeaderOrFollower,
         AppendError::Unavailable | AppendError::NoSpace => ErrorCode::KafkaStorageError,
         AppendError::Invalid(invalid) => invalid_batch(invalid),
+        // Producers split the batch and send it again.
+        AppendError::BeyondMemory { .. } => ErrorCode::MessageTooLarge,
         AppendError::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
         AppendError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
         // Retriable without a metadata request; nothing was appended.

@@ -177,6 +177,9 @@ pub const FREE_BYTES_INTERVAL_MS: u64 = 5_000;
 pub const BIND_MS_MAX: u64 = 1_500;
 pub const BIND_RETRY_MS: u64 = 10;
 
+/// A client that announces more than memory could hold comes again at once: the log names it this often.
+pub const OVERSIZE_TOLD_EVERY_MS: u64 = 10_000;
+
 /// Accepted connections that wait in the kernel for each listener.
 pub const LISTEN_BACKLOG: i32 = 1_024;
 

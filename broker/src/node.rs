@@ -16,6 +16,7 @@
 //! * `own_properties`: what the node says of itself as broker properties
 //! * `accepted_losses`: new leader epochs where a loss was accepted
 //! * `memory_plan`: the limits of a shard, from its memory
+//! * `large_batches`: topics that allow larger batches than memory takes
 //! * `launch`: the shards' threads
 //! * `leftovers`: files of earlier starts that go when this one is committed
 //! * `serving`: the main thread while the node serves
@@ -28,6 +29,7 @@ pub mod assembly;
 mod crowded;
 mod data_directories;
 mod error;
+mod large_batches;
 mod launch;
 pub mod leftovers;
 mod log;

@@ -34,7 +34,7 @@ pub mod event;
 mod fetching;
 mod finding;
 pub mod group_coordinator;
-mod log_config;
+pub(crate) mod log_config;
 pub mod mail;
 pub mod metadata_log;
 pub mod metrics;
@@ -138,6 +138,8 @@ pub(crate) struct Front {
     pub(crate) collected_bytes: usize,
     /// Bytes that one fetch is answered.
     pub(crate) fetch_bytes_max: usize,
+    /// When the operator heard last of a request that memory could never hold.
+    pub(crate) oversize_told: Option<Monotonic>,
 }
 
 /// How far this shard has come in its life.
@@ -194,6 +196,7 @@ impl Shard {
                 responses_bytes_max,
                 collected_bytes: 0,
                 fetch_bytes_max: fetch_limits.bytes_max,
+                oversize_told: None,
             },
             progress: InProgress {
                 requests: Slab::new(REQUESTS_MAX),

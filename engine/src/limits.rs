@@ -148,6 +148,9 @@ pub const PARTITIONS_SERVED_PER_SHARD_MAX: usize = 32_768;
 /// further ones fail and are counted all the same.
 pub const DAMAGES_KNOWN_MAX: usize = 128;
 
+/// The largest batch is this part of a shard's memory: half of it is for log tails, and other partitions go on.
+pub const BATCH_MEMORY_DIVISOR: usize = 4;
+
 /// Free space that is left to metadata, deletions and checkpoints: appends are refused below it.
 pub const FREE_BYTES_RESERVED: u64 = 64 << 20;
 

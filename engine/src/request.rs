@@ -42,6 +42,11 @@ pub enum AppendError {
     Unavailable,
     /// The batch itself is bad.
     Invalid(InvalidBatch),
+    /// The topic allows it, and this shard's memory could never take it.
+    BeyondMemory {
+        bytes: usize,
+        max: usize,
+    },
     InvalidProducerEpoch {
         stored: ProducerEpoch,
         actual: ProducerEpoch,

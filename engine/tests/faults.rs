@@ -816,3 +816,19 @@ fn a_damaged_place_is_told_once_with_its_file_and_position() {
     world.delete(partition);
     assert_eq!(world.engine().damages(partition).count(), 0);
 }
+
+/// It was told to try again, which would have gone on for ever.
+#[test]
+fn a_batch_that_memory_could_never_take_is_refused_for_good() {
+    let mut world = World::new();
+    world.config.batch_bytes_max = usize::MAX;
+    let partition = world.create("huge-0");
+    let max = world::ARENA_BYTES / 4;
+    assert!(world.try_append(partition, &Batch::sized(max - 200)).is_ok());
+    let refused = world.try_append(partition, &Batch::sized(max + 1)).unwrap_err();
+    assert!(
+        matches!(refused, AppendError::BeyondMemory { max: at, .. } if at == max),
+        "{refused:?}"
+    );
+    assert!(world.try_append(partition, &Batch::of(1)).is_ok());
+}

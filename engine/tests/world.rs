@@ -39,7 +39,7 @@ use runtime::clock::{Monotonic, Now, WallMillis};
 use runtime::memory::Arena;
 
 const SALT: JournalSalt = JournalSalt(0x5eed);
-const ARENA_BYTES: usize = 128 << 20;
+pub const ARENA_BYTES: usize = 128 << 20;
 
 /// A batch to be appended.
 #[derive(Clone)]

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!   request_small_bytes_max + request_large_bytes_max      requests held
-//! + one block of request_bytes_max                         one huge request, if the arena has such a block
+//! + request_huge_bytes_max                                 one huge request
 //! + connections_max × 16 KiB                               received, not yet parsed (each ≤ SMALL_FRAME_BYTES_MAX)
 //! + responses                                              bounded by the broker: response_bytes_pinned()
 //! + connections_max × ~0.6 KiB                             the connections themselves (measured in a test)
@@ -76,6 +76,8 @@ pub struct Limits {
     pub request_small_bytes_max: usize,
     /// Memory of all larger requests, in blocks of the arena.
     pub request_large_bytes_max: usize,
+    /// Memory of the one huge request, kept apart; a power of two. A larger frame closes its connection.
+    pub request_huge_bytes_max: usize,
     /// Response bytes of one connection that have not left: beyond this it gets no new request.
     /// A fetch response is at most 4 MiB, so this is one large response or many small ones; the broker bounds
     /// others.
@@ -107,6 +109,7 @@ impl Default for Limits {
             requests_in_flight_max: 64,
             request_small_bytes_max: 16 << 20,
             request_large_bytes_max: 128 << 20,
+            request_huge_bytes_max: 4 << 20,
             response_bytes_unsent_max: 4 << 20,
             connections_max: 10_000,
             idle_ms_max: 600_000,
@@ -130,6 +133,7 @@ impl Limits {
             self.request_small_bytes_max >= SMALL_FRAME_BYTES_MAX,
             "no room for one small frame"
         );
+        assert!(self.request_huge_bytes_max.is_power_of_two(), "blocks are powers of two");
         assert!(self.response_bytes_unsent_max > 0, "response_bytes_unsent_max is 0");
         assert!(self.slow_frame_bytes_per_ms_min > 0, "slow_frame_bytes_per_ms_min is 0");
     }

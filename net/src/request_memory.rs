@@ -4,10 +4,12 @@
 //! batches) may be held for long, a fetch as long as its poll waits; *large* ones are produce requests
 //! and last as long as a disk write. With one budget a large request could wait for ever behind a
 //! thousand polls, and every small request behind it. *Huge* ones would take a good part of what large
-//! ones may have together: they come one at a time, and nobody but another huge one waits for them.
+//! ones may have together: they come one at a time, into a block that is kept for them, and nobody but
+//! another huge one waits for them. Among others' blocks none that large may ever be free.
 //!
-//! A lane is fair: whoever has to wait joins its queue, and nobody overtakes the queue's head. So an
-//! allowed size is always served in the end.
+//! A lane is fair: whoever has to wait joins its queue, and nobody overtakes the queue's head. A large
+//! frame is a thirty-second of the arena at the most: a hole for it comes as log tails are let go. So an
+//! allowed size is served in the end; a larger one closes its connection before its body is received.
 
 use std::collections::VecDeque;
 
@@ -90,6 +92,8 @@ impl Budget {
 #[derive(Debug)]
 pub(crate) struct RequestMemory {
     arena: Arena,
+    /// One block. What no huge frame ever came into costs nothing. `None`: there is no address space.
+    huge_arena: Option<Arena>,
     small: Budget,
     large: Budget,
     huge: Budget,
@@ -99,6 +103,7 @@ impl RequestMemory {
     pub(crate) fn new(limits: &Limits, arena: Arena) -> Self {
         Self {
             arena,
+            huge_arena: Arena::new(limits.request_huge_bytes_max).ok(),
             small: Budget::new(limits.request_small_bytes_max),
             large: Budget::new(limits.request_large_bytes_max),
             huge: Budget::new(0),
@@ -122,7 +127,12 @@ impl RequestMemory {
 
     /// Whether a frame of this length could ever be held.
     pub(crate) fn could_hold(&self, length: usize) -> bool {
-        length <= SMALL_FRAME_BYTES_MAX || Self::block_bytes(length) <= self.arena.capacity()
+        let capacity = match self.lane_of(length) {
+            Lane::Small => return true,
+            Lane::Large => self.arena.capacity(),
+            Lane::Huge => self.huge_arena.as_ref().map_or(0, Arena::capacity),
+        };
+        Self::block_bytes(length) <= capacity
     }
 
     pub(crate) fn held(&self) -> usize {
@@ -134,7 +144,7 @@ impl RequestMemory {
     }
 
     /// Whether a frame that is being received in this lane keeps memory from others. A huge one always
-    /// does: log tails and responses take theirs from the same arena.
+    /// does: there is one block for all of them.
     pub(crate) fn is_pressed(&self, lane: Lane) -> bool {
         let budget = self.budget(lane);
         !budget.queue.is_empty() || (lane == Lane::Huge && budget.requests > 0)
@@ -165,7 +175,10 @@ impl RequestMemory {
     ) -> Result<(Charge, Block), Shortage> {
         let lane = self.lane_of(length);
         let bytes = Self::block_bytes(length);
-        let arena = self.arena.clone();
+        let arena = match lane {
+            Lane::Huge => self.huge_arena.clone().expect("what cannot be held is not reserved"),
+            Lane::Small | Lane::Large => self.arena.clone(),
+        };
         let budget = self.budget_mut(lane);
         if !budget.has_room(connection, bytes) {
             return Err(Shortage::Budget);
@@ -250,6 +263,7 @@ mod tests {
         let limits = Limits {
             request_small_bytes_max: 32 * KIB,
             request_large_bytes_max: 512 * KIB,
+            request_huge_bytes_max: 1024 * KIB,
             ..Limits::default()
         };
         RequestMemory::new(&limits, Arena::new(arena).unwrap())
@@ -312,8 +326,8 @@ mod tests {
     #[test]
     fn a_frame_that_the_arena_can_never_hold_is_known_beforehand() {
         let memory = memory(2048 * KIB);
-        assert!(memory.could_hold(2048 * KIB));
-        assert!(!memory.could_hold(2048 * KIB + 1));
+        assert!(memory.could_hold(1024 * KIB));
+        assert!(!memory.could_hold(1024 * KIB + 1));
         assert!(memory.could_hold(1));
     }
 
@@ -327,5 +341,19 @@ mod tests {
         drop(other);
         assert!(memory.reserve_block(connection(0), 20 * KIB).is_ok());
         assert!(!memory.waits_for_arena());
+    }
+
+    /// Log tails hold their memory for as long as there is enough: a frame waited for a block among them until
+    /// its connection was closed, again and again.
+    #[test]
+    fn a_huge_frame_has_its_block_whatever_else_fills_the_arena() {
+        let mut memory = memory(2048 * KIB);
+        let tails: Vec<_> = std::iter::from_fn(|| memory.arena.allocate(4096)).collect();
+        assert_eq!(tails.len(), 512);
+        let (huge, block) = memory.reserve_block(connection(0), 1000 * KIB).unwrap();
+        assert_eq!(huge.lane(), Lane::Huge);
+        drop(block);
+        memory.release(huge);
+        assert!(memory.reserve_block(connection(1), 1024 * KIB).is_ok());
     }
 }

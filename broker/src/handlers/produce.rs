@@ -165,6 +165,12 @@ impl Shard {
             }
             Err(error) => {
                 partition.error_code = error_code::append(error).code();
+                if let AppendError::BeyondMemory { bytes, max } = error {
+                    let text = format!(
+                        "The batch has {bytes} bytes, and this node's memory takes {max}, whatever max.message.bytes says."
+                    );
+                    partition.error_message = Some(Str::from(text));
+                }
                 if let AppendError::Invalid(invalid) = error {
                     explain(invalid, partition, produce.record_errors_left);
                     produce.record_errors_left -= partition.record_errors.len();

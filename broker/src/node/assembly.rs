@@ -34,6 +34,7 @@ use protocol::{BrokerId, Offset, PartitionIndex, Str};
 use super::NodeError;
 use super::accepted_losses::{self, AcceptedLoss};
 use super::crowded;
+use super::large_batches;
 use super::leftovers::Leftovers;
 use crate::shard::log_config_of;
 use crate::shard::mail::{DirectorySpace, ShardIndex};
@@ -84,6 +85,8 @@ pub struct StartPlan {
     pub dedicated: StartLimits,
     pub listeners: Vec<ListenerFacts>,
     pub properties: StaticBrokerConfig,
+    /// The largest batch that memory takes.
+    pub batch_bytes_max: usize,
     /// A start without a log directory of before is what the operator wants.
     pub give_up_missing: bool,
     pub now: WallMillis,
@@ -440,6 +443,7 @@ fn begin_start(
     }
     let id = BrokerId(directories.node_id);
     start.notes.extend(crowded::check(start.metadata.image(), id, plan.data_shards)?);
+    start.notes.extend(large_batches::note(&start.metadata, plan.batch_bytes_max));
     Ok(start)
 }
 

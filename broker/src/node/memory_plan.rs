@@ -2,13 +2,15 @@
 //!
 //! ```text
 //!   memory of a shard = arena + small requests (1/16) + receive buffers + operations and connections
+//!                     + one huge request (the power of two within 1/4, 128 MiB at the most)
 //!   arena             = log tails (1/2) + responses (1/4) + large requests (1/8) + disk operations (1/8)
 //! ```
 
 use std::fmt;
 
 use engine::limits::{
-    BLOCK_BYTES, JOURNAL_FILE_BYTES, JOURNAL_FILE_BYTES_DEDICATED, JOURNAL_FILES, OPEN_FILES_MAX,
+    BATCH_MEMORY_DIVISOR, BLOCK_BYTES, JOURNAL_FILE_BYTES, JOURNAL_FILE_BYTES_DEDICATED,
+    JOURNAL_FILES, OPEN_FILES_MAX,
 };
 use net::driver::DriverConfig;
 use runtime::ring::RingConfig;
@@ -30,6 +32,8 @@ const JOURNAL_SPACE_DIVISOR: u64 = 20;
 const JOURNALS_BYTES_MAX: u64 = 1 << 30;
 /// Some groups of 1 MiB; incarnations begin in a file of this size, too.
 const JOURNAL_FILE_BYTES_MIN: u64 = 4 << 20;
+/// The default of `socket.request.max.bytes` fits in it.
+const HUGE_REQUEST_BYTES_MAX: u64 = 128 << 20;
 
 /// The limits of one kind of shard.
 #[derive(Clone, Debug)]
@@ -40,6 +44,13 @@ pub(super) struct ShardLimits {
     pub(super) net: net::Limits,
     pub(super) sockets: DriverConfig,
     pub(super) ring: RingConfig,
+}
+
+impl ShardLimits {
+    /// The largest batch that the shard's logs take, and that can come in a request.
+    pub(super) fn batch_bytes_max(&self) -> usize {
+        (self.arena_bytes / BATCH_MEMORY_DIVISOR).min(self.net.request_huge_bytes_max)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -77,7 +88,9 @@ fn data_limits(memory: ByteCount, journal_file_bytes: u64, pin_memory: bool) -> 
     let receive_buffers = (memory / (256 << 10)).clamp(64, 256).next_power_of_two().min(256);
     let small = (memory / 16).min(16 << 20);
     let beside = small + receive_buffers * RECEIVE_BUFFER_BYTES + connections * CONNECTION_BYTES;
-    let arena = aligned(memory.saturating_sub(beside).max(memory / 2));
+    let all = memory.saturating_sub(beside).max(memory / 2);
+    let huge = (1 << (all / 4).ilog2()).min(HUGE_REQUEST_BYTES_MAX);
+    let arena = aligned(all - huge);
     let connections = usize::try_from(connections).expect("bounded");
     let sockets = DriverConfig {
         connections_max: connections,
@@ -94,6 +107,7 @@ fn data_limits(memory: ByteCount, journal_file_bytes: u64, pin_memory: bool) -> 
     let net = net::Limits {
         request_small_bytes_max: usize::try_from(small).expect("bounded"),
         request_large_bytes_max: arena / 8,
+        request_huge_bytes_max: usize::try_from(huge).expect("bounded"),
         connections_max: connections,
         ..net::Limits::default()
     };
@@ -141,7 +155,7 @@ impl fmt::Display for MemoryPlan {
         write!(
             f,
             "memory {}: {} data shards with {} each (log tails {}, responses {}, large requests {}, small \
-             requests {}, {} connections), controller and coordinator {} each; journals of {} × {} a shard",
+             requests {}, {} connections; requests of up to {}, batches of up to {}), controller and coordinator {} each; journals of {} × {} a shard",
             self.memory,
             self.shards,
             size(data.arena_bytes),
@@ -150,6 +164,8 @@ impl fmt::Display for MemoryPlan {
             size(data.net.request_large_bytes_max),
             size(data.net.request_small_bytes_max),
             data.net.connections_max,
+            size(data.net.request_huge_bytes_max),
+            size(data.batch_bytes_max()),
             size(self.dedicated.arena_bytes),
             JOURNAL_FILES,
             ByteCount(data.journal_file_bytes),

@@ -65,6 +65,7 @@ pub(super) fn recover(
         dedicated: start_limits(&memory.dedicated),
         listeners: listeners(listen),
         properties: with_own(&config.properties, directories.node_id, listen, &log_dirs),
+        batch_bytes_max: memory.data.batch_bytes_max(),
         give_up_missing: config.give_up_missing,
         now: WallMillis(runtime::clock::WallMillis::read().0),
     };

@@ -1,6 +1,8 @@
 //! Frames to handlers, answers back to the requests that wait for them.
 
-use net::{ClosedConnection, ConnectionId, Frame};
+use std::time::Duration;
+
+use net::{CloseReason, ClosedConnection, ConnectionId, Frame};
 use protocol::{ApiKey, Reader, Request as RequestBody, RequestHeader, Str};
 use runtime::clock::Monotonic;
 
@@ -8,6 +10,7 @@ use super::Shard;
 use super::mail::{Answer, Mail};
 use super::requests::{Head, RequestId, Stages};
 use crate::handlers::{Work, api_versions};
+use crate::limits::OVERSIZE_TOLD_EVERY_MS;
 
 /// What Kafka's own tools call themselves.
 const ADMIN_CLIENT_ID: &str = "__admin_client";
@@ -160,10 +163,30 @@ impl Shard {
     pub(super) fn on_connection_closed(&mut self, closed: &ClosedConnection) {
         let connection = closed.connection;
         self.front.sessions.on_closed(connection);
+        if let CloseReason::SizeBeyondMemory { size } = closed.reason {
+            self.tell_of_oversize(size);
+        }
         let of_it: Vec<RequestId> = self.fetches_of(connection).collect();
         for id in of_it {
             self.abandon_fetch(id);
         }
+    }
+
+    /// The client hears nothing but the end of its connection, and comes again.
+    #[cold]
+    fn tell_of_oversize(&mut self, size: i32) {
+        let now = self.now.monotonic;
+        let pause = Duration::from_millis(OVERSIZE_TOLD_EVERY_MS);
+        if self.front.oversize_told.is_some_and(|told| now < told + pause) {
+            return;
+        }
+        self.front.oversize_told = Some(now);
+        let max = self.front.connections.limits().request_huge_bytes_max;
+        let what = format!(
+            "a client announced a request of {size} bytes and was disconnected: this node's memory takes {max}; \
+             give it more --memory or fewer --shards, or its clients a smaller max.request.size"
+        );
+        self.outbox.post(self.node.main(), Mail::Trouble { what });
     }
 
     /// Fetches in progress of a connection.

@@ -7,7 +7,7 @@ use protocol::{LeaderEpoch, Offset};
 use super::{Engine, Slot};
 use crate::batch::BatchView;
 use crate::config::Durability;
-use crate::limits::{APPENDS_WAITING_MAX, RUN_BYTES_MAX};
+use crate::limits::{APPENDS_WAITING_MAX, BATCH_MEMORY_DIVISOR, RUN_BYTES_MAX};
 use crate::partition::position::LogPosition;
 use crate::partition::producers::SequenceCheck;
 use crate::partition::validate::{Validated, validate};
@@ -35,7 +35,7 @@ impl Engine {
     fn admit(&mut self, request: AppendRequest) -> Result<(), AppendError> {
         let slot = self.slot(request.partition).ok_or(AppendError::NotOwner)?;
         let wall_ms = self.now.wall.0;
-        let batch_bytes_max = self.arena.capacity() / 4;
+        let max = self.arena.capacity() / BATCH_MEMORY_DIVISOR;
         let partition = self.partition_mut(slot).ok_or(AppendError::NotOwner)?;
         match partition.state {
             PartitionState::Open => {}
@@ -48,7 +48,11 @@ impl Engine {
             validate(&request.batch, &partition.config, request.zstd_allowed, wall_ms)
                 .map_err(AppendError::Invalid)?;
         // A batch that memory could never take would wait, and all behind it, for ever.
-        if partition.waiting.len() >= APPENDS_WAITING_MAX || request.batch.len() > batch_bytes_max {
+        let bytes = request.batch.len();
+        if bytes > max {
+            return Err(AppendError::BeyondMemory { bytes, max });
+        }
+        if partition.waiting.len() >= APPENDS_WAITING_MAX {
             return Err(AppendError::Overloaded);
         }
         let is_first = partition.waiting.is_empty();

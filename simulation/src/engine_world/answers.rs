@@ -103,7 +103,7 @@ impl EngineWorld {
             AppendError::InvalidProducerEpoch { .. } | AppendError::OutOfOrderSequence { .. } => {
                 true
             }
-            AppendError::Overloaded => false,
+            AppendError::Overloaded | AppendError::BeyondMemory { .. } => false,
         };
         Checker::AnswersMakeSense.check(is_excused, || {
             format!("{}: an append was refused with {error:?} in {:?}", log.name, log.state)

@@ -279,6 +279,7 @@ impl NodeStart<'_> {
         let at_once = (Str::from("log.cleaner.backoff.ms"), Str::from("0"));
         StartPlan {
             data_shards: self.data_shards,
+            batch_bytes_max: ARENA_BYTES / 4,
             data: limits.clone(),
             dedicated: limits,
             listeners: vec![ListenerFacts {

@@ -133,6 +133,10 @@ pub const GROUP_BATCH_BYTES: usize = 1 << 20;
 /// commits, a hundred times what one journal write takes.
 pub const GROUP_BATCHES_WAITING_MAX: usize = 8;
 
+/// Of what groups may take in memory, one part in so many is for members that are there: their assignments and
+/// what they come to say. Newcomers are refused before it is touched.
+pub const GROUP_MEMBERS_RESERVE_DIVISOR: usize = 8;
+
 /// Timers of groups that one turn of the coordinator shard looks at: about a millisecond.
 pub const GROUP_TIMERS_PER_TURN: usize = 1_000;
 

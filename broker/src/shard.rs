@@ -181,8 +181,12 @@ impl Shard {
         let net_limits = client_limits::net_limits(&metadata, net_limits);
         let memory = arena.range();
         let engine = Engine::new(engine, arena.clone(), now);
+        let groups_bytes_max = match role {
+            Role::Coordinator { groups_bytes_max } => groups_bytes_max,
+            Role::Data | Role::Controller(_) => 0,
+        };
         let controller = match role {
-            Role::Data | Role::Coordinator => None,
+            Role::Data | Role::Coordinator { .. } => None,
             Role::Controller(start) => Some(Controller::new(*start, &node)),
         };
         let mut shard = Self {
@@ -216,7 +220,7 @@ impl Shard {
             },
             replica: Replica::new(&node, metadata, metadata_next),
             controller,
-            groups: GroupCoordinator::default(),
+            groups: GroupCoordinator::new(groups_bytes_max),
             outbox: Outbox::new(node.me, usize::from(node.endpoints())),
             metrics: ShardMetrics::default(),
             life: Life::Starting,

@@ -28,6 +28,7 @@
 //! * `describe`: what operators see; `room`: how much of it one answer holds
 //! * `home`: which partition a group belongs to
 //! * `subscribed`: the topics that a group of consumers reads
+//! * `memory`: what all of it takes
 //! * `timers`: until when sessions, rebalances and given member ids last
 
 pub mod answer;
@@ -40,6 +41,7 @@ pub mod delete;
 pub mod describe;
 pub mod expiry;
 pub mod home;
+pub mod memory;
 pub mod offset_delete;
 pub mod offset_fetch;
 pub mod offsets;
@@ -72,6 +74,7 @@ use crate::{limits::GROUPS_MAX, metadata::WallMillis};
 use classic::change::Change;
 use consumer::{ConsumerPart, change::ConsumerChange};
 use expiry::Expiry;
+use memory::{MemoryLeft, WithoutMemory};
 use timers::Timers;
 
 /// When something happens: sessions and rebalances are measured on the monotonic clock, records are
@@ -102,6 +105,11 @@ impl GroupDecision {
 /// A question to the coordinator of a group, or the passing of time.
 pub trait GroupCommand {
     fn decide(&self, groups: &Groups, now: Moment) -> GroupDecision;
+
+    /// What is said where there is too little memory for the decision; `None`: it is carried out all the same.
+    fn without_memory(&self, _groups: &Groups) -> Option<WithoutMemory> {
+        None
+    }
 }
 
 /// The groups of one partition of `__consumer_offsets`.
@@ -123,6 +131,9 @@ pub struct Groups {
     expiry: Expiry,
     /// What a group is that has nothing but offsets.
     offsets_alone: ClassicGroup,
+    /// What all of this takes.
+    bytes: usize,
+    memory_left: MemoryLeft,
 }
 
 impl Groups {
@@ -232,12 +243,19 @@ impl Groups {
 
     /// Decides a command against this state. Changes nothing: that is the records' part.
     pub fn decide<C: GroupCommand>(&self, now: Moment, command: &C) -> GroupDecision {
-        command.decide(self, now)
+        self.within_memory(command.decide(self, now), || command.without_memory(self))
     }
 
     /// Applies one record. Total: a tombstone of what is not there is nothing, and a record of the log
     /// stands for all that it says, in whatever order groups come.
     pub fn replay(&mut self, record: &GroupRecord) {
+        let Some(group) = record.group() else { return self.apply(record) };
+        let before = self.bytes_of(group);
+        self.apply(record);
+        self.bytes = self.bytes + self.bytes_of(group) - before;
+    }
+
+    fn apply(&mut self, record: &GroupRecord) {
         match record {
             GroupRecord::Durable(DurableRecord::ClassicGroup { group, value }) => {
                 // A group that lives knows more than its record.
@@ -270,11 +288,13 @@ impl Groups {
             GroupRecord::Durable(DurableRecord::Consumer { group, part }) => {
                 self.replay_consumer(group, part);
             }
-            GroupRecord::Durable(DurableRecord::Apart { key, value: Some(value) }) => {
-                self.apart.insert(key.clone(), value.clone());
-            }
-            GroupRecord::Durable(DurableRecord::Apart { key, value: None }) => {
-                self.apart.remove(key);
+            GroupRecord::Durable(DurableRecord::Apart { key, value }) => {
+                let before = match value {
+                    Some(value) => self.apart.insert(key.clone(), value.clone()),
+                    None => self.apart.remove(key),
+                };
+                self.bytes += Self::apart_bytes(key, value.as_ref());
+                self.bytes -= Self::apart_bytes(key, before.as_ref());
             }
             GroupRecord::Live(LiveRecord::ClassicGroup { group, value }) => match value {
                 Some(value) => drop(self.groups.insert(group.clone(), Rc::clone(value))),
@@ -364,5 +384,6 @@ impl Groups {
             assert!(!self.groups.contains_key(id), "a group is of one protocol");
         }
         self.offsets.values().for_each(Offsets::invariants);
+        assert_eq!(self.bytes, self.counted_bytes(), "memory is counted as records come");
     }
 }

@@ -49,6 +49,13 @@ pub(crate) const DEDICATED_SHARD_BYTES_MAX: ByteCount = ByteCount::mib(256);
 pub(crate) const DEDICATED_SHARD_FRACTION: u64 = 16;
 pub const DEDICATED_SHARDS: u64 = 2;
 
+/// What consumer groups and their offsets take, beside the memory of the coordinator shard. An eighth of the whole,
+/// within these bounds: of 1 GiB 128 MiB, which are 480,000 offsets and 10,000 members; of the least 8 MiB, which
+/// are 40,000 offsets.
+pub(crate) const GROUPS_BYTES_MIN: ByteCount = ByteCount::mib(8);
+pub(crate) const GROUPS_BYTES_MAX: ByteCount = ByteCount::gib(1);
+pub(crate) const GROUPS_FRACTION: u64 = 8;
+
 /// From this many cores on, one is left to the two dedicated shards.
 pub(crate) const CORES_WITH_ONE_FOR_CONTROL_MIN: usize = 4;
 

@@ -4,9 +4,10 @@
 //! cores allowed      0        1         2         3          (four or more: one is for control)
 //!                    control  shard 0   shard 1   shard 2
 //!
-//! memory             | controller | coordinator | shard 0 | shard 1 | shard 2 |
-//!                      a sixteenth each, 16 to    equal parts of the rest,
-//!                      256 MiB                    64 MiB at the least
+//! memory             | controller | coordinator | groups    | shard 0 | shard 1 | shard 2 |
+//!                      a sixteenth each, 16 to    an eighth,  equal parts of the rest,
+//!                      256 MiB                    8 MiB to    64 MiB at the least
+//!                                                 1 GiB
 //! ```
 
 use std::fmt;
@@ -22,7 +23,8 @@ use crate::host::HostFacts;
 use crate::limits::{
     CORES_WITH_ONE_FOR_CONTROL_MIN, DATA_SHARD_BYTES_DEFAULT_MAX, DATA_SHARD_BYTES_MAX,
     DATA_SHARD_BYTES_MIN, DEDICATED_SHARD_BYTES_MAX, DEDICATED_SHARD_BYTES_MIN,
-    DEDICATED_SHARD_FRACTION, DEDICATED_SHARDS, MEMLOCK_BYTES_MIN, RING_LOCKED_WANTED, SHARDS_MAX,
+    DEDICATED_SHARD_FRACTION, DEDICATED_SHARDS, GROUPS_BYTES_MAX, GROUPS_BYTES_MIN,
+    GROUPS_FRACTION, MEMLOCK_BYTES_MIN, RING_LOCKED_WANTED, SHARDS_MAX,
 };
 use crate::memory::MemoryFacts;
 
@@ -36,6 +38,8 @@ pub struct ShardPlan {
     pub data_shard_memory: ByteCount,
     /// Of the controller shard and of the coordinator shard, each.
     pub dedicated_shard_memory: ByteCount,
+    /// What the coordinator shard may hold of groups, beside that.
+    pub groups_memory: ByteCount,
     /// Invariant: at least the sum over all shards.
     pub memory: ByteCount,
     /// What the queues of one shard's ring may lock.
@@ -102,9 +106,12 @@ impl fmt::Display for ShardPlanError {
 
 impl std::error::Error for ShardPlanError {}
 
-/// The least that `--memory` may say: one data shard and the two dedicated ones.
-const MEMORY_MIN: ByteCount =
-    ByteCount(DATA_SHARD_BYTES_MIN.get() + DEDICATED_SHARDS * DEDICATED_SHARD_BYTES_MIN.get());
+/// The least that `--memory` may say: one data shard, the two dedicated ones, and the groups.
+const MEMORY_MIN: ByteCount = ByteCount(
+    DATA_SHARD_BYTES_MIN.get()
+        + DEDICATED_SHARDS * DEDICATED_SHARD_BYTES_MIN.get()
+        + GROUPS_BYTES_MIN.get(),
+);
 
 /// Plans a node. `None` for a wish is the default: a data shard on every core (on four cores or
 /// more, on all but one), and half of the smaller of RAM and the cgroup's limit, but no more than
@@ -134,12 +141,13 @@ pub fn plan_shards(
     if memory > most {
         return Err(ShardPlanError::TooMuchMemory { given: memory, most });
     }
-    let rest = memory.get() - DEDICATED_SHARDS * dedicated_shard_memory.get();
+    let groups_memory = groups_memory(memory);
     let plan = ShardPlan {
         data_shards,
         control_cpu,
-        data_shard_memory: ByteCount(rest / count),
+        data_shard_memory: ByteCount(data_memory(memory) / count),
         dedicated_shard_memory,
+        groups_memory,
         memory,
         ring_locked_bytes_max,
         notes,
@@ -154,7 +162,8 @@ impl ShardPlan {
         assert!(self.data_shard_memory >= DATA_SHARD_BYTES_MIN, "a data shard can work");
         let shards = self.data_shards.len() as u64;
         let sum = self.data_shard_memory.get() * shards
-            + self.dedicated_shard_memory.get() * DEDICATED_SHARDS;
+            + self.dedicated_shard_memory.get() * DEDICATED_SHARDS
+            + self.groups_memory.get();
         assert!(sum <= self.memory.get(), "the parts are no more than the whole");
     }
 }
@@ -231,11 +240,23 @@ fn dedicated_memory(memory: ByteCount) -> ByteCount {
     part.clamp(DEDICATED_SHARD_BYTES_MIN, DEDICATED_SHARD_BYTES_MAX)
 }
 
+/// On the smallest nodes less than the fraction: a data shard comes first.
+fn groups_memory(memory: ByteCount) -> ByteCount {
+    let beside = ByteCount(memory.get() - (MEMORY_MIN.get() - GROUPS_BYTES_MIN.get()));
+    let part = ByteCount(memory.get() / GROUPS_FRACTION).min(beside);
+    part.clamp(GROUPS_BYTES_MIN, GROUPS_BYTES_MAX)
+}
+
+/// Of all data shards together.
+fn data_memory(memory: ByteCount) -> u64 {
+    let dedicated = DEDICATED_SHARDS * dedicated_memory(memory).get();
+    memory.get() - dedicated - groups_memory(memory).get()
+}
+
 /// As many of the shards asked for as the memory carries. Invariant: at least one, since `memory`
 /// is at least [`MEMORY_MIN`].
 fn affordable_shards(asked: u64, memory: ByteCount, notes: &mut Vec<String>) -> u64 {
-    let rest = memory.get() - DEDICATED_SHARDS * dedicated_memory(memory).get();
-    let affordable = rest / DATA_SHARD_BYTES_MIN.get();
+    let affordable = data_memory(memory) / DATA_SHARD_BYTES_MIN.get();
     assert!(affordable > 0, "the least memory carries one shard");
     if affordable < asked {
         notes.push(format!(

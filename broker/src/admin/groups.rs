@@ -100,6 +100,15 @@ pub(crate) fn text(out: &mut String, snapshots: &[ShardSnapshot], times: &Times,
     );
     let ages = || readings.iter().map(|one| (one, one.lag_seconds(times, now_ms)));
     family.rows(out, ages().filter_map(|(one, age)| Some((one.labels(), age?))));
+    let sum = |of: fn(&ShardSnapshot) -> usize| snapshots.iter().map(of).sum::<usize>();
+    let row = |bytes: usize| [(String::new(), bytes)];
+    gauge("groups_memory_bytes", "What consumer groups and their offsets take in memory.")
+        .rows(out, row(sum(|shard| shard.groups.bytes)));
+    gauge(
+        "groups_memory_bytes_max",
+        "What they may take; new members and offsets are refused from seven eighths of it on.",
+    )
+    .rows(out, row(sum(|shard| shard.groups.bytes_max)));
     let groups_left_out: usize = snapshots.iter().map(|shard| shard.groups.rows_left_out).sum();
     let times_left_out = ages().filter(|(one, age)| one.log.is_some() && age.is_none()).count();
     let row = |what: &str, count: usize| (format!("{{rows=\"{what}\"}}"), count);

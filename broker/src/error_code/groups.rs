@@ -40,6 +40,8 @@ pub(crate) fn join(error: &JoinError) -> ErrorCode {
         JoinError::FencedInstance => ErrorCode::FencedInstanceId,
         JoinError::MemberIdRequired { .. } => ErrorCode::MemberIdRequired,
         JoinError::RebalanceInProgress => ErrorCode::RebalanceInProgress,
+        // Clients ask again, until others have left.
+        JoinError::OutOfMemory => ErrorCode::CoordinatorNotAvailable,
     }
 }
 
@@ -52,6 +54,7 @@ pub(crate) fn sync(error: SyncError) -> ErrorCode {
         SyncError::InconsistentProtocol => ErrorCode::InconsistentGroupProtocol,
         SyncError::RebalanceInProgress => ErrorCode::RebalanceInProgress,
         SyncError::GroupTooLarge => ErrorCode::UnknownServerError,
+        SyncError::OutOfMemory => ErrorCode::CoordinatorNotAvailable,
     }
 }
 
@@ -78,6 +81,7 @@ pub(crate) fn consumer_heartbeat(error: ConsumerHeartbeatError) -> ErrorCode {
         ConsumerHeartbeatError::FencedMemberEpoch => ErrorCode::FencedMemberEpoch,
         ConsumerHeartbeatError::InvalidRegularExpression => ErrorCode::InvalidRegularExpression,
         ConsumerHeartbeatError::GroupTooLarge => ErrorCode::UnknownServerError,
+        ConsumerHeartbeatError::OutOfMemory => ErrorCode::CoordinatorNotAvailable,
     }
 }
 
@@ -104,6 +108,7 @@ pub(crate) fn commit(error: CommitError, version: i16) -> ErrorCode {
         CommitError::RebalanceInProgress => ErrorCode::RebalanceInProgress,
         CommitError::TooManyGroups => ErrorCode::CoordinatorNotAvailable,
         CommitError::TooLarge => ErrorCode::InvalidCommitOffsetSize,
+        CommitError::OutOfMemory => ErrorCode::CoordinatorNotAvailable,
     }
 }
 

@@ -83,6 +83,8 @@ pub struct StartPlan {
     pub data: StartLimits,
     /// Of the controller shard and of the coordinator shard, each.
     pub dedicated: StartLimits,
+    /// What groups may take in memory.
+    pub groups_bytes_max: usize,
     pub listeners: Vec<ListenerFacts>,
     pub properties: StaticBrokerConfig,
     /// The largest batch that memory takes.
@@ -119,6 +121,7 @@ pub struct Assembly {
     before: MetadataLog,
     start: Start,
     facts: NodeFacts,
+    groups_bytes_max: usize,
     incarnation: u64,
     salt: JournalSalt,
 }
@@ -166,6 +169,7 @@ pub fn assemble(
         before,
         start,
         facts,
+        groups_bytes_max: plan.groups_bytes_max,
         incarnation: directories.incarnation,
         salt: directories.salt,
     })
@@ -231,7 +235,7 @@ impl Assembly {
         journals: Vec<OpenedJournal>,
         mut seed: impl FnMut() -> Result<u128, NodeError>,
     ) -> Result<Vec<ShardStart>, NodeError> {
-        let Self { shards, before, start, facts, .. } = self;
+        let Self { shards, before, start, facts, groups_bytes_max, .. } = self;
         let mut starts = Vec::with_capacity(shards.len());
         for (at, (shard, journal)) in shards.into_iter().zip(journals).enumerate() {
             let me = ShardIndex(u16::try_from(at).expect("shards are bounded"));
@@ -243,7 +247,7 @@ impl Assembly {
                     decisions: start.decisions.clone(),
                 }))
             } else if me == facts.coordinator() {
-                Role::Coordinator
+                Role::Coordinator { groups_bytes_max }
             } else {
                 Role::Data
             };

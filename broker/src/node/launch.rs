@@ -94,7 +94,7 @@ fn launch_shard(
 ) -> Result<(ShardHandle, bool), NodeError> {
     let name = match shard_start.role {
         Role::Controller(_) => "controller".to_owned(),
-        Role::Coordinator => "coordinator".to_owned(),
+        Role::Coordinator { .. } => "coordinator".to_owned(),
         Role::Data => format!("shard-{}", shard_start.node.me.0),
     };
     let bell = Arc::clone(mailbox.bell());

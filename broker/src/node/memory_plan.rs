@@ -3,6 +3,7 @@
 //! ```text
 //!   memory of a shard = arena + small requests (1/16) + receive buffers + operations and connections
 //!                     + one huge request (the power of two within 1/4, 128 MiB at the most)
+//!   groups            = an eighth of the node, on the coordinator shard, beside its arena
 //!   arena             = log tails (1/2) + responses (1/4) + large requests (1/8) + disk operations (1/8)
 //! ```
 
@@ -58,6 +59,8 @@ pub(super) struct MemoryPlan {
     pub(super) data: ShardLimits,
     /// Of the controller shard and of the coordinator shard, each.
     pub(super) dedicated: ShardLimits,
+    /// What groups take, beside the coordinator shard's arena.
+    pub(super) groups_bytes_max: usize,
     shards: usize,
     memory: ByteCount,
 }
@@ -78,7 +81,9 @@ impl MemoryPlan {
         let mut dedicated = dedicated_limits(plan.dedicated_shard_memory, dedicated_journal);
         data.ring.locked_bytes_max = plan.ring_locked_bytes_max;
         dedicated.ring.locked_bytes_max = plan.ring_locked_bytes_max;
-        Self { data, dedicated, shards, memory: plan.memory }
+        let groups = plan.groups_memory.get();
+        let groups_bytes_max = usize::try_from(groups).expect("memory is addressable");
+        Self { data, dedicated, groups_bytes_max, shards, memory: plan.memory }
     }
 }
 
@@ -155,7 +160,7 @@ impl fmt::Display for MemoryPlan {
         write!(
             f,
             "memory {}: {} data shards with {} each (log tails {}, responses {}, large requests {}, small \
-             requests {}, {} connections; requests of up to {}, batches of up to {}), controller and coordinator {} each; journals of {} × {} a shard",
+             requests {}, {} connections; requests of up to {}, batches of up to {}), controller and coordinator {} each, groups {}; journals of {} × {} a shard",
             self.memory,
             self.shards,
             size(data.arena_bytes),
@@ -167,6 +172,7 @@ impl fmt::Display for MemoryPlan {
             size(data.net.request_huge_bytes_max),
             size(data.batch_bytes_max()),
             size(self.dedicated.arena_bytes),
+            size(self.groups_bytes_max),
             JOURNAL_FILES,
             ByteCount(data.journal_file_bytes),
         )

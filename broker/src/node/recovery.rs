@@ -63,6 +63,7 @@ pub(super) fn recover(
         data_shards: u16::try_from(plan.data_shards.len()).expect("shards are bounded"),
         data: start_limits(&memory.data),
         dedicated: start_limits(&memory.dedicated),
+        groups_bytes_max: memory.groups_bytes_max,
         listeners: listeners(listen),
         properties: with_own(&config.properties, directories.node_id, listen, &log_dirs),
         batch_bytes_max: memory.data.batch_bytes_max(),

@@ -18,6 +18,7 @@ use std::rc::Rc;
 
 use coordinator::group::expiry::ForgetTopic;
 use coordinator::group::home::partition_of;
+use coordinator::group::memory::MemoryLeft;
 use coordinator::group::{ClusterTopics, Due, Moment, Token};
 use coordinator::metadata::{CONSUMER_OFFSETS_TOPIC, WallMillis};
 use engine::PartitionId;
@@ -28,7 +29,7 @@ use runtime::clock::Monotonic;
 use super::Shard;
 use super::mail::{Answer, Mail, ReplyTo};
 use super::owner::Wait;
-use crate::limits::{GROUP_TIMERS_PER_TURN, METRICS_GROUP_ROWS_MAX};
+use crate::limits::{GROUP_MEMBERS_RESERVE_DIVISOR, GROUP_TIMERS_PER_TURN, METRICS_GROUP_ROWS_MAX};
 use partition::{Answers, GroupPartition};
 use question::{GroupAsk, GroupRefused, GroupReply};
 use snapshot::GroupsSnapshot;
@@ -40,9 +41,44 @@ pub(crate) struct GroupCoordinator {
     /// What groups may subscribe to; `None`: it changed, and is looked at before the next decision.
     topics: Option<Rc<ClusterTopics>>,
     topics_version: u64,
+    /// What the groups of all partitions may take; what their logs say is taken all the same.
+    bytes_max: usize,
+    /// It was said that they take more.
+    is_told: bool,
 }
 
 impl GroupCoordinator {
+    pub(super) fn new(bytes_max: usize) -> Self {
+        Self { bytes_max, ..Self::default() }
+    }
+
+    /// What groups take in memory.
+    fn bytes(&self) -> usize {
+        self.partitions.values().map(|partition| partition.groups.bytes()).sum()
+    }
+
+    fn memory_left(&self) -> MemoryLeft {
+        let bytes = self.bytes();
+        let for_members = self.bytes_max.saturating_sub(bytes);
+        let reserve = self.bytes_max / GROUP_MEMBERS_RESERVE_DIVISOR;
+        MemoryLeft { for_newcomers: for_members.saturating_sub(reserve), for_members }
+    }
+
+    /// Groups were loaded; `Some`: they take more than they may, which nobody was told.
+    fn beyond_memory(&mut self) -> Option<String> {
+        let (bytes, max) = (self.bytes(), self.bytes_max);
+        if bytes <= max || std::mem::replace(&mut self.is_told, true) {
+            return None;
+        }
+        let mib = |bytes: usize| bytes >> 20;
+        Some(format!(
+            "consumer groups take {} MiB, and {} MiB are theirs: new members and offsets are refused; start with \
+             more --memory, or delete groups that nobody uses (corelane group delete)",
+            mib(bytes),
+            mib(max)
+        ))
+    }
+
     pub(super) fn deadline(&self) -> Option<Monotonic> {
         let deadlines = self.partitions.values().filter_map(GroupPartition::deadline_ms);
         deadlines.min().map(|ms| Monotonic(ms.saturating_mul(1_000_000)))
@@ -50,7 +86,9 @@ impl GroupCoordinator {
 
     pub(super) fn snapshot(&self) -> GroupsSnapshot {
         let active = self.partitions.values().filter(|partition| partition.is_active());
-        GroupsSnapshot::of(active.map(|partition| &partition.groups), METRICS_GROUP_ROWS_MAX)
+        let groups = active.map(|partition| &partition.groups);
+        let snapshot = GroupsSnapshot::of(groups, METRICS_GROUP_ROWS_MAX);
+        GroupsSnapshot { bytes: self.bytes(), bytes_max: self.bytes_max, ..snapshot }
     }
 
     /// Topics came, went or grew.
@@ -112,11 +150,13 @@ impl Shard {
         question.set_answer_bytes_max(answer_bytes_max);
         let now = self.moment();
         let mut out = Answers::new();
+        let left = self.groups.memory_left();
         let coordinator = &mut self.groups;
         let bytes = match coordinator.partitions.get_mut(&partition) {
             Some(found) => {
                 let token = Token(coordinator.next_token);
                 coordinator.next_token += 1;
+                found.groups.set_memory_left(left);
                 found.ask(now, token, reply, question, &mut out)
             }
             None => {
@@ -148,7 +188,9 @@ impl Shard {
         let now = self.moment();
         let mut out = Answers::new();
         let mut left = GROUP_TIMERS_PER_TURN;
+        let memory_left = self.groups.memory_left();
         for partition in self.groups.partitions.values_mut() {
+            partition.groups.set_memory_left(memory_left);
             while left > 0 && partition.deadline_ms().is_some_and(|due| due <= now.monotonic_ms) {
                 partition.decide_alone(now, |groups| groups.decide(now, &Due), &mut out);
                 left -= 1;

@@ -28,7 +28,10 @@ pub struct ShardStart {
 pub enum Role {
     Data,
     Controller(Box<ControllerStart>),
-    Coordinator,
+    Coordinator {
+        /// What groups may take in memory.
+        groups_bytes_max: usize,
+    },
 }
 
 /// What the controller shard starts from besides.

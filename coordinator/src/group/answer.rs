@@ -112,6 +112,8 @@ pub enum JoinError {
     },
     /// The rebalance went on without the member.
     RebalanceInProgress,
+    /// All groups together take as much as they may.
+    OutOfMemory,
 }
 
 /// Why there is no assignment, in the order in which it is checked.
@@ -125,6 +127,8 @@ pub enum SyncError {
     RebalanceInProgress,
     /// Members and assignments do not fit a record: the leader has to assign less.
     GroupTooLarge,
+    /// All groups together take as much as they may.
+    OutOfMemory,
 }
 
 /// What a heartbeat tells, in the order in which it is checked.
@@ -158,6 +162,8 @@ pub enum ConsumerHeartbeatError {
     InvalidRegularExpression,
     /// What would have to be recorded does not fit a batch.
     GroupTooLarge,
+    /// All groups together take as much as they may.
+    OutOfMemory,
 }
 
 /// What is wrong with a heartbeat, in the order in which it is checked.
@@ -227,6 +233,8 @@ pub enum CommitError {
     /// More than [`COMMIT_OFFSETS_MAX`](crate::limits::COMMIT_OFFSETS_MAX), or more bytes than one batch
     /// takes.
     TooLarge,
+    /// All groups together take as much as they may.
+    OutOfMemory,
 }
 
 /// Why one offset was not committed.

@@ -31,6 +31,7 @@ use protocol::Str;
 use super::{
     Token,
     answer::NotAMember,
+    memory::{given_id_bytes, member_bytes},
     record::{StoredClassicGroup, StoredMember},
     subscribed::{CONSUMER, SubscribedTopics},
 };
@@ -120,6 +121,8 @@ pub struct ClassicGroup {
     /// Its record is in the log, and ends with a tombstone.
     pub(super) is_stored: bool,
     subscribed_topics: SubscribedTopics,
+    /// What members and given ids take in memory.
+    member_bytes: usize,
 }
 
 impl ClassicGroup {
@@ -299,13 +302,28 @@ impl ClassicGroup {
     }
 
     pub(super) fn give_id(&mut self, id: Str) {
-        self.given_ids.insert(id);
+        let bytes = given_id_bytes(&id);
+        self.member_bytes += if self.given_ids.insert(id) { bytes } else { 0 };
     }
 
     pub(super) fn take_given_id(&mut self, id: &str) {
-        self.given_ids.remove(id);
+        self.member_bytes -= if self.given_ids.remove(id) { given_id_bytes(id) } else { 0 };
     }
 
+    /// Changes what a member says or has.
+    pub(super) fn change_member<R>(
+        &mut self,
+        id: &str,
+        change: impl FnOnce(&mut Member) -> R,
+    ) -> Option<R> {
+        let member = Rc::make_mut(self.members.get_mut(id)?);
+        let before = member_bytes(id, member);
+        let changed = change(member);
+        self.member_bytes = self.member_bytes + member_bytes(id, member) - before;
+        Some(changed)
+    }
+
+    /// For its waits and marks; what takes memory is changed with [`Self::change_member`].
     pub(super) fn member_mut(&mut self, id: &str) -> Option<&mut Member> {
         self.members.get_mut(id).map(Rc::make_mut)
     }
@@ -320,11 +338,15 @@ impl ClassicGroup {
             self.instances.insert(instance.clone(), id.clone());
         }
         self.leader.get_or_insert_with(|| id.clone());
-        self.members.insert(id, Rc::new(member));
+        self.member_bytes += member_bytes(&id, &member);
+        if let Some(before) = self.members.insert(id.clone(), Rc::new(member)) {
+            self.member_bytes -= member_bytes(&id, &before);
+        }
     }
 
     pub(super) fn take(&mut self, id: &str) -> Option<Member> {
         let member = self.members.remove(id)?;
+        self.member_bytes -= member_bytes(id, &member);
         if let Some(instance) = &member.instance
             && self.instances.get(instance).is_some_and(|known| known == id)
         {
@@ -380,6 +402,22 @@ impl ClassicGroup {
     pub(super) fn rebalance_timeout_ms(&self) -> u64 {
         let timeouts = self.members.values().map(|member| member.rebalance_timeout_ms);
         timeouts.max().and_then(|most| u64::try_from(most).ok()).unwrap_or(0)
+    }
+
+    /// What it takes in memory, beside its name.
+    pub(super) fn bytes(&self) -> usize {
+        let length = |text: &Option<Str>| text.as_deref().map_or(0, str::len);
+        self.member_bytes
+            + length(&self.protocol_type)
+            + length(&self.protocol)
+            + length(&self.leader)
+    }
+
+    /// The same, of all members anew.
+    pub(super) fn counted_bytes(&self) -> usize {
+        let members = self.members.iter().map(|(id, member)| member_bytes(id, member));
+        let given = self.given_ids.iter().map(|id| given_id_bytes(id));
+        self.bytes() - self.member_bytes + members.sum::<usize>() + given.sum::<usize>()
     }
 
     /// Asserts what must hold after every record.

@@ -9,6 +9,7 @@ use super::{
     answer::{CommitError, OffsetRefused},
     batch::Batch,
     classic::{ClassicState, change::Change},
+    memory::{AsksFor, WithoutMemory},
     offsets::CommittedOffset,
 };
 use crate::{
@@ -53,6 +54,11 @@ impl GroupCommand for OffsetCommit {
         let result = self.check(groups, &change).and_then(|()| self.commit(groups, &mut change));
         change.answer(self.token, Answer::Commit(result));
         change.decided()
+    }
+
+    fn without_memory(&self, _groups: &Groups) -> Option<WithoutMemory> {
+        let answer = Answer::Commit(Err(CommitError::OutOfMemory));
+        Some(WithoutMemory { asks_for: AsksFor::Newcomer, token: self.token, answer })
     }
 }
 

@@ -75,6 +75,8 @@ pub struct ConsumerGroup {
     index: Index,
     /// Known only while the group lives.
     refreshed: Refreshed,
+    /// What its parts take in memory.
+    bytes: usize,
 }
 
 /// What the group last saw of the cluster's topics.
@@ -90,6 +92,7 @@ pub struct Refreshed {
 impl ConsumerGroup {
     /// Sets one part. Total: also what is not there is taken away, and parts come in any order.
     pub(super) fn apply(&mut self, part: &ConsumerPart) {
+        self.bytes = self.bytes + part.bytes_in_memory() - self.bytes_of_part(part);
         match part {
             ConsumerPart::Epoch(value) => self.epoch = *value,
             ConsumerPart::TargetEpoch(value) => self.target_epoch = *value,
@@ -216,6 +219,47 @@ impl ConsumerGroup {
     /// Nobody has it, or has yet to give it back.
     pub(super) fn is_free(&self, topic: TopicId, partition: PartitionIndex) -> bool {
         self.index.owner_count(topic, partition) == 0
+    }
+
+    /// What it takes in memory, beside its name.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// What is known now under the part's key.
+    pub(super) fn bytes_of_part(&self, part: &ConsumerPart) -> usize {
+        let of = |id: &Str| self.members.get(id);
+        match part {
+            ConsumerPart::Epoch(_) | ConsumerPart::OldTopics(_) | ConsumerPart::TargetEpoch(_) => 0,
+            ConsumerPart::Regex { regex, .. } => {
+                self.regexes.get(regex).map_or(0, |known| part::regex_bytes(regex, known))
+            }
+            ConsumerPart::Member { member, .. } => {
+                let said = of(member).and_then(|known| known.said.as_ref());
+                said.map_or(0, |said| part::said_bytes(member, said))
+            }
+            ConsumerPart::Target { member, .. } => {
+                let target = of(member).and_then(|known| known.target.as_ref());
+                target.map_or(0, |target| part::target_bytes_in_memory(member, target))
+            }
+            ConsumerPart::Current { member, .. } => {
+                let current = of(member).and_then(|known| known.current.as_ref());
+                current.map_or(0, |current| part::current_bytes(member, current))
+            }
+        }
+    }
+
+    /// As [`Self::bytes`], of all parts anew.
+    pub(super) fn counted_bytes(&self) -> usize {
+        let regexes = self.regexes.iter().map(|(regex, known)| part::regex_bytes(regex, known));
+        let members = self.members.iter().map(|(id, known)| {
+            let said = known.said.as_ref().map_or(0, |said| part::said_bytes(id, said));
+            let target = known.target.as_ref();
+            let target = target.map_or(0, |target| part::target_bytes_in_memory(id, target));
+            let current = known.current.as_ref();
+            said + target + current.map_or(0, |current| part::current_bytes(id, current))
+        });
+        regexes.sum::<usize>() + members.sum::<usize>()
     }
 
     /// Asserts what must hold after every decision.

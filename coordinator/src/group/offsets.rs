@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 
 use protocol::{LeaderEpoch, Offset, PartitionIndex, Str, TopicId};
 
+use super::memory::TOPIC_BYTES;
 use crate::metadata::WallMillis;
 
 /// Where a group goes on in one partition.
@@ -30,6 +31,8 @@ pub struct Offsets {
     topics: BTreeMap<Str, BTreeMap<PartitionIndex, CommittedOffset>>,
     /// Of all topics.
     count: usize,
+    /// What all of them take in memory.
+    bytes: usize,
 }
 
 impl Offsets {
@@ -39,6 +42,19 @@ impl Offsets {
 
     pub fn len(&self) -> usize {
         self.count
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn counted_bytes(&self) -> usize {
+        let topics = self.topics.keys().map(|topic| TOPIC_BYTES + topic.len());
+        topics.sum::<usize>() + self.iter().map(|(.., offset)| offset.bytes()).sum::<usize>()
+    }
+
+    pub(super) fn has_topic(&self, topic: &str) -> bool {
+        self.topics.contains_key(topic)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -76,17 +92,26 @@ impl Offsets {
     pub(super) fn set(&mut self, topic: &Str, partition: PartitionIndex, value: CommittedOffset) {
         if !self.topics.contains_key(topic) {
             self.topics.insert(topic.clone(), BTreeMap::new());
+            self.bytes += TOPIC_BYTES + topic.len();
         }
+        self.bytes += value.bytes();
         let of_topic = self.topics.get_mut(topic).map(|of| of.insert(partition, value));
-        self.count += usize::from(of_topic.flatten().is_none());
+        match of_topic.flatten() {
+            Some(before) => self.bytes -= before.bytes(),
+            None => self.count += 1,
+        }
     }
 
     /// Total: what is not there is not removed.
     pub(super) fn remove(&mut self, topic: &str, partition: PartitionIndex) {
         let Some(of_topic) = self.topics.get_mut(topic) else { return };
-        self.count -= usize::from(of_topic.remove(&partition).is_some());
+        if let Some(before) = of_topic.remove(&partition) {
+            self.count -= 1;
+            self.bytes -= before.bytes();
+        }
         if of_topic.is_empty() {
             self.topics.remove(topic);
+            self.bytes -= TOPIC_BYTES + topic.len();
         }
     }
 

@@ -22,6 +22,28 @@ pub enum GroupRecord {
     Live(LiveRecord),
 }
 
+impl GroupRecord {
+    /// The group whose memory it changes.
+    pub(super) fn group(&self) -> Option<&Str> {
+        match self {
+            Self::Durable(record) => match record {
+                DurableRecord::ClassicGroup { group, .. }
+                | DurableRecord::GroupGone { group }
+                | DurableRecord::Offset { group, .. }
+                | DurableRecord::OffsetGone { group, .. }
+                | DurableRecord::Consumer { group, .. } => Some(group),
+                DurableRecord::Apart { .. } => None,
+            },
+            Self::Live(record) => match record {
+                LiveRecord::ClassicGroup { group, .. } => Some(group),
+                LiveRecord::Refreshed { .. } | LiveRecord::Timer { .. } | LiveRecord::Expiry(_) => {
+                    None
+                }
+            },
+        }
+    }
+}
+
 /// A change that is written to the log and survives a restart: one record of Kafka's format each.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DurableRecord {

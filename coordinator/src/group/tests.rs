@@ -9,6 +9,7 @@ mod expiry;
 mod large;
 mod log;
 mod memory;
+mod memory_left;
 mod offsets;
 mod random;
 mod room;

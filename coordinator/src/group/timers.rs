@@ -7,7 +7,7 @@ use protocol::Str;
 
 use super::{
     GroupCommand, GroupDecision, Groups, Moment, classic::change::Change,
-    consumer::change::ConsumerChange, expiry,
+    consumer::change::ConsumerChange, expiry, memory::AsksFor,
 };
 
 /// Something of a group that ends.
@@ -104,7 +104,10 @@ impl GroupCommand for Due {
             change.set_timer(timer.clone(), None);
             change.timer_ended(timer);
             if change.fits_a_batch() {
-                return change.decided();
+                let decision = change.decided();
+                if groups.has_memory(&decision.records, AsksFor::Member) {
+                    return decision;
+                }
             }
             // A target assignment that is too large: the heartbeat that asks for it is told.
             let mut change = ConsumerChange::of(groups, group, now);

@@ -31,6 +31,8 @@ use crate::random::Random;
 
 const SALT: JournalSalt = JournalSalt(0x5eed_0001);
 pub(super) const ARENA_BYTES: usize = 48 << 20;
+/// More than the groups of a life take.
+const GROUPS_BYTES_MAX: usize = 48 << 20;
 const TAIL_BYTES_MAX: usize = 6 << 20;
 /// The controller's and the coordinator's.
 pub(super) const DEDICATED_SHARDS: usize = 2;
@@ -282,6 +284,7 @@ impl NodeStart<'_> {
             batch_bytes_max: ARENA_BYTES / 4,
             data: limits.clone(),
             dedicated: limits,
+            groups_bytes_max: GROUPS_BYTES_MAX,
             listeners: vec![ListenerFacts {
                 name: Str::from("PLAINTEXT"),
                 host: Str::from("simulated"),

@@ -66,8 +66,9 @@ fn the_default_memory_is_half_but_at_most_four_gib_a_shard() {
 #[test]
 fn one_core_with_256_mib_runs_one_shard() {
     let plan = plan_shards(&machine(1, ByteCount::mib(256)), None, None).expect("a plan");
-    assert_eq!(plan.data_shard_memory, ByteCount::mib(96));
+    assert_eq!(plan.data_shard_memory, ByteCount::mib(80));
     assert_eq!(plan.dedicated_shard_memory, ByteCount::mib(16));
+    assert_eq!(plan.groups_memory, ByteCount::mib(16));
     assert_eq!(plan.notes, [""; 0]);
 }
 
@@ -75,17 +76,17 @@ fn one_core_with_256_mib_runs_one_shard() {
 fn the_least_memory_is_taken_from_a_machine_that_has_little_more() {
     let plan = plan_shards(&machine(1, ByteCount::mib(128)), None, None).expect("a plan");
     assert_eq!(plan.memory, MEMORY_MIN);
-    assert_eq!(plan.notes, ["96 MiB of 128 MiB are used: a node needs that much"]);
+    assert_eq!(plan.notes, ["104 MiB of 128 MiB are used: a node needs that much"]);
 }
 
 #[test]
 fn too_little_memory_reduces_the_shards_and_says_so() {
     let plan = plan_shards(&machine(16, ByteCount::gib(16)), None, Some(ByteCount::mib(512)));
     let plan = plan.expect("a plan");
-    assert_eq!(plan.data_shards.len(), 7);
+    assert_eq!(plan.data_shards.len(), 6);
     assert_eq!(
         plan.notes,
-        ["512 MiB of memory carry 7 data shards of 64 MiB, not 15: give --memory more for more \
+        ["512 MiB of memory carry 6 data shards of 64 MiB, not 15: give --memory more for more \
           shards"]
     );
 }
@@ -159,7 +160,7 @@ fn an_unknown_memory_is_taken_small_and_said() {
 #[test]
 fn impossible_wishes_are_refused_with_what_would_do() {
     let facts = machine(4, ByteCount::gib(8));
-    let small = Some(ByteCount::mib(95));
+    let small = Some(ByteCount::mib(103));
     for (shards, memory, expected) in [
         (Some(0), None, ShardPlanError::NoShards),
         (Some(1025), None, ShardPlanError::TooManyShards { wanted: 1025, max: 1024 }),
@@ -167,7 +168,7 @@ fn impossible_wishes_are_refused_with_what_would_do() {
             None,
             small,
             ShardPlanError::TooLittleMemory {
-                given: ByteCount::mib(95),
+                given: ByteCount::mib(103),
                 least: MEMORY_MIN,
                 source: MemorySource::Option,
             },
@@ -176,7 +177,7 @@ fn impossible_wishes_are_refused_with_what_would_do() {
         assert_eq!(plan_shards(&facts, shards, memory), Err(expected));
     }
     let error = plan_shards(&facts, None, small).expect_err("too little");
-    assert_eq!(error.to_string(), "--memory 95 MiB is too little: give 96 MiB or more");
+    assert_eq!(error.to_string(), "--memory 103 MiB is too little: give 104 MiB or more");
     let tiny = plan_shards(&machine(1, ByteCount::mib(64)), None, None).expect_err("too little");
     assert!(tiny.to_string().starts_with("this machine or container has 64 MiB of memory"));
 }
@@ -184,9 +185,9 @@ fn impossible_wishes_are_refused_with_what_would_do() {
 /// The plan's own assertions run at each point of the grid.
 #[test]
 fn every_machine_and_wish_has_a_plan_that_holds_together() {
-    let any = machine(1, ByteCount::mib(96));
+    let any = machine(1, ByteCount::mib(104));
     for cores in [1, 2, 3, 4, 5, 16, 64, 200] {
-        for mib in [96, 97, 128, 255, 256, 1000, 4096, 65_536, 1 << 20] {
+        for mib in [104, 105, 128, 255, 256, 1000, 4096, 65_536, 1 << 20] {
             for wanted in [None, Some(1), Some(2), Some(7), Some(64), Some(256), Some(1024)] {
                 let facts = sized(any.clone(), cores, ByteCount::mib(mib));
                 for memory in [None, Some(ByteCount::mib(mib))] {

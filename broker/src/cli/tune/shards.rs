@@ -89,8 +89,8 @@ fn memory(facts: &HostFacts, plan: &ShardPlan, output: &mut Output) -> Result<()
     output.line(format_args!("  memory    {} of RAM, {limit}", facts.memory.total))?;
     let count = plan.data_shards.len() as u64;
     output.line(format_args!(
-        "  node      {} = {DEDICATED_SHARDS} × {} (controller, coordinator) + {count} × {} (data)",
-        plan.memory, plan.dedicated_shard_memory, plan.data_shard_memory
+        "  node      {} = {DEDICATED_SHARDS} × {} (controller, coordinator) + {} (groups) + {count} × {} (data)",
+        plan.memory, plan.dedicated_shard_memory, plan.groups_memory, plan.data_shard_memory
     ))?;
     let rings = match plan.ring_locked_bytes_max {
         u64::MAX => "no bound on what they lock".to_owned(),

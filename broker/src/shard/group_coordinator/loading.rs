@@ -63,6 +63,9 @@ impl Shard {
         if let Some(partition) = self.groups.partitions.get_mut(&id) {
             partition.activate(now);
         }
+        if let Some(what) = self.groups.beyond_memory() {
+            self.outbox.post(self.node.main(), Mail::Trouble { what });
+        }
     }
 
     pub(in crate::shard) fn on_groups_read(

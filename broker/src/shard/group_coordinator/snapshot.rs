@@ -10,6 +10,9 @@ pub struct GroupsSnapshot {
     pub groups: Vec<GroupSnapshot>,
     /// Partitions of groups, and groups without any, that there was no room for.
     pub rows_left_out: usize,
+    /// What all groups take in memory, and what they may take.
+    pub bytes: usize,
+    pub bytes_max: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

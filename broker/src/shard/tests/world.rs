@@ -36,6 +36,7 @@ use crate::shard::start::{
 };
 
 /// By `DirId`; a node has the first one, or some more.
+const GROUPS_BYTES_MAX: usize = 1 << 20;
 const DIRECTORIES: [(LogDirectoryId, &str); 2] =
     [(LogDirectoryId([7; 16]), "/d"), (LogDirectoryId([8; 16]), "/e")];
 
@@ -179,7 +180,7 @@ impl World {
                     decisions: decisions.clone(),
                 }))
             } else if index > data_shards {
-                Role::Coordinator
+                Role::Coordinator { groups_bytes_max: GROUPS_BYTES_MAX }
             } else {
                 Role::Data
             };

@@ -11,6 +11,7 @@ use crate::{
         Answer, GroupCommand, GroupDecision, Groups, Moment, Timer, Token,
         answer::{JoinError, SyncError},
         consumer::{change::ConsumerChange, classic_member},
+        memory::{AsksFor, WithoutMemory},
     },
     limits::GROUP_SAID_BYTES_MAX,
 };
@@ -62,6 +63,17 @@ impl GroupCommand for JoinGroup {
             (Ok(()), None) => {}
         }
         change.decided()
+    }
+
+    fn without_memory(&self, groups: &Groups) -> Option<WithoutMemory> {
+        let classic = groups.get(&self.group).and_then(|group| group.member(&self.member));
+        let consumer = groups.consumer(&self.group).and_then(|group| group.member(&self.member));
+        let asks_for = match classic.is_some() || consumer.is_some() {
+            true => AsksFor::Member,
+            false => AsksFor::Newcomer,
+        };
+        let answer = Answer::Join(Err(JoinError::OutOfMemory));
+        Some(WithoutMemory { asks_for, token: self.token, answer })
     }
 }
 
@@ -209,14 +221,15 @@ impl JoinGroup {
     /// Takes what the request says of a member. An older request of it that waits is answered.
     fn update(&self, change: &mut Change<'_>, id: &str) {
         let since_ms = change.now.monotonic_ms;
-        let Some(member) = change.group_mut().member_mut(id) else { return };
-        let before = member.joining.replace(Joining { token: self.token, since_ms });
-        member.protocols = self.detached_protocols();
-        member.client_id = self.client_id.detached();
-        member.client_host = self.client_host.detached();
-        member.rebalance_timeout_ms = self.rebalance_timeout_ms;
-        member.session_timeout_ms = self.session_timeout_ms;
-        if let Some(before) = before {
+        let before = change.group_mut().change_member(id, |member| {
+            member.protocols = self.detached_protocols();
+            member.client_id = self.client_id.detached();
+            member.client_host = self.client_host.detached();
+            member.rebalance_timeout_ms = self.rebalance_timeout_ms;
+            member.session_timeout_ms = self.session_timeout_ms;
+            member.joining.replace(Joining { token: self.token, since_ms })
+        });
+        if let Some(before) = before.flatten() {
             let answer = Answer::Join(Err(JoinError::RebalanceInProgress));
             change.answer(before.token, answer);
         }

@@ -182,11 +182,14 @@ impl Change<'_> {
         self.enter(ClassicState::CompletingRebalance);
         let ids: Vec<Str> = self.group.members().map(|(id, _)| id.clone()).collect();
         for id in ids {
-            let Some(member) = self.group_mut().member_mut(&id) else { continue };
-            member.assignment = Bytes::new();
-            member.is_new = false;
-            if let Some(joining) = member.joining.take() {
-                member.owes_sync = true;
+            let joining = self.group_mut().change_member(&id, |member| {
+                member.assignment = Bytes::new();
+                member.is_new = false;
+                let joining = member.joining.take();
+                member.owes_sync |= joining.is_some();
+                joining
+            });
+            if let Some(joining) = joining.flatten() {
                 let joined = self.joined(&id, false);
                 self.answer(joining.token, Answer::Join(Ok(joined)));
             }

@@ -10,6 +10,7 @@ use crate::group::{
     Answer, GroupCommand, GroupDecision, Groups, Moment, Timer, Token,
     answer::{SyncError, Synced},
     consumer::classic_member,
+    memory::{AsksFor, WithoutMemory},
 };
 
 /// A SyncGroup request.
@@ -37,6 +38,11 @@ impl GroupCommand for SyncGroup {
             change.answer(self.token, Answer::Sync(Err(error)));
         }
         change.decided()
+    }
+
+    fn without_memory(&self, _groups: &Groups) -> Option<WithoutMemory> {
+        let answer = Answer::Sync(Err(SyncError::OutOfMemory));
+        Some(WithoutMemory { asks_for: AsksFor::Member, token: self.token, answer })
     }
 }
 
@@ -103,9 +109,7 @@ impl Change<'_> {
         let ids: Vec<Str> = self.group.members().map(|(id, _)| id.clone()).collect();
         for id in &ids {
             let assignment = given.get(id).map_or_else(Bytes::new, |of| Bytes::copy_from_slice(of));
-            if let Some(member) = self.group_mut().member_mut(id) {
-                member.assignment = assignment;
-            }
+            let _ = self.group_mut().change_member(id, |member| member.assignment = assignment);
         }
         if !self.fits_a_record() {
             self.refuse_syncs(SyncError::GroupTooLarge);

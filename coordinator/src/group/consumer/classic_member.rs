@@ -289,6 +289,7 @@ fn joined(member: Str, epoch: i32, protocol: Str) -> Joined {
 fn join_error(error: ConsumerHeartbeatError) -> JoinError {
     match error {
         ConsumerHeartbeatError::FencedMemberEpoch => JoinError::UnknownMember,
+        ConsumerHeartbeatError::OutOfMemory => JoinError::OutOfMemory,
         // It has no regular expression, and its request was checked: what is left is its size.
         ConsumerHeartbeatError::Invalid(_)
         | ConsumerHeartbeatError::UnsupportedAssignor

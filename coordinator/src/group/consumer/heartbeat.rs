@@ -17,6 +17,7 @@ use super::{
 use crate::group::{
     Answer, GroupCommand, GroupDecision, Groups, Moment,
     answer::{ConsumerHeartbeatAnswer, ConsumerHeartbeatError},
+    memory::{AsksFor, WithoutMemory},
 };
 
 impl GroupCommand for ConsumerHeartbeat {
@@ -37,6 +38,16 @@ impl GroupCommand for ConsumerHeartbeat {
             }
             Err(error) => GroupDecision::answer(self.token, Answer::ConsumerHeartbeat(Err(error))),
         }
+    }
+
+    fn without_memory(&self, groups: &Groups) -> Option<WithoutMemory> {
+        let is_member = groups.consumer(&self.group).is_some_and(|group| {
+            let of_instance = self.instance.as_ref().and_then(|id| group.of_instance(id));
+            group.member(&self.member).is_some() || of_instance.is_some()
+        });
+        let asks_for = if is_member { AsksFor::Member } else { AsksFor::Newcomer };
+        let answer = Answer::ConsumerHeartbeat(Err(ConsumerHeartbeatError::OutOfMemory));
+        Some(WithoutMemory { asks_for, token: self.token, answer })
     }
 }
 

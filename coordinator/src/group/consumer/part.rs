@@ -8,7 +8,7 @@ use super::{
     member::{CurrentAssignment, StoredConsumerMember},
     partitions::{OwnedPartitions, PartitionSet},
 };
-use crate::metadata::WallMillis;
+use crate::{group::memory, metadata::WallMillis};
 
 /// One part of a group; `None` is a tombstone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +99,53 @@ impl ConsumerPart {
             }
         }
     }
+}
+
+impl ConsumerPart {
+    /// What it takes in the group that keeps it.
+    pub(in crate::group) fn bytes_in_memory(&self) -> usize {
+        match self {
+            Self::Epoch(_) | Self::OldTopics(_) | Self::TargetEpoch(_) => 0,
+            Self::Member { member, value } => {
+                value.as_ref().map_or(0, |said| said_bytes(member, said))
+            }
+            Self::Target { member, value } => {
+                value.as_ref().map_or(0, |target| target_bytes_in_memory(member, target))
+            }
+            Self::Current { member, value } => {
+                value.as_ref().map_or(0, |current| current_bytes(member, current))
+            }
+            Self::Regex { regex, value } => {
+                value.as_ref().map_or(0, |resolved| regex_bytes(regex, resolved))
+            }
+        }
+    }
+}
+
+/// Names of topics and of protocols stand in the group's counts, too.
+pub(super) fn said_bytes(member: &Str, said: &StoredConsumerMember) -> usize {
+    let names = said.topics.len() + said.classic.as_ref().map_or(0, |of| of.protocols.len());
+    memory::consumer_member_bytes(member) + 2 * said.said_bytes() + names * memory::TOPIC_BYTES
+}
+
+pub(super) fn target_bytes_in_memory(member: &Str, target: &PartitionSet) -> usize {
+    memory::consumer_member_bytes(member)
+        + target.topic_count() * memory::TOPIC_BYTES
+        + target.len() * memory::PARTITION_BYTES
+}
+
+/// Who has a partition stands in the group's counts, too.
+pub(super) fn current_bytes(member: &Str, current: &CurrentAssignment) -> usize {
+    let topics = current.assigned.topic_count() + current.revoking.topic_count();
+    let partitions = current.assigned.len() + current.revoking.len();
+    memory::consumer_member_bytes(member)
+        + topics * 2 * memory::TOPIC_BYTES
+        + partitions * memory::PARTITION_BYTES
+}
+
+pub(super) fn regex_bytes(regex: &Str, resolved: &ResolvedRegex) -> usize {
+    let topics = resolved.topics.iter().map(|topic| memory::TOPIC_BYTES + topic.len());
+    memory::TOPIC_BYTES + 2 * regex.len() + topics.sum::<usize>()
 }
 
 fn target_bytes(target: &PartitionSet) -> usize {

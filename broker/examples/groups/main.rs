@@ -16,14 +16,21 @@ mod member;
 #[path = "../speed/node.rs"]
 mod node;
 mod produce;
+mod ratio;
+#[path = "../speed/raw.rs"]
+#[allow(dead_code, reason = "of the other program's load only some is wanted here")]
+mod raw;
+mod real;
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use classic::Desk;
 use commits::Commits;
 use node::Node;
+use ratio::Ratio;
+use real::Team;
 
 const TOPIC: &str = "groups";
 const MANY_GROUPS: usize = 1_000;
@@ -33,8 +40,15 @@ const GROUPS_PER_LINE: usize = 50;
 const LARGE: usize = 1_000;
 const COMMITS_PER_SECOND: u32 = 20_000;
 const PRODUCE_PER_SECOND: u32 = 1_000;
-/// What produce may cost more beside commits.
+const BATCH_BYTES: usize = 64 << 10;
+const PAIRS: usize = 6;
+/// What produce may cost more beside commits, and what is to be left of its throughput.
 const P99_AIM: f64 = 1.25;
+const RATE_AIM: f64 = 0.9;
+const REAL_TOPIC: &str = "real";
+const REAL_CLIENTS: usize = 50;
+const REAL_PARTITIONS: i32 = 100;
+const REAL_RECORDS: usize = 5_000;
 
 /// Measures a node's consumer groups.
 #[derive(Parser)]
@@ -76,9 +90,11 @@ fn begin(arguments: &Arguments, partitions: i32, flags: &[&str]) -> Node {
     node
 }
 
-/// 1,000 groups of 10 members: they join at once, then beat every three seconds.
+/// 1,000 groups of 10 members: they join at once, then beat every three seconds. Beside them 50 real clients.
 fn many(arguments: &Arguments) {
     let node = begin(arguments, 10, &[]);
+    node.create_topic(REAL_TOPIC, REAL_PARTITIONS);
+    let team = Team::start(&node.bootstrap(), REAL_TOPIC, REAL_CLIENTS);
     let mut desks = Vec::new();
     for _ in 0..MEMBERS_OF_EACH {
         for first in (0..MANY_GROUPS).step_by(GROUPS_PER_LINE) {
@@ -86,25 +102,37 @@ fn many(arguments: &Arguments) {
             desks.push(Desk::new(&node.bootstrap(), groups));
         }
     }
-    let before = node.usage();
+    let (before, begun) = (node.usage(), Instant::now());
     let took = classic::settle(&mut desks);
     println!(
         "{MANY_GROUPS} groups of {MEMBERS_OF_EACH}: all have their assignments after {:.2} s, Kafka's initial rebalance delay included (3 s, longer while members come); {:.2} CPU-s",
         took.as_secs_f64(),
         node.usage().since(&before).cpu_seconds
     );
+    team.settle(u64::try_from(REAL_PARTITIONS).unwrap());
+    let rebalances = team.rebalances();
+    println!(
+        "{REAL_CLIENTS} clients of librdkafka joined beside them, and share {REAL_PARTITIONS} partitions {:.2} s after the others began",
+        begun.elapsed().as_secs_f64()
+    );
     let before = node.usage();
     let time = Duration::from_secs(arguments.seconds);
     let (beats, times) = classic::beat(&mut desks, Duration::from_secs(3), time);
     let used = node.usage().since(&before);
     println!(
-        "=> {:.0} heartbeats/s, {GROUPS_PER_LINE} at once: p50 {:.2} ms, p99 {:.2} ms; {:.1} % of a core, peak {} MiB\n",
+        "=> {:.0} heartbeats/s, {GROUPS_PER_LINE} at once: p50 {:.2} ms, p99 {:.2} ms; {:.1} % of a core with the real clients, peak {} MiB",
         beats as f64 / arguments.seconds as f64,
         percentile(&times, 50.0),
         percentile(&times, 99.0),
         used.cpu_seconds / arguments.seconds as f64 * 100.0,
         used.peak_memory_bytes >> 20
     );
+    let (read, again) = team.reads(REAL_RECORDS);
+    println!(
+        "=> the real clients read {read} of {REAL_RECORDS} records, {again} of them again, after {} more rebalances\n",
+        team.rebalances() - rebalances
+    );
+    team.stop();
 }
 
 /// One group of 1,000 members, each on a connection of its own.
@@ -129,39 +157,82 @@ fn large_consumer(arguments: &Arguments) {
     );
 }
 
-/// Produce beside 20,000 commits a second, in turns, against produce alone: one data shard.
+/// Produce beside 20,000 commits a second against produce alone, in pairs of blocks, and pairs without commits in
+/// both for what the machine does by itself: one data shard.
 fn commits(arguments: &Arguments) {
     let node = begin(arguments, 16, &["--shards", "1"]);
     let time = Duration::from_secs(arguments.seconds);
-    let block = |with_commits: bool| {
+    let beside = |with_commits: bool, what: &mut dyn FnMut() -> String| {
         let commits =
             with_commits.then(|| Commits::start(&node.bootstrap(), TOPIC, 16, COMMITS_PER_SECOND));
-        let times = produce::response_times(&node.bootstrap(), TOPIC, PRODUCE_PER_SECOND, time);
+        let said = what();
         let rate = commits.map(Commits::stop);
-        let (p50, p99) = (percentile(&times, 50.0), percentile(&times, 99.0));
         let beside = rate.map_or_else(String::new, |rate| format!(" beside {rate:.0} commits/s"));
-        println!(
-            "{PRODUCE_PER_SECOND} durable records/s{beside}: p50 {p50:.0} µs, p99 {p99:.0} µs"
-        );
-        (p50, p99)
+        println!("{said}{beside}");
     };
-    block(true);
-    let (mut alone, mut beside) = (Vec::new(), Vec::new());
-    for with_commits in [false, true, true, false, false, true, true, false] {
-        let found = block(with_commits);
-        if with_commits { beside.push(found) } else { alone.push(found) }
+    let latency = |with_commits: bool| {
+        let mut found = (0.0, 0.0);
+        beside(with_commits, &mut || {
+            let times = produce::response_times(&node.bootstrap(), TOPIC, PRODUCE_PER_SECOND, time);
+            found = (percentile(&times, 50.0), percentile(&times, 99.0));
+            let (p50, p99) = found;
+            format!("{PRODUCE_PER_SECOND} durable records/s: p50 {p50:.0} µs, p99 {p99:.0} µs")
+        });
+        found
+    };
+    let throughput = |with_commits: bool| {
+        let mut found = 0.0;
+        beside(with_commits, &mut || {
+            found = raw::produce(&node.bootstrap(), TOPIC, 16, BATCH_BYTES, time);
+            format!("produce as fast as it goes: {:.0} MB/s", found / 1e6)
+        });
+        found
+    };
+    latency(true);
+    let (mut p50, mut p99, mut rate) = (Pairs::default(), Pairs::default(), Pairs::default());
+    for pair in 0..PAIRS {
+        for with_commits in [false, true] {
+            // Which one is first changes from pair to pair.
+            let (first, second) = in_turn(pair % 2 == 0, with_commits, &latency);
+            p50.of(with_commits).push((first.0, second.0));
+            p99.of(with_commits).push((first.1, second.1));
+            let (first, second) = in_turn(pair % 2 == 0, with_commits, &throughput);
+            rate.of(with_commits).push((first, second));
+        }
     }
-    let ratio = |of: fn(&(f64, f64)) -> f64| {
-        let mean = |blocks: &[(f64, f64)]| blocks.iter().map(of).sum::<f64>() / blocks.len() as f64;
-        let spread = alone.iter().map(of).fold(f64::MIN, f64::max)
-            / alone.iter().map(of).fold(f64::MAX, f64::min);
-        (mean(&beside) / mean(&alone), spread)
-    };
-    let ((p50, p50_spread), (p99, p99_spread)) = (ratio(|found| found.0), ratio(|found| found.1));
+    println!("=> beside {COMMITS_PER_SECOND} commits/s, {PAIRS} pairs of blocks, 95 % intervals:");
+    for (name, pairs) in [("p50", p50), ("p99", p99), ("throughput", rate)] {
+        let (with, without) = (Ratio::of(&pairs.with), Ratio::of(&pairs.without));
+        println!("   {name} {with}; without commits in both blocks {without}");
+    }
+    let written = node.stop_and_usage().written_bytes as u64 >> 20;
     println!(
-        "=> with commits: p50 × {p50:.2} (blocks without differ by {p50_spread:.2}), p99 × {p99:.2} (by {p99_spread:.2}; aim {P99_AIM}); {} MiB written in all",
-        node.stop_and_usage().written_bytes as u64 >> 20
+        "   (aims: p99 at most × {P99_AIM}, throughput at least × {RATE_AIM}); {written} MiB written in all"
     );
+}
+
+/// Pairs of blocks: (without commits, with them), and (without, without).
+#[derive(Default)]
+struct Pairs {
+    with: Vec<(f64, f64)>,
+    without: Vec<(f64, f64)>,
+}
+
+impl Pairs {
+    fn of(&mut self, with_commits: bool) -> &mut Vec<(f64, f64)> {
+        if with_commits { &mut self.with } else { &mut self.without }
+    }
+}
+
+/// A block without commits, and one that may have them, whichever is first.
+fn in_turn<T>(plain_first: bool, with_commits: bool, block: &impl Fn(bool) -> T) -> (T, T) {
+    if plain_first {
+        let plain = block(false);
+        (plain, block(with_commits))
+    } else {
+        let other = block(with_commits);
+        (block(false), other)
+    }
 }
 
 fn percentile(sorted: &[f64], percent: f64) -> f64 {

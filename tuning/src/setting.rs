@@ -83,7 +83,10 @@ impl Setting {
                 format!("{value}{ending}")
             }
         };
-        OpenOptions::new().write(true).truncate(true).open(place)?.write_all(after.as_bytes())
+        // A file that is cut first would be empty if this was the end.
+        let mut file = OpenOptions::new().write(true).open(place)?;
+        file.write_all(after.as_bytes())?;
+        file.set_len(after.len() as u64)
     }
 }
 

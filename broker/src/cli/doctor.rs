@@ -22,7 +22,8 @@ use super::partition::{DamagedPlace, Placement};
   corelane doctor
   corelane doctor --data-dir /mnt/a --data-dir /mnt/b --all
 \nExit code 1 where something keeps a node from starting, or the node is not healthy, or, where --admin (or
-CORELANE_ADMIN) asks for a node, none answers. Without, a machine on which no node runs is in order.")]
+CORELANE_ADMIN) asks for a node, none answers. Without, a machine on which no node runs is in order.
+`corelane tune check` looks at everything else that makes a node slower.")]
 pub(crate) struct DoctorArgs {
     /// The data directories to check.
     #[arg(

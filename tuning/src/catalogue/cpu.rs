@@ -157,8 +157,8 @@ pub(crate) static ENTRIES: [&Entry; 13] = [
 pub(crate) fn findings(machine: &Machine<'_>) -> Vec<Finding> {
     let seen = [
         // The governor comes before the preference, which the kernel sets with it.
-        policies(machine, "scaling_governor"),
-        policies(machine, "energy_performance_preference"),
+        governor(machine),
+        policies(machine, PREFERENCE),
         energy_bias(machine),
         min_frequency(machine),
         turbo(machine),
@@ -174,6 +174,18 @@ pub(crate) fn findings(machine: &Machine<'_>) -> Vec<Finding> {
     let entries = ENTRIES.into_iter();
     entries.zip(seen).map(|(entry, seen)| machine.finding(entry, seen)).collect()
 }
+
+fn governor(machine: &Machine<'_>) -> Observation {
+    let mut seen = policies(machine, "scaling_governor");
+    for write in &mut seen.writes {
+        let preference = write.setting.path().replace("scaling_governor", PREFERENCE);
+        let there = machine.host.exists(&preference);
+        write.resets.extend(Setting::new(preference, Form::Plain).filter(|_| there));
+    }
+    seen
+}
+
+const PREFERENCE: &str = "energy_performance_preference";
 
 fn policies(machine: &Machine<'_>, file: &str) -> Observation {
     let folder = format!("{CPUS}/cpufreq");

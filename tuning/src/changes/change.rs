@@ -132,6 +132,20 @@ impl Change {
         Ok(Some(Self::File { file, from, to }))
     }
 
+    /// Files of ours that no journal names, because somebody removed it: each as if it were new.
+    pub(crate) fn forgotten<'live>(
+        host: &HostRoot,
+        live: impl Iterator<Item = &'live Self> + Clone,
+    ) -> Vec<Self> {
+        let present = OwnedFile::present(host).into_iter();
+        let is_forgotten = |file: OwnedFile| {
+            let mut live = live.clone();
+            !live.any(|change| matches!(change, Self::File { file: known, .. } if *known == file))
+        };
+        let forgotten = present.filter(|(file, _)| is_forgotten(*file));
+        forgotten.map(|(file, to)| Self::File { file, from: None, to }).collect()
+    }
+
     pub fn path(&self) -> &str {
         match self {
             Self::Setting { setting, .. } => setting.path(),

@@ -12,6 +12,7 @@ use crate::host_root::HostRoot;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ChangeStatus {
     pub id: String,
+    /// 0, as the time, where the journal does not know.
     pub run: u64,
     pub time_ms: u64,
     pub change: Change,
@@ -29,6 +30,8 @@ pub enum ChangeState {
     },
     /// The apply was cut short before it.
     NotWritten,
+    /// A file of ours that the journal does not know: somebody removed the journal.
+    Forgotten,
     /// Neither ours nor what was before.
     Drifted {
         actual: String,
@@ -51,7 +54,16 @@ pub fn status(host: &HostRoot, state: &Path) -> Result<Vec<ChangeStatus>, Journa
         change: entry.change.clone(),
         state: state_of(host, entry, entry.boot != boot),
     });
-    Ok(statuses.collect())
+    let mut statuses: Vec<ChangeStatus> = statuses.collect();
+    let live = journal.live().iter().map(|entry| &entry.change);
+    statuses.extend(Change::forgotten(host, live).into_iter().map(|change| ChangeStatus {
+        id: change.path().to_owned(),
+        run: 0,
+        time_ms: 0,
+        change,
+        state: ChangeState::Forgotten,
+    }));
+    Ok(statuses)
 }
 
 fn state_of(host: &HostRoot, entry: &Journaled, since_start: bool) -> ChangeState {

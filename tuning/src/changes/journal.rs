@@ -196,7 +196,7 @@ pub(crate) struct LockedJournal {
 impl LockedJournal {
     pub(crate) fn open(directory: &Path) -> Result<Self, JournalError> {
         let failed = |source: io::Error| JournalError::Io { path: directory.to_path_buf(), source };
-        fs::create_dir_all(directory).map_err(failed)?;
+        create_durably(directory).map_err(failed)?;
         let lock = File::open(directory).map_err(failed)?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| JournalError::Locked { path: directory.to_path_buf() })?;
@@ -302,6 +302,20 @@ impl LockedJournal {
 
     fn failed(&self, source: io::Error) -> JournalError {
         JournalError::Io { path: self.journal.path.clone(), source }
+    }
+}
+
+/// The directory and those above it that are missing, so that they do not go with the power.
+fn create_durably(directory: &Path) -> io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let above = directory.parent().filter(|above| !above.as_os_str().is_empty());
+    let above = above.unwrap_or(Path::new("."));
+    create_durably(above)?;
+    match fs::create_dir(directory) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => File::open(above)?.sync_all(),
     }
 }
 

@@ -43,6 +43,15 @@ impl OwnedFile {
         }
     }
 
+    /// Those that are there and ours, with their content.
+    pub(crate) fn present(host: &HostRoot) -> Vec<(Self, String)> {
+        let files = Self::ALL.into_iter().filter_map(|file| {
+            let text = std::fs::read_to_string(host.place(file.path())).ok()?;
+            Self::is_ours(&text).then_some((file, text))
+        });
+        files.collect()
+    }
+
     pub(crate) fn is_ours(text: &str) -> bool {
         text.starts_with(HEADER)
     }

@@ -29,6 +29,7 @@ pub struct RolledBack {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RolledBackChange {
     pub id: String,
+    /// 0 where the journal does not know.
     pub run: u64,
     pub change: Change,
     #[serde(flatten)]
@@ -94,8 +95,34 @@ pub fn rollback(
             state,
         });
     }
+    if to.is_none() {
+        let forgotten = remove_forgotten(host, &journal, &changes);
+        changes.extend(forgotten);
+    }
     journal.close()?;
     Ok(RolledBack { changes })
+}
+
+/// Files of ours that the journal does not know go, too: they are nobody else's. What was just `undone` is
+/// as it should be.
+fn remove_forgotten(
+    host: &HostRoot,
+    journal: &LockedJournal,
+    undone: &[RolledBackChange],
+) -> Vec<RolledBackChange> {
+    let live = journal.live().iter().map(|entry| &entry.change);
+    let live = live.chain(undone.iter().map(|one| &one.change));
+    let forgotten = Change::forgotten(host, live).into_iter();
+    let removed = forgotten.map(|change| RolledBackChange {
+        id: change.path().to_owned(),
+        run: 0,
+        state: match change.undo(host) {
+            Ok(()) => RolledBackState::Restored,
+            Err(error) => RolledBackState::Failed { error: error.to_string() },
+        },
+        change,
+    });
+    removed.collect()
 }
 
 fn undo(

@@ -155,6 +155,48 @@ fn settings_are_kept_in_files_of_ours_alone() {
 }
 
 #[test]
+fn files_of_ours_whose_journal_is_gone_go_with_the_next_rollback() {
+    let bench = Bench::server();
+    let choice = Choice { persist: true, ..named("network.somaxconn") };
+    apply(&bench.host(), bench.state(), &bench.plan(Profile::Prod, &choice)).expect("a journal");
+    fs::remove_file(bench.journal()).expect("a journal");
+    let statuses = status(&bench.host(), bench.state()).expect("none");
+    let states: Vec<&ChangeState> = statuses.iter().map(|one| &one.state).collect();
+    assert_eq!(states, [&ChangeState::Forgotten]);
+    rollback(&bench.host(), bench.state(), None, Drifted::Report).expect("a journal");
+    // What was there before the setting nobody knows any more.
+    bench.set(SOMAXCONN, "128\n");
+    assert!(bench.is_as_before() && !bench.journal().exists());
+}
+
+#[test]
+fn a_file_of_ours_that_somebody_edits_is_theirs_to_keep() {
+    let bench = Bench::server();
+    let choice = Choice { persist: true, ..named("network.somaxconn") };
+    apply(&bench.host(), bench.state(), &bench.plan(Profile::Prod, &choice)).expect("a journal");
+    let path = OwnedFile::Sysctl.path();
+    let edited = bench.tree.text(path) + "vm.swappiness = 5\n";
+    bench.set(path, &edited);
+    for (drifted, is_incomplete) in [(Drifted::Report, true), (Drifted::Keep, false)] {
+        let all = rollback(&bench.host(), bench.state(), None, drifted).expect("a journal");
+        assert_eq!(all.is_incomplete(), is_incomplete);
+        assert_eq!(bench.tree.text(path), edited);
+    }
+}
+
+/// As amd-pstate does; a recorded tree does not, so the test does.
+#[test]
+fn an_energy_preference_that_went_with_the_governor_comes_back_with_it() {
+    let bench = Bench::server();
+    let plan = bench.plan(Profile::Prod, &named("cpu.governor"));
+    apply(&bench.host(), bench.state(), &plan).expect("a journal");
+    let policy = "/sys/devices/system/cpu/cpufreq/policy2";
+    bench.set(&format!("{policy}/energy_performance_preference"), "performance\n");
+    rollback(&bench.host(), bench.state(), None, Drifted::Report).expect("a journal");
+    assert!(bench.is_as_before());
+}
+
+#[test]
 fn somebody_elses_file_is_not_replaced() {
     let bench = Bench::server();
     bench.set(OwnedFile::Sysctl.path(), "vm.swappiness = 5\n");

@@ -8,6 +8,9 @@ use super::super::failure::Failure;
 use super::super::output::{Colour, Output};
 use super::machine::MachineArgs;
 
+/// Longer lines are broken.
+const LINE_CHARS_MAX: usize = 100;
+
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   corelane tune explain disk.scheduler
@@ -68,19 +71,19 @@ fn show(
     let Explanation { entry, here } = explanation;
     let title = output.coloured(Colour::Bold, entry.id);
     output.line(format_args!("{title}: {}", entry.title))?;
-    output.line(format_args!("  why       {}", entry.why))?;
-    output.line(format_args!("  to know   {}", entry.lesson))?;
+    labelled("why", entry.why, output)?;
+    labelled("to know", entry.lesson, output)?;
     if let Some(risk) = entry.risk {
-        output.line(format_args!("  risk      {risk}: only with --allow-risky"))?;
+        labelled("risk", &format!("{risk}: only with --allow-risky"), output)?;
     }
-    output.line(format_args!("  read in   {}", entry.source))?;
+    labelled("read in", entry.source, output)?;
     let weight = |profile| match entry.severity(profile) {
         Severity::Fatal => "fatal",
         Severity::Warning => "warning",
         Severity::Info => "worth knowing",
     };
     let weights = Profile::ALL.map(|profile| format!("{profile}: {}", weight(profile)));
-    output.line(format_args!("  weight    {}", weights.join(", ")))?;
+    labelled("weight", &weights.join(", "), output)?;
     for finding in here {
         let name = finding.scope.name().unwrap_or_else(|| "here".to_owned());
         let state = match (finding.status, &finding.reason) {
@@ -89,7 +92,7 @@ fn show(
             (Status::Unknown, Some(reason)) => reason.clone(),
             (Status::Unknown, None) => "not known".to_owned(),
         };
-        output.line(format_args!("  {name:<9} {}; {state}", finding.current))?;
+        labelled(&name, &format!("{}; {state}", finding.current), output)?;
         if let Some(command) = &finding.command {
             output.line(format_args!("            {command}"))?;
         }
@@ -98,6 +101,23 @@ fn show(
         }
     }
     Ok(())
+}
+
+/// A paragraph behind a word, in lines that fit a terminal.
+fn labelled(label: &str, text: &str, output: &mut Output) -> Result<(), Failure> {
+    let mut line = format!("  {label:<9}");
+    let mut is_empty = true;
+    for word in text.split_whitespace() {
+        let width = line.chars().count() + 1 + word.chars().count();
+        if width > LINE_CHARS_MAX && !is_empty {
+            output.line(&line)?;
+            line = " ".repeat(11);
+        }
+        line.push(' ');
+        line.push_str(word);
+        is_empty = false;
+    }
+    output.line(line)
 }
 
 fn unknown(name: &str) -> Failure {

@@ -61,7 +61,8 @@ fn show(changes: &[ChangeStatus], output: &mut Output) -> Result<(), Failure> {
         table.push(vec![run, id, path, before, applied, state(&one.state)]);
     }
     output.table(&table)?;
-    let first = changes.iter().map(|change| change.time_ms).min().unwrap_or(0);
+    let times = changes.iter().map(|change| change.time_ms).filter(|time_ms| *time_ms > 0);
+    let Some(first) = times.min() else { return Ok(()) };
     output.line(format_args!(
         "applied since {}; `sudo corelane tune rollback` puts it back",
         times::shown(i64::try_from(first).unwrap_or(i64::MAX))
@@ -79,6 +80,7 @@ fn state(state: &ChangeState) -> String {
         ChangeState::Drifted { actual } => {
             format!("changed since: {}", blanked(actual.lines().next().unwrap_or_default()))
         }
+        ChangeState::Forgotten => "ours, but its journal is gone; rollback removes it".to_owned(),
         ChangeState::Gone => "the device is gone".to_owned(),
         ChangeState::Unreadable { error } => error.clone(),
     }

@@ -5,7 +5,7 @@
 //! need not compute anything for verification, and a consumer one CRC.
 
 use crate::limits::STAMP_BYTES;
-use crate::random::Random;
+use crate::random::{Random, mix};
 use crate::verification::ProducerNumber;
 
 /// Bytes of a run of random or repeated bytes: short, so that the mix is even within a record.
@@ -95,16 +95,17 @@ impl PayloadPool {
         &self.of(sequence).bytes
     }
 
-    /// What the record's content hashes to, without looking at it.
+    /// What a record with this key hashes to, without looking at its payload.
     #[must_use]
-    pub fn fingerprint(&self, stamp: Stamp) -> u64 {
-        fingerprint(stamp, self.of(stamp.sequence).tail_crc)
+    pub fn fingerprint(&self, stamp: Stamp, key: Option<&[u8]>) -> u64 {
+        fingerprint(stamp, key, self.of(stamp.sequence).tail_crc)
     }
 
-    /// What a payload that was read hashes to: its bytes are looked at.
+    /// What a record that was read hashes to: its bytes are looked at.
     #[must_use]
-    pub fn fingerprint_of(stamp: Stamp, payload: &[u8]) -> u64 {
-        fingerprint(stamp, crc32c::crc32c(payload.get(STAMP_BYTES..).unwrap_or_default()))
+    pub fn fingerprint_of(stamp: Stamp, key: Option<&[u8]>, payload: &[u8]) -> u64 {
+        let tail = payload.get(STAMP_BYTES..).unwrap_or_default();
+        fingerprint(stamp, key, crc32c::crc32c(tail))
     }
 
     #[must_use]
@@ -123,8 +124,10 @@ impl PayloadPool {
     }
 }
 
-fn fingerprint(stamp: Stamp, tail_crc: u32) -> u64 {
-    (u64::from(tail_crc) << 32) ^ stamp.intended_ns
+fn fingerprint(stamp: Stamp, key: Option<&[u8]>, tail_crc: u32) -> u64 {
+    // No key and an empty key differ.
+    let key = key.map_or(0, |key| mix(u64::from(crc32c::crc32c(key)) + 1));
+    (u64::from(tail_crc) << 32) ^ stamp.intended_ns ^ key
 }
 
 fn payload_of(bytes: Vec<u8>) -> Payload {
@@ -177,9 +180,13 @@ mod tests {
             assert_eq!(buffer.len(), 100);
             let read = Stamp::read(&buffer).unwrap();
             assert_eq!(read, stamp(sequence));
-            assert_eq!(pool.fingerprint(read), PayloadPool::fingerprint_of(read, &buffer));
+            let known = pool.fingerprint(read, Some(b"k"));
+            assert_eq!(known, PayloadPool::fingerprint_of(read, Some(b"k"), &buffer));
+            for key in [None, Some(&b""[..]), Some(&b"l"[..])] {
+                assert_ne!(known, PayloadPool::fingerprint_of(read, key, &buffer));
+            }
             buffer[60] ^= 4;
-            assert_ne!(pool.fingerprint(read), PayloadPool::fingerprint_of(read, &buffer));
+            assert_ne!(known, PayloadPool::fingerprint_of(read, Some(b"k"), &buffer));
         }
     }
 

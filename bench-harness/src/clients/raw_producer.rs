@@ -31,7 +31,7 @@ use crate::keys::Keys;
 use crate::limits::{BATCHES_ENCODED_BYTES_MAX, BATCHES_ENCODED_MAX, SENT_BATCHES_REMEMBERED};
 use crate::payload::PayloadPool;
 use crate::recorder::{Recorder, Window};
-use crate::run_clock::{RunClock, Waited};
+use crate::run_clock::{RunClock, Waited, wake_precisely};
 use crate::verification::{Entry, PartitionNumber, ProducedChains, ProducerNumber};
 
 /// The last version without compact lengths: a frame is a head and the batch, with nothing behind it.
@@ -196,6 +196,7 @@ struct Writer {
 impl Writer {
     /// Gives the records that were due and not sent, and what went wrong.
     fn write(mut self, mut pace: Pace) -> (u64, Option<Failure>) {
+        wake_precisely();
         for ordinal in 0u64.. {
             let due_ns = match &mut pace {
                 Pace::Open(schedule) => schedule.next_ns(),

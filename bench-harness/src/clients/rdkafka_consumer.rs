@@ -42,7 +42,7 @@ pub struct RdkafkaConsumerPlan {
     pub reading: Reading,
     pub own: OwnKeys,
     pub progress: Progress,
-    /// Partitions that members of groups have, over all of them.
+    /// How many partitions its group has given it, for whoever waits until groups have settled.
     pub assigned: Arc<AtomicUsize>,
     pub clock: Arc<RunClock>,
 }
@@ -54,7 +54,7 @@ pub struct RdkafkaConsumer {
     chains: ConsumedChains,
     recorder: Recorder,
     numbers: HashMap<String, HashMap<i32, PartitionNumber>>,
-    /// Of those that `assigned` counts.
+    /// Partitions when they were last counted.
     counted: usize,
     failure: Option<Failure>,
 }
@@ -182,8 +182,7 @@ impl RdkafkaConsumer {
                             clientConfigs: session.timeout.ms, or use groups: assigned";
             self.failure = give_up(&self.plan.clock, Failure::new(sentence));
         }
-        self.plan.assigned.fetch_add(now, Ordering::AcqRel);
-        self.plan.assigned.fetch_sub(self.counted, Ordering::AcqRel);
+        self.plan.assigned.store(now, Ordering::Release);
         self.counted = now;
     }
 }
@@ -205,7 +204,8 @@ fn read_of(
     RecordRead {
         partition: numbers[message.topic()][&message.partition()],
         offset: message.offset(),
-        content: stamp.map(|stamp| (stamp, PayloadPool::fingerprint_of(stamp, payload))),
+        content: stamp
+            .map(|stamp| (stamp, PayloadPool::fingerprint_of(stamp, message.key(), payload))),
     }
 }
 

@@ -25,7 +25,7 @@ use crate::histograms::Acknowledged;
 use crate::keys::Keys;
 use crate::payload::{PayloadPool, Stamp};
 use crate::recorder::{Recorder, Window};
-use crate::run_clock::{RunClock, Waited};
+use crate::run_clock::{RunClock, Waited, wake_precisely};
 use crate::verification::{Entry, PartitionNumber, ProducedChains, ProducerNumber};
 use crate::workload::{OwnKeys, codec_name};
 
@@ -164,6 +164,7 @@ impl Sending {
     fn send(mut self, mut pace: Pace) -> (u64, Option<Failure>) {
         let mut payload = Vec::new();
         let mut result = (0, None);
+        wake_precisely();
         for sequence in 0u64.. {
             let due_ns = match &mut pace {
                 Pace::Open(schedule) => schedule.next_ns(),
@@ -332,7 +333,7 @@ impl Deliveries {
             records: 1,
             producer: stamp.producer,
             ordinal: stamp.sequence,
-            fingerprint: self.pool.fingerprint(stamp),
+            fingerprint: self.pool.fingerprint(stamp, message.key()),
         };
         self.chains.acknowledged(partition, &entry);
         let acknowledged_ns = self.clock.now_ns();

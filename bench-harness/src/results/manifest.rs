@@ -92,14 +92,25 @@ fn broker_of(subject: &Subject<'_>) -> Value {
     })
 }
 
-/// The folder of the file that the process has open and that is a log's.
+/// The folder of a journal or a segment that the process has open.
 fn data_directory(process: &str) -> Option<String> {
     let files = std::fs::read_dir(format!("{process}/fd")).ok()?.flatten();
     let mut paths = files.filter_map(|file| std::fs::read_link(file.path()).ok());
-    let is_of_a_log = |path: &std::path::PathBuf| {
-        path.extension().is_some_and(|ending| ending == "journal" || ending == "log")
-    };
-    paths.find(is_of_a_log)?.parent().map(|folder| folder.to_string_lossy().into_owned())
+    paths
+        .find(|path| is_of_a_log(path))?
+        .parent()
+        .map(|folder| folder.to_string_lossy().into_owned())
+}
+
+/// A journal, or a segment of Kafka's naming: what a broker prints may go to a `.log`, too.
+fn is_of_a_log(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+    match ending {
+        Some("journal") => true,
+        Some("log") => name.len() == 20 && name.bytes().all(|byte| byte.is_ascii_digit()),
+        _ => false,
+    }
 }
 
 fn cpu_model() -> Option<String> {
@@ -110,4 +121,19 @@ fn cpu_model() -> Option<String> {
 
 fn text_of(path: &str) -> Option<String> {
     std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::is_of_a_log;
+
+    #[test]
+    fn what_a_broker_prints_is_no_log_of_records() {
+        assert!(is_of_a_log(Path::new("/data/journal/0/3.journal")));
+        assert!(is_of_a_log(Path::new("/data/t-0/00000000000000000042.log")));
+        assert!(!is_of_a_log(Path::new("/var/log/node.log")));
+        assert!(!is_of_a_log(Path::new("/data/t-0/00000000000000000042.index")));
+    }
 }

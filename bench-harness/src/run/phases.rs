@@ -1,12 +1,11 @@
 //! The phases of a run: warm-up, measuring, draining, reading to the end.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::setup::{Clients, ConsumerClient, ProducerClient, ProducerPart};
+use super::setup::{Clients, ConsumerClient, GroupSettling, ProducerClient, ProducerPart};
 use super::{Event, Observer, Outcome};
 use crate::accounting::{Snapshot, Watched};
 use crate::clients::{Pace, Produced, Read};
@@ -24,6 +23,8 @@ use crate::workload::{ArrivalKind, Rate, WarmUp, Workload};
 const HEAD_START_NS: u64 = 300_000_000;
 /// How long groups may take to settle, and a backlog to be built.
 const SETTLE_SECONDS_MAX: u64 = 60;
+/// Groups that have not changed for so long are settled.
+const SETTLED_NS: u64 = 2 * WINDOW_NS;
 const BACKLOG_SECONDS_MAX: u64 = 3_600;
 /// Windows are handed over late by as much as a thread may sleep.
 const CLOSE_AFTER_NS: u64 = 300_000_000;
@@ -122,16 +123,7 @@ impl Phases<'_> {
                 return Err(failure);
             }
         }
-        let limit_ns = self.clock.now_ns() + SETTLE_SECONDS_MAX * WINDOW_NS;
-        while clients.assigned.load(Ordering::Acquire) < clients.to_assign {
-            self.collect(running)?;
-            if self.clock.now_ns() > limit_ns {
-                return Err(Failure::new(
-                    "the groups did not settle within a minute; look at the broker's log, or use \
-                     groups: assigned",
-                ));
-            }
-        }
+        self.settle(&clients.groups, running)?;
         let start_ns = self.clock.now_ns() + HEAD_START_NS;
         let count = clients.producers.len();
         for (at, part) in clients.producers.into_iter().enumerate() {
@@ -143,6 +135,26 @@ impl Phases<'_> {
             });
         }
         Ok(start_ns)
+    }
+
+    /// Waits until all groups have been settled for a while.
+    fn settle(&mut self, groups: &[GroupSettling], running: &Running) -> Result<(), Failure> {
+        let limit_ns = self.clock.now_ns() + SETTLE_SECONDS_MAX * WINDOW_NS;
+        let mut unsettled_ns = self.clock.now_ns();
+        while !groups.is_empty() && self.clock.now_ns() - unsettled_ns < SETTLED_NS {
+            self.collect(running)?;
+            let now_ns = self.clock.now_ns();
+            if !groups.iter().all(GroupSettling::is_settled) {
+                unsettled_ns = now_ns;
+            }
+            if now_ns > limit_ns {
+                return Err(Failure::new(
+                    "the groups did not settle within a minute; look at the broker's log, or use \
+                     groups: assigned",
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Producers with the same interval begin spread over it.

@@ -1,7 +1,7 @@
 //! The clients that a workload asks for, connected and not yet started.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -43,12 +43,28 @@ pub(super) struct SubscriptionPart {
     pub(super) consumers: Vec<ConsumerClient>,
 }
 
+/// A group that divides partitions among its members.
+pub(super) struct GroupSettling {
+    partitions: usize,
+    /// What each member has so far.
+    members: Vec<Arc<AtomicUsize>>,
+}
+
+impl GroupSettling {
+    /// Everything is assigned, and no member has nothing while another has more than it needs.
+    pub(super) fn is_settled(&self) -> bool {
+        let counts: Vec<usize> =
+            self.members.iter().map(|count| count.load(Ordering::Acquire)).collect();
+        let has_idle = counts.contains(&0) && self.members.len() <= self.partitions;
+        counts.iter().sum::<usize>() == self.partitions && !has_idle
+    }
+}
+
 pub(super) struct Clients {
     pub(super) producers: Vec<ProducerPart>,
     pub(super) subscriptions: Vec<SubscriptionPart>,
-    /// Partitions that groups have assigned so far, and how many there are to assign.
-    pub(super) assigned: Arc<AtomicUsize>,
-    pub(super) to_assign: usize,
+    /// Groups that are to settle before the load begins.
+    pub(super) groups: Vec<GroupSettling>,
     pub(super) windows: Sender<Window>,
 }
 
@@ -68,7 +84,6 @@ pub(super) fn clients(
         clock,
         windows,
         pool: Arc::new(payloads(workload)?),
-        assigned: Arc::default(),
     };
     match workload.own.client {
         ClientTier::Raw => setup.raw(),
@@ -84,7 +99,6 @@ struct Setup<'a> {
     clock: &'a Arc<RunClock>,
     windows: &'a Sender<Window>,
     pool: Arc<PayloadPool>,
-    assigned: Arc<AtomicUsize>,
 }
 
 /// A subscription that the workload asks for, or that verification needs.
@@ -185,7 +199,7 @@ impl Setup<'_> {
             producers.push(ProducerPart { client, share });
         }
         let subscriptions = self.raw_subscriptions(names, &Arc::new(due_times))?;
-        Ok(self.done(producers, subscriptions, 0))
+        Ok(self.done(producers, subscriptions, Vec::new()))
     }
 
     fn raw_subscriptions(
@@ -245,15 +259,14 @@ impl Setup<'_> {
             }
         }
         let mut parts = Vec::new();
-        let mut to_assign = 0;
+        let mut groups = Vec::new();
         for subscription in self.subscriptions() {
             let progress = Progress::default();
             let is_group = subscription.grouping != Grouping::Assigned;
-            if is_group && subscription.gate == Gate::Start {
-                to_assign += self.places.len();
-            }
+            let members: Vec<Arc<AtomicUsize>> =
+                (0..subscription.consumers).map(|_| Arc::default()).collect();
             let mut consumers = Vec::new();
-            for consumer in 0..subscription.consumers {
+            for (consumer, assigned) in (0..).zip(&members) {
                 let partitions = if is_group {
                     self.places.to_vec()
                 } else {
@@ -268,30 +281,27 @@ impl Setup<'_> {
                     reading: subscription.reading,
                     own: own.clone(),
                     progress: progress.clone(),
-                    assigned: Arc::clone(&self.assigned),
+                    assigned: Arc::clone(assigned),
                     clock: Arc::clone(self.clock),
                 };
                 let client = RdkafkaConsumer::create(plan, self.windows.clone())?;
                 consumers.push(ConsumerClient::Rdkafka(Box::new(client)));
             }
             parts.push(SubscriptionPart { name: subscription.name, consumers });
+            if is_group && subscription.gate == Gate::Start {
+                groups.push(GroupSettling { partitions: self.places.len(), members });
+            }
         }
-        Ok(self.done(producers, parts, to_assign))
+        Ok(self.done(producers, parts, groups))
     }
 
     fn done(
         &self,
         producers: Vec<ProducerPart>,
         subscriptions: Vec<SubscriptionPart>,
-        to_assign: usize,
+        groups: Vec<GroupSettling>,
     ) -> Clients {
-        Clients {
-            producers,
-            subscriptions,
-            assigned: Arc::clone(&self.assigned),
-            to_assign,
-            windows: self.windows.clone(),
-        }
+        Clients { producers, subscriptions, groups, windows: self.windows.clone() }
     }
 }
 
@@ -311,4 +321,24 @@ fn payloads(workload: &Workload) -> Result<PayloadPool, Failure> {
 fn now_ms() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
     i64::try_from(now).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+
+    use super::GroupSettling;
+
+    #[test]
+    fn a_group_has_settled_when_nobody_waits_for_another_to_give() {
+        let is_settled = |partitions, counts: &[usize]| {
+            let members = counts.iter().map(|count| Arc::new(AtomicUsize::new(*count))).collect();
+            GroupSettling { partitions, members }.is_settled()
+        };
+        assert!(is_settled(4, &[2, 2]));
+        assert!(!is_settled(4, &[4, 0]), "the second will get some of the first's");
+        assert!(!is_settled(4, &[2, 1]));
+        assert!(is_settled(2, &[1, 0, 1]), "there are not enough for all");
+    }
 }

@@ -367,7 +367,7 @@ impl Shard {
             EngineEvent::DamageFound(damage) => self.on_damage_found(&damage),
             EngineEvent::DirectoryFailed { dir, error } => {
                 let path = self.node.directory_path(dir).to_owned();
-                let error = format!("{error:?}");
+                let error = error.to_string();
                 self.outbox.post(self.node.main(), Mail::DirectoryFailed { path, error });
                 self.fail_offline_fetches();
             }

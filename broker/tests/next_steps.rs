@@ -88,3 +88,20 @@ fn commands_of_commands_show_examples() {
         assert!(said.contains(&format!("Examples:\n  corelane {command} ")), "{said}");
     }
 }
+
+#[test]
+fn an_offset_behind_the_end_and_names_that_collide_are_told_as_what_they_are() {
+    let node = Node::start();
+    let bootstrap = node.bootstrap();
+    assert_eq!(said(&["topic", "create", "a.b", "-b", &bootstrap], "").0, Some(0));
+    let (code, collides) = said(&["topic", "create", "a_b", "-b", &bootstrap], "");
+    assert_eq!(code, Some(1), "{collides}");
+    assert!(collides.contains("collides") && !collides.contains("249"), "{collides}");
+    assert_eq!(said(&["produce", "a.b", "--value", "v", "-b", &bootstrap], "").0, Some(0));
+    let (code, beyond) = said(&["consume", "a.b", "--from", "99999", "-b", &bootstrap], "");
+    assert_eq!(code, Some(1), "{beyond}");
+    assert!(beyond.contains("OFFSET_OUT_OF_RANGE") && beyond.contains("ends at 1"), "{beyond}");
+    // The end itself is where the next record comes.
+    let (code, end) = said(&["consume", "a.b", "--from", "1", "-b", &bootstrap], "");
+    assert_eq!((code, end.contains("nothing is there")), (Some(0), true), "{end}");
+}

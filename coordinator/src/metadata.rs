@@ -61,7 +61,7 @@ pub use record::MetadataRecord;
 pub use register_broker::RegisterBroker;
 pub use replay::ReplayError;
 pub use topic::{Partition, PlacementReason, Replica, Topic, TopicSelector};
-pub use topic_name::{CONSUMER_OFFSETS_TOPIC, TopicNameError, is_internal};
+pub use topic_name::{CONSUMER_OFFSETS_TOPIC, TopicNameError, is_internal, is_reserved};
 
 use crate::{
     group::GroupConfig,

@@ -252,3 +252,19 @@ fn last_blocks_of_more_partitions_than_one_journal_file_holds_keep_the_journal_g
         assert_eq!(world.read_all(*partition).len(), *count);
     }
 }
+
+/// It kept the newest segment for ever.
+#[test]
+fn retention_of_no_bytes_leaves_no_records() {
+    let mut world = World::new();
+    world.config.retention_bytes = Some(0);
+    let partition = world.create("nothing-0");
+    for _ in 0..3 {
+        world.append(partition, &Batch::sized(10_000));
+    }
+    world.settle(500);
+    assert_eq!(world.offsets(partition).log_start, Offset(3));
+    assert_eq!(world.append(partition, &Batch::of(1)).base, Offset(3));
+    world.crash();
+    assert_eq!(world.offsets(partition).log_end, Offset(4));
+}

@@ -15,6 +15,8 @@ pub(crate) enum Method {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Request {
     pub(crate) method: Method,
+    /// HEAD: as GET, and the answer goes without its body.
+    pub(crate) without_body: bool,
     pub(crate) path: Vec<String>,
     pub(crate) query: Vec<(String, String)>,
 }
@@ -49,7 +51,8 @@ impl Answer {
         Self::json(status, &serde_json::json!({ "error": why }))
     }
 
-    pub(crate) fn write(&self, stream: &mut impl Write) -> io::Result<()> {
+    /// Says the length of a body that is left out, too.
+    pub(crate) fn write(&self, stream: &mut impl Write, without_body: bool) -> io::Result<()> {
         let Self { status, content_type, body } = self;
         let reason = match status {
             200 => "OK",
@@ -62,9 +65,12 @@ impl Answer {
         write!(
             stream,
             "HTTP/1.1 {status} {reason}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\
-             Connection: close\r\n\r\n{body}",
+             Connection: close\r\n\r\n",
             body.len()
         )?;
+        if !without_body {
+            stream.write_all(body.as_bytes())?;
+        }
         stream.flush()
     }
 }
@@ -87,8 +93,9 @@ pub(crate) fn read(stream: &mut impl Read) -> Option<Request> {
 fn parse(head: &[u8]) -> Option<Request> {
     let head = std::str::from_utf8(head).ok()?;
     let mut words = head.lines().next()?.split(' ');
-    let method = match words.next()? {
-        "GET" => Method::Get,
+    let word = words.next()?;
+    let method = match word {
+        "GET" | "HEAD" => Method::Get,
         "POST" => Method::Post,
         _ => return None,
     };
@@ -105,7 +112,7 @@ fn parse(head: &[u8]) -> Option<Request> {
             Some((decoded(name)?, decoded(value)?))
         })
         .collect();
-    Some(Request { method, path: path?, query: query? })
+    Some(Request { method, without_body: word == "HEAD", path: path?, query: query? })
 }
 
 /// Percent-encoding undone.
@@ -157,17 +164,23 @@ mod tests {
         assert_eq!(read(&mut &endless[..]), None);
         assert_eq!(read(&mut &b"GET / HT"[..]), None);
         let whole = read(&mut &b"GET / HTTP/1.0\r\n\r\n"[..]);
-        let root = Request { method: Method::Get, path: vec![], query: vec![] };
-        assert_eq!(whole, Some(root));
+        let root =
+            Request { method: Method::Get, without_body: false, path: vec![], query: vec![] };
+        assert_eq!(whole, Some(root.clone()));
+        let head = read(&mut &b"HEAD / HTTP/1.0\r\n\r\n"[..]);
+        assert_eq!(head, Some(Request { without_body: true, ..root }));
     }
 
     #[test]
     fn answers_say_their_length() {
         let mut written = Vec::new();
-        Answer::refusal(404, "there is none").write(&mut written).unwrap();
+        Answer::refusal(404, "there is none").write(&mut written, false).unwrap();
         let text = String::from_utf8(written).unwrap();
         assert!(text.starts_with("HTTP/1.1 404 Not Found\r\n"));
         assert!(text.contains("Content-Length: 25\r\n"));
         assert!(text.ends_with("\r\n\r\n{\"error\":\"there is none\"}"));
+        let mut head = Vec::new();
+        Answer::refusal(404, "there is none").write(&mut head, true).unwrap();
+        assert_eq!(String::from_utf8(head).unwrap(), text[..text.find('{').unwrap()]);
     }
 }

@@ -87,6 +87,9 @@ impl ConsumeArgs {
             true => None,
             false => Some(position::ends(&mut client, &topic, &partitions)?),
         };
+        if let (From::Offset(offset), Some(ends)) = (self.from, &ends) {
+            position::check(offset, &topic, ends)?;
+        }
         if let Some(ends) = &ends
             && partitions.iter().all(|index| positions.get(index) >= ends.get(index))
         {

@@ -84,16 +84,17 @@ impl Failure {
 }
 
 impl Failure {
-    /// `next` is what to do, where the sentence ends with it.
+    /// `next` is what to do, where the sentence ends with it; `message` is what stands before.
     fn json(&self) -> serde_json::Value {
+        let (message, next) = parts(&self.sentence);
         serde_json::json!({
             "error": {
                 "kind": match self.exit {
                     Exit::Usage => "usage",
                     Exit::Failed | Exit::Code(_) | Exit::NobodyListens => "failed",
                 },
-                "message": self.sentence,
-                "next": next_step(&self.sentence),
+                "message": message,
+                "next": next,
             }
         })
     }
@@ -101,12 +102,14 @@ impl Failure {
 
 /// Our sentences say what is wrong, then what to do: behind a semicolon, or behind a colon where a command or a
 /// flag is named.
-fn next_step(sentence: &str) -> Option<&str> {
-    if let Some((_, next)) = sentence.rsplit_once("; ") {
-        return Some(next);
+fn parts(sentence: &str) -> (&str, Option<&str>) {
+    if let Some((message, next)) = sentence.rsplit_once("; ") {
+        return (message, Some(next));
     }
-    let (_, next) = sentence.rsplit_once(": ")?;
-    (next.contains('`') || next.contains("--")).then_some(next)
+    match sentence.rsplit_once(": ") {
+        Some((message, next)) if next.contains('`') || next.contains("--") => (message, Some(next)),
+        _ => (sentence, None),
+    }
 }
 
 impl fmt::Display for Failure {
@@ -120,7 +123,7 @@ mod tests {
     use super::Failure;
 
     #[test]
-    fn a_failure_as_json_has_the_whole_sentence_and_what_to_do_apart() {
+    fn a_failure_as_json_has_what_is_wrong_and_what_to_do_apart() {
         for (sentence, next) in [
             (
                 "nothing listens on a:1; start a node with `corelane`",
@@ -130,7 +133,8 @@ mod tests {
             ("the disk is slow: put --data-dir on another", "put --data-dir on another"),
         ] {
             let json = Failure::failed(sentence).json();
-            assert_eq!(json["error"]["message"], sentence);
+            let message = sentence.strip_suffix(next).unwrap().trim_end_matches([' ', ';', ':']);
+            assert_eq!(json["error"]["message"], message);
             assert_eq!(json["error"]["next"], next);
             assert_eq!(json["error"]["kind"], "failed");
         }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use coordinator::metadata::{CreateTopics, Topic, TopicNameError, is_internal};
+use coordinator::metadata::{CreateTopics, Topic, TopicNameError, is_internal, is_reserved};
 use protocol::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
     MetadataResponsePartition, MetadataResponseTopic,
@@ -67,7 +67,7 @@ impl Shard {
             .filter(|name| self.replica.topic_by_name(name).is_none())
             .filter(|name| TopicNameError::of(name).is_none())
             // Their coordinators create them, with partitions and properties of their own.
-            .filter(|name| !is_internal(name))
+            .filter(|name| !is_internal(name) && !is_reserved(name))
             .filter(|name| self.is_allowed(head, Operation::Create, Resource::Topic(name)))
             .cloned()
             .collect();
@@ -160,7 +160,8 @@ impl Shard {
     ) -> ErrorCode {
         let enabled = self.replica.metadata().broker_config_value("auto.create.topics.enable");
         let is_refused = unknown != ErrorCode::UnknownTopicOrPartition;
-        if is_refused || enabled.as_deref() == Some("false") || is_internal(name) {
+        let is_created = !is_internal(name) && !is_reserved(name);
+        if is_refused || enabled.as_deref() == Some("false") || !is_created {
             return unknown;
         }
         let Some(CommandReply::CreateTopics(Ok(created))) = reply else {

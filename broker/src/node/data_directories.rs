@@ -27,6 +27,8 @@ pub(super) struct DataDirectory {
     pub(super) path: PathBuf,
     pub(super) fs: Arc<RealFileSystem>,
     pub(super) id: TopicId,
+    /// As the kernel names it.
+    device: String,
     space: DirectorySpace,
     /// Held as long as the node runs.
     _lock: DirectoryLock,
@@ -112,7 +114,8 @@ impl DataDirectories {
             let directories = directories.clone();
             one.write(&MetaProperties { incarnation, directories, ..meta })?;
             let space = one.space;
-            all.push(DataDirectory { path: one.path, fs: one.fs, id, space, _lock: one.lock });
+            let (path, fs, device) = (one.path, one.fs, one.device);
+            all.push(DataDirectory { path, fs, id, device, space, _lock: one.lock });
         }
         Ok(Self { all, cluster_id, node_id, incarnation, salt, given_up })
     }
@@ -139,6 +142,14 @@ impl DataDirectories {
         &self.all[usize::from(dir.0)]
     }
 
+    /// An error with the device that the directory at this place stands on: that is what is looked at next.
+    pub(super) fn on_device(&self, place: Option<usize>, error: &str) -> String {
+        match place.and_then(|place| self.all.get(place)) {
+            Some(directory) => format!("{error}, on {}", directory.device),
+            None => error.to_owned(),
+        }
+    }
+
     pub(super) fn free_bytes_min(&self) -> u64 {
         let free = self.all.iter().map(|directory| directory.space.usable_bytes);
         free.min().expect("a node has a data directory")
@@ -154,6 +165,7 @@ struct Opened {
     path: PathBuf,
     fs: Arc<RealFileSystem>,
     meta: Option<MetaProperties>,
+    device: String,
     space: DirectorySpace,
     lock: DirectoryLock,
 }
@@ -252,7 +264,8 @@ fn open_one(
     if meta.is_none() && contents == DirectoryContents::NodeData {
         return Err(NodeError::MetaMissing { path: path.join(FILE_NAME) });
     }
-    Ok(Opened { path: path.into(), fs, meta, space, lock })
+    let device = probed.device.to_string();
+    Ok(Opened { path: path.into(), fs, meta, device, space, lock })
 }
 
 fn read_meta(path: &Path, fs: &RealFileSystem) -> Result<Option<MetaProperties>, NodeError> {

@@ -200,6 +200,9 @@ impl Serving {
                     }
                     Mail::Trouble { what } => self.log.error(&what),
                     Mail::DirectoryFailed { path, error } => {
+                        let mut known = self.node.facts.directories.iter();
+                        let place = known.position(|directory| directory.path == path);
+                        let error = self.directories.on_device(place, &error);
                         self.log.error(&format!("the log directory {path} failed: {error}"));
                         self.failed.insert(path.clone());
                         // Shards tell clients of it.
@@ -230,12 +233,14 @@ impl Serving {
     }
 
     fn answer(&mut self, mut stream: TcpStream) {
-        let answer = match http::read(&mut stream) {
+        let request = http::read(&mut stream);
+        let without_body = request.as_ref().is_some_and(|request| request.without_body);
+        let answer = match request {
             Some(request) => self.answer_to(&request),
             None => Answer::refusal(400, "no HTTP request that is understood here"),
         };
         // A client that does not take its answer has lost it.
-        let _ = answer.write(&mut stream);
+        let _ = answer.write(&mut stream, without_body);
     }
 
     fn answer_to(&mut self, request: &Request) -> Answer {

@@ -13,6 +13,11 @@ pub(crate) const CLUSTER_METADATA_TOPIC: &str = "__cluster_metadata";
 /// The group coordinator's log.
 pub const CONSUMER_OFFSETS_TOPIC: &str = "__consumer_offsets";
 
+/// Whether a name is the controller's own log's: it is no topic for clients, whatever they ask.
+pub fn is_reserved(name: &str) -> bool {
+    name == CLUSTER_METADATA_TOPIC
+}
+
 /// Whether a topic is the log of a coordinator: its partitions live on the coordinator shard, clients do not
 /// write to it, and asking for it does not create it.
 pub fn is_internal(name: &str) -> bool {

@@ -3,6 +3,7 @@
 //! Two implementations: the real one (`disk/real.rs`) and the simulation's. Nothing is durable before
 //! `sync`, a durable write, `sync_dir` (for entries of a directory) or `sync_file_system` returned.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Why a file-system call failed, as far as the engine acts on it.
@@ -16,6 +17,20 @@ pub enum FileSystemError {
     Failed { errno: i32, call: &'static str },
     /// The process is dying (only the simulation's power cut): nothing after this happened.
     Stopped,
+}
+
+/// For people: the kernel's words, and the call that got them.
+impl fmt::Display for FileSystemError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSpace => f.write_str("no space is left"),
+            Self::NotFound => f.write_str("a file is missing"),
+            Self::Failed { errno, call } => {
+                write!(f, "{call}: {}", std::io::Error::from_raw_os_error(*errno))
+            }
+            Self::Stopped => f.write_str("stopped"),
+        }
+    }
 }
 
 /// One entry of a directory.

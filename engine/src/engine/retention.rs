@@ -194,8 +194,9 @@ fn retained_from(partition: &Partition, wall_ms: i64) -> Option<Offset> {
                     .max_timestamp
                     .is_some_and(|newest| newest < wall_ms.saturating_sub(retained))
         });
-        // By size whole segments go as long as what is left still holds the retained bytes.
-        let too_much = excess >= segment.length && segment.length > 0 && !is_last;
+        // By size whole segments go as long as what is left still holds the retained bytes: the newest one only
+        // where none are retained.
+        let too_much = excess >= segment.length && segment.length > 0;
         if !is_void && !too_old && !too_much {
             break;
         }

@@ -10,6 +10,10 @@ pub(crate) struct Refusal {
     code: i16,
 }
 
+/// Two names that differ in nothing but these are one name in Kafka's metrics.
+const COLLIDES: &str =
+    "'.' and '_' count as the same letter: choose a name that differs in another one";
+
 impl Refusal {
     /// `None` where the code says that all went well.
     pub(crate) fn of(code: i16) -> Option<Self> {
@@ -33,7 +37,10 @@ impl Refusal {
     /// `what` is the subject, such as "topic orders"; `message` what the broker said beside the code.
     pub(crate) fn failure(self, what: &str, message: Option<&str>) -> Failure {
         let said = message.filter(|message| !message.is_empty());
-        let hint = self.hint();
+        let hint = match said {
+            Some(said) if said.contains("collides") => Some(COLLIDES),
+            _ => self.hint(),
+        };
         let name = self.name();
         Failure::failed(match (said, hint) {
             (Some(said), Some(hint)) => format!("{what}: {said} ({name}); {hint}"),

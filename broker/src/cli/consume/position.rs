@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::cli::client::{Client, TopicInfo};
+use protocol::ErrorCode;
+
+use crate::cli::client::{Client, Refusal, TopicInfo};
 use crate::cli::failure::Failure;
 use crate::cli::times;
 use crate::cli::topic::offsets::{EARLIEST, LATEST, offsets_of};
@@ -65,6 +67,18 @@ impl From {
         };
         Ok(found.into_iter().map(position).collect())
     }
+}
+
+/// An offset that is behind the end of every partition is a mistake, not the end.
+pub(super) fn check(
+    offset: i64,
+    topic: &TopicInfo,
+    ends: &BTreeMap<i32, i64>,
+) -> Result<(), Failure> {
+    let Some(last) = ends.values().max().filter(|end| offset > **end) else { return Ok(()) };
+    let refusal = Refusal::of(ErrorCode::OffsetOutOfRange.code()).expect("it is an error's code");
+    let said = format!("there is nothing at offset {offset}: the log ends at {last}");
+    Err(refusal.failure(&format!("topic {}", topic.name), Some(&said)))
 }
 
 /// Where each partition ends now.

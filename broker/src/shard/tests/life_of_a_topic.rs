@@ -344,3 +344,19 @@ fn an_orderly_end_is_reported_by_every_shard() {
     let stopped = world.main.iter().filter(|mail| matches!(mail, Mail::Stopped)).count();
     assert_eq!(stopped, 4);
 }
+
+/// As in Kafka it is a topic that there is not: asking for it creates nothing, and is no fault of the request.
+#[test]
+fn the_controllers_log_is_an_unknown_topic_to_whoever_asks_for_metadata() {
+    let mut world = World::new(1);
+    let client = world.connect(0);
+    let name = Some(Str::from("__cluster_metadata"));
+    let topic = MetadataRequestTopic { name, ..Default::default() };
+    let request = MetadataRequest {
+        topics: Some(vec![topic]),
+        allow_auto_topic_creation: true,
+        ..Default::default()
+    };
+    let response = world.ask(client, 9, request);
+    assert_eq!(response.topics[0].error_code, 3);
+}

@@ -24,7 +24,8 @@
 //!   `codec`: its bytes in the log
 //! * `answer`: what members are told, and their errors
 //! * `offsets`: what a group committed; `commit`, `offset_fetch`, `offset_delete`: one file per request
-//! * `delete`: groups that an operator takes away; `expiry`: what goes by itself
+//! * `delete`: groups that an operator takes away; `expiry`: what goes by itself;
+//!   `forget`: what goes with its topic
 //! * `describe`: what operators see; `room`: how much of it one answer holds
 //! * `home`: which partition a group belongs to
 //! * `subscribed`: the topics that a group of consumers reads
@@ -40,6 +41,7 @@ pub mod consumer;
 pub mod delete;
 pub mod describe;
 pub mod expiry;
+pub mod forget;
 pub mod home;
 pub mod memory;
 pub mod offset_delete;

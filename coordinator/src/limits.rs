@@ -118,6 +118,11 @@ pub const OFFSET_METADATA_BYTES_MAX: usize = 32_767;
 /// there. At about 50 ns each, one step takes a millisecond.
 pub const EXPIRY_VISITS_MAX: usize = 20_000;
 
+/// Offsets that one decision takes away because their topics are gone: a millisecond or two, so that others are
+/// answered in between.
+pub const FORGOTTEN_OFFSETS_MAX: usize = 2_000;
+
+const _: () = assert!(FORGOTTEN_OFFSETS_MAX <= RECORDS_PER_DECISION_MAX);
 const _: () = assert!(GROUP_RECORD_BYTES_MAX < DECISION_BYTES_MAX);
 const _: () = assert!(CONSUMER_MEMBER_BYTES_MAX < DECISION_BYTES_MAX);
 const _: () = assert!(COMMIT_OFFSETS_MAX <= RECORDS_PER_DECISION_MAX);

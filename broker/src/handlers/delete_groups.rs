@@ -8,7 +8,7 @@ use protocol::messages::delete_groups::{
     DeletableGroupResult, DeleteGroupsRequest, DeleteGroupsResponse,
 };
 
-use super::authorise::Operation;
+use super::authorise::{Operation, Resource};
 use super::groups::{EachGroup, GroupWork, unexpected};
 use crate::error_code::groups as code_of;
 use crate::shard::Shard;
@@ -36,8 +36,9 @@ impl Deleting {
 impl Shard {
     pub(crate) fn delete_groups(&mut self, head: Head, body: DeleteGroupsRequest) {
         let groups = body.groups_names.into_iter().map(|group| {
-            let refused = self.group_refused(&head, Operation::Delete, &group);
-            (group, refused)
+            // Also the group without a name, as in Kafka: offsets may have been committed for it.
+            let allowed = self.is_allowed(&head, Operation::Delete, Resource::Group(&group));
+            (group, (!allowed).then_some(ErrorCode::GroupAuthorizationFailed))
         });
         let groups = groups.collect();
         let work = |each| GroupWork::DeleteGroups(Deleting { each });

@@ -16,10 +16,10 @@ pub mod snapshot;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use coordinator::group::expiry::ForgetTopic;
 use coordinator::group::home::partition_of;
 use coordinator::group::memory::MemoryLeft;
 use coordinator::group::{ClusterTopics, Due, Moment, Token};
+use coordinator::limits::EXPIRY_VISITS_MAX;
 use coordinator::metadata::{CONSUMER_OFFSETS_TOPIC, WallMillis};
 use engine::PartitionId;
 use engine::request::{AppendError, AppendRequest, Appended};
@@ -191,30 +191,47 @@ impl Shard {
         let memory_left = self.groups.memory_left();
         for partition in self.groups.partitions.values_mut() {
             partition.groups.set_memory_left(memory_left);
-            while left > 0 && partition.deadline_ms().is_some_and(|due| due <= now.monotonic_ms) {
+            while left > 0 && partition.timer_ms().is_some_and(|due| due <= now.monotonic_ms) {
                 partition.decide_alone(now, |groups| groups.decide(now, &Due), &mut out);
                 left -= 1;
             }
         }
+        self.forget_offsets(now, &mut out);
         self.give_group_answers(out);
     }
 
-    /// A topic is gone: no group goes on there.
+    /// A topic is gone: no group goes on there. Groups that are still being loaded hear of it as well.
     pub(super) fn forget_deleted_topic_of_groups(&mut self, topic: TopicId) {
-        if self.groups.partitions.is_empty() {
-            return;
-        }
         let image = self.replica.metadata().image();
         let deleted = image.deleting().find(|deleted| deleted.id() == topic);
-        let Some(topic) = deleted.map(|deleted| deleted.name().clone()) else { return };
-        let command = ForgetTopic { topic };
+        let Some(topic) = deleted.map(|deleted| deleted.name()) else { return };
+        for partition in self.groups.partitions.values_mut() {
+            let forgetting = partition.forgetting.take().unwrap_or_default();
+            partition.forgetting = Some(forgetting.and(topic));
+        }
+        self.look_at_topics();
         let now = self.moment();
         let mut out = Answers::new();
-        let active = self.groups.partitions.values_mut().filter(|found| found.is_active());
-        for partition in active {
-            while partition.decide_alone(now, |groups| groups.decide(now, &command), &mut out) {}
-        }
+        self.forget_offsets(now, &mut out);
         self.give_group_answers(out);
+    }
+
+    /// Looks for offsets of deleted topics, as many in one turn that others are answered in between.
+    fn forget_offsets(&mut self, now: Moment, out: &mut Answers) {
+        let mut visits = 0;
+        for partition in self.groups.partitions.values_mut() {
+            if !partition.can_forget() {
+                continue;
+            }
+            let forgetting = partition.forgetting.take().unwrap_or_default();
+            let forgotten = forgetting.step(&partition.groups);
+            visits += forgotten.visits;
+            partition.forgetting = forgotten.rest;
+            let is_something = partition.decide_alone(now, |_| forgotten.decision, out);
+            if partition.forgetting.is_some() || is_something || visits >= EXPIRY_VISITS_MAX {
+                return;
+            }
+        }
     }
 
     /// Batches that formed in this turn go to the log.

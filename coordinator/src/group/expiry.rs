@@ -1,5 +1,5 @@
 //! What nobody asks for any more goes: offsets after their retention, groups that have neither members nor
-//! offsets, offsets of topics that were deleted.
+//! offsets.
 //!
 //! ```text
 //! group                              an offset's retention begins
@@ -18,8 +18,8 @@ use core::ops::Bound;
 use protocol::Str;
 
 use super::{
-    ClassicGroup, ConsumerGroup, DurableRecord, GroupCommand, GroupDecision, GroupRecord, Groups,
-    LiveRecord, Moment, Offsets, batch::Batch, classic::ClassicState, subscribed::SubscribedTopics,
+    ClassicGroup, ConsumerGroup, DurableRecord, GroupDecision, GroupRecord, Groups, LiveRecord,
+    Moment, Offsets, batch::Batch, classic::ClassicState, subscribed::SubscribedTopics,
 };
 use crate::{limits::EXPIRY_VISITS_MAX, metadata::WallMillis};
 
@@ -120,27 +120,4 @@ fn expire(groups: &Groups, id: &Str, now: Moment, batch: &mut Batch) -> bool {
     let is_over = consumers.is_some_and(ConsumerGroup::is_empty)
         || classic.is_some_and(ClassicGroup::is_over);
     stays || !is_over || batch.push_tombstones(groups, id)
-}
-
-/// A topic was deleted: nobody goes on there, whatever the groups are doing. Decided again until it decides
-/// nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ForgetTopic {
-    pub topic: Str,
-}
-
-impl GroupCommand for ForgetTopic {
-    fn decide(&self, groups: &Groups, _now: Moment) -> GroupDecision {
-        let mut batch = Batch::default();
-        let offsets = groups.offsets.iter().flat_map(|(group, offsets)| {
-            offsets.of_topic(&self.topic).map(move |(partition, _)| (group, partition))
-        });
-        for (group, partition) in offsets {
-            let (group, topic) = (group.clone(), self.topic.clone());
-            if !batch.push(DurableRecord::OffsetGone { group, topic, partition }) {
-                break;
-            }
-        }
-        batch.decided()
-    }
 }

@@ -30,6 +30,7 @@ use super::{
         leave::{LeaveGroup, Leaving},
         sync::SyncGroup,
     },
+    forget::Forgetting,
 };
 use crate::metadata::WallMillis;
 
@@ -82,6 +83,19 @@ impl World {
             }
         }
         self.answers.extend(answers);
+    }
+
+    /// One step; gives the rest.
+    fn forget(&mut self, forgetting: Forgetting) -> Option<Forgetting> {
+        let forgotten = forgetting.step(&self.groups);
+        for record in &forgotten.decision.records {
+            self.groups.replay(record);
+            if let GroupRecord::Durable(record) = record {
+                self.log.push(record.clone());
+            }
+        }
+        self.groups.invariants();
+        forgotten.rest
     }
 
     /// Time passes, and everything that is due with it.

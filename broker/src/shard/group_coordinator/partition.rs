@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
+use coordinator::group::forget::Forgetting;
 use coordinator::group::{
     Answer, DurableRecord, GroupDecision, GroupRecord, GroupSettings, Groups, Moment, Token,
 };
@@ -33,6 +34,8 @@ pub(super) struct GroupPartition {
     /// The first one is in the engine if `is_appending`.
     batches: VecDeque<Batch>,
     is_appending: bool,
+    /// Offsets of deleted topics that are still to be looked for.
+    pub(super) forgetting: Option<Forgetting>,
 }
 
 /// How far a partition's groups are known.
@@ -70,6 +73,7 @@ impl GroupPartition {
             asking: BTreeMap::new(),
             batches: VecDeque::new(),
             is_appending: false,
+            forgetting: None,
         }
     }
 
@@ -89,6 +93,8 @@ impl GroupPartition {
     /// The log is read to its end.
     pub(super) fn activate(&mut self, now: Moment) {
         self.groups.on_loaded(now);
+        // Topics may have gone meanwhile, or before a crash took what was decided then.
+        self.forgetting.get_or_insert_default();
         self.state = PartitionState::Active;
     }
 
@@ -96,10 +102,20 @@ impl GroupPartition {
         self.state == PartitionState::Active
     }
 
-    /// When [`Self::on_deadline`] is due, in monotonic milliseconds.
+    /// When something is to be decided here without a question, in monotonic milliseconds.
     pub(super) fn deadline_ms(&self) -> Option<u64> {
+        if self.can_forget() { Some(0) } else { self.timer_ms() }
+    }
+
+    /// When a timer of the groups ends.
+    pub(super) fn timer_ms(&self) -> Option<u64> {
         let has_room = self.is_active() && self.has_room();
         has_room.then(|| self.groups.deadline_ms()).flatten()
+    }
+
+    /// Whether a step of the search for offsets of deleted topics can be taken.
+    pub(super) fn can_forget(&self) -> bool {
+        self.forgetting.is_some() && self.is_active() && self.has_room()
     }
 
     fn has_room(&self) -> bool {

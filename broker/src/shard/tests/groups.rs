@@ -2,6 +2,8 @@
 //! the log does not take was never said.
 
 use bytes::Bytes;
+use coordinator::group::home::partition_of;
+use engine::PartitionId;
 use protocol::Str;
 use protocol::messages::delete_groups::DeleteGroupsRequest;
 use protocol::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
@@ -35,6 +37,8 @@ const JOIN: i16 = 9;
 const SYNC: i16 = 5;
 const COMMIT: i16 = 9;
 const FETCH: i16 = 9;
+/// After two data shards and the controller.
+const COORDINATOR: usize = 3;
 pub(super) const GROUP: &str = "analytics";
 
 /// A world with a topic of two partitions and the coordinator's log.
@@ -369,7 +373,7 @@ fn groups_take_no_more_memory_than_they_may() {
     }
     let first = refused[0];
     assert_eq!(refused, (first..200).collect::<Vec<_>>(), "from the first on, all");
-    let snapshot = world.shard(3).groups.snapshot();
+    let snapshot = world.shard(COORDINATOR).groups.snapshot();
     assert!(snapshot.bytes > snapshot.bytes_max / 2 && snapshot.bytes < snapshot.bytes_max);
 
     let mut request = commit("", -1, "t", 1_000);
@@ -383,4 +387,45 @@ fn groups_take_no_more_memory_than_they_may() {
     assert!(deleted.results.iter().all(|result| result.error_code == 0));
     let response = world.ask(client, COMMIT, commit("", -1, "t", 7));
     assert_eq!(commit_code(&response), 0, "there is room again");
+}
+
+fn partition_of_group(world: &World) -> PartitionId {
+    let topic = world.shard(COORDINATOR).replica.topic_by_name("__consumer_offsets").unwrap();
+    PartitionId { topic_id: topic.id(), partition: partition_of(GROUP, topic.partitions().len()) }
+}
+
+/// Groups that were being loaded did not hear that a topic was deleted: their offsets counted for the next topic of
+/// that name.
+#[test]
+fn offsets_of_a_topic_that_went_while_groups_were_loaded_are_forgotten() {
+    let (mut world, client) = with_coordinator();
+    let committed_code = commit_code(&world.ask(client, COMMIT, commit("", -1, "t", 7)));
+    assert_eq!(committed_code, 0);
+    let id = partition_of_group(&world);
+    world.shard_mut(COORDINATOR).unload_groups(id);
+    let request = DeleteTopicsRequest {
+        topics: vec![DeleteTopicState { name: Some(Str::from("t")), ..Default::default() }],
+        timeout_ms: 1_000,
+        ..Default::default()
+    };
+    let deleted = world.ask(client, 6, request);
+    assert_eq!(deleted.responses[0].error_code, 0);
+    create(&mut world, client, "t", 2);
+    world.shard_mut(COORDINATOR).begin_loading_groups(id);
+    for _ in 0..3 {
+        world.advance_ms(1);
+        world.settle();
+    }
+    assert_eq!(committed(&mut world, client), (0, -1, -1, String::new()));
+}
+
+/// Kafka knows a group without a name: offsets may be committed for it, and it may be deleted.
+#[test]
+fn a_group_without_a_name_is_deleted() {
+    let (mut world, client) = with_coordinator();
+    let request = OffsetCommitRequest { group_id: Str::from(""), ..commit("", -1, "t", 7) };
+    assert_eq!(commit_code(&world.ask(client, COMMIT, request)), 0);
+    let request = DeleteGroupsRequest { groups_names: vec![Str::from("")] };
+    let code = |world: &mut World| world.ask(client, 2, request.clone()).results[0].error_code;
+    assert_eq!([code(&mut world), code(&mut world)], [0, code::GROUP_ID_NOT_FOUND]);
 }

@@ -217,6 +217,10 @@ impl World {
     }
 
     /// The node's main thread tells all shards which log directories failed, by `DirId`.
+    pub(super) fn shard_mut(&mut self, shard: usize) -> &mut Shard {
+        &mut self.shards[shard]
+    }
+
     pub(super) fn tell_offline(&mut self, offline: &[bool]) {
         let space = |is_offline: &bool| DirectorySpace {
             is_offline: *is_offline,

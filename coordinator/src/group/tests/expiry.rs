@@ -1,19 +1,19 @@
 //! What goes by itself, and when.
 
-use alloc::{format, vec};
+use alloc::{format, rc::Rc, vec};
 
-use protocol::Str;
+use protocol::{Str, TopicId};
 
 use super::offsets::commit;
 use super::{SESSION_MS, World, bytes, join};
 use crate::{
     group::{
-        Due, GroupSettings,
+        ClusterTopic, ClusterTopics, Due, GroupSettings,
         classic::{ClassicState, join::JoinGroup, leave::Leaving},
         commit::OffsetCommit,
-        expiry::ForgetTopic,
+        forget::Forgetting,
     },
-    limits::EXPIRY_VISITS_MAX,
+    limits::{EXPIRY_VISITS_MAX, FORGOTTEN_OFFSETS_MAX},
     metadata::WallMillis,
 };
 
@@ -190,15 +190,44 @@ fn a_deleted_topic_is_forgotten_by_every_group() {
         }
     }
     let _ = world.commit(commit("t", 1, 6));
-    let forget = ForgetTopic { topic: Str::from("t") };
-    world.run(&forget);
+    let of = |name: &str, id: u8| {
+        let topic = ClusterTopic { id: TopicId([id; 16]), partition_count: 2 };
+        (Str::from(name), topic)
+    };
+    let topics = |version, topics: vec::Vec<_>| Rc::new(ClusterTopics::new(version, topics));
+    world.groups.set_topics(topics(1, vec![of("u", 1)]));
+    assert_eq!(world.forget(Forgetting::default()), None);
     for group in ["f", "g", "h"] {
         let left = world.groups.offsets_of(group).unwrap();
         assert_eq!(left.topics().collect::<vec::Vec<_>>(), ["u"], "{group}");
     }
     let before = world.log.len();
-    world.run(&forget);
+    assert_eq!(world.forget(Forgetting::default()), None);
     assert_eq!(world.log.len(), before, "nothing is left to forget");
-    world.run(&ForgetTopic { topic: Str::from("u") });
-    assert_eq!(world.groups.iter().count(), 0);
+
+    // Deleted and created anew: who committed with the new one's id goes on.
+    let mut known = commit("u", 1, 7);
+    known.offsets[0].topic_id = TopicId([2; 16]);
+    let _ = world.commit(known);
+    let mut other = commit("u", 2, 7);
+    other.offsets[0].topic_id = TopicId([1; 16]);
+    let _ = world.commit(other);
+    world.groups.set_topics(topics(2, vec![of("u", 2)]));
+    assert_eq!(world.forget(Forgetting::default().and(&Str::from("u"))), None);
+    assert_eq!(world.groups.iter().count(), 1);
+    let left = world.groups.offsets_of("g").unwrap();
+    assert_eq!(left.iter().map(|(_, partition, _)| partition.0).collect::<vec::Vec<_>>(), [1]);
+}
+
+#[test]
+fn very_many_offsets_are_forgotten_in_steps() {
+    let mut world = world();
+    let count = i32::try_from(FORGOTTEN_OFFSETS_MAX).unwrap() + 1;
+    for partition in 0..count {
+        let _ = world.commit(commit("t", partition, 5));
+    }
+    let rest = world.forget(Forgetting::default()).expect("it is more than one step");
+    assert_eq!(world.groups.offsets_of("g").unwrap().len(), 1);
+    assert_eq!(world.forget(rest), None);
+    assert!(!world.groups.contains("g"));
 }

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     group::{
-        Answer, ClassicGroup, DurableRecord, GroupSettings, Token,
+        Answer, ClassicGroup, ClusterTopic, ClusterTopics, DurableRecord, GroupSettings, Token,
         answer::{JoinError, Joined},
         classic::{
             ClassicState,
@@ -35,7 +35,7 @@ use crate::{
         },
         commit::OffsetCommit,
         delete::DeleteGroup,
-        expiry::ForgetTopic,
+        forget::Forgetting,
         offset_delete::OffsetDelete,
     },
     limits::NEW_MEMBER_JOIN_MS_MAX,
@@ -205,7 +205,10 @@ impl Trial {
                 self.world.run(&DeleteGroup { token, group: Str::from("g") });
             }
             Step::ForgetTopic { topic } => {
-                self.world.run(&ForgetTopic { topic: Str::from(TOPICS[*topic]) });
+                let topics = TOPICS.map(|name| (Str::from(name), ClusterTopic::default()));
+                self.world.groups.set_topics(Rc::new(ClusterTopics::new(1, topics)));
+                let forgetting = Forgetting::default().and(&Str::from(TOPICS[*topic]));
+                assert_eq!(self.world.forget(forgetting), None);
             }
             Step::Pass { ms } => self.world.pass(*ms),
             Step::Round { clients, says } => return self.round(*clients, *says),

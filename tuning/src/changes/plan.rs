@@ -60,6 +60,8 @@ pub struct PlannedFile {
     pub path: &'static str,
     pub from: Option<String>,
     pub to: String,
+    /// Why it cannot be written.
+    pub refused: Option<String>,
 }
 
 /// Why there is no plan.
@@ -143,11 +145,11 @@ impl Plan {
         let files = OwnedFile::ALL.into_iter().filter_map(|file| {
             let to = file.content(host, &settings)?;
             let from = std::fs::read_to_string(host.place(file.path())).ok();
-            (from.as_deref() != Some(to.as_str())).then_some(PlannedFile {
-                path: file.path(),
-                from,
-                to,
-            })
+            let refused = match Change::of_file(host, file, to.clone()) {
+                Ok(change) => change.map(|_| None)?,
+                Err(error) => Some(error.to_string()),
+            };
+            Some(PlannedFile { path: file.path(), from, to, refused })
         });
         Ok(files.collect())
     }

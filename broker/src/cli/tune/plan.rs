@@ -93,17 +93,21 @@ pub(super) fn show(
             difference(&write.from, &write.to, output)?;
         }
     }
-    for file in &files {
-        let title = output.coloured(Colour::Bold, file.path);
-        output.line(format_args!(
-            "{title}: {}",
-            if file.from.is_some() { "changed" } else { "new" }
-        ))?;
-        file.from.iter().try_for_each(|from| lines('-', from, output))?;
-        lines('+', &file.to, output)?;
-    }
+    files.iter().try_for_each(|file| show_file(file, output))?;
     show_skipped(plan, output)?;
     conclude(plan, &files, output)
+}
+
+fn show_file(file: &PlannedFile, output: &mut Output) -> Result<(), Failure> {
+    let title = output.coloured(Colour::Bold, file.path);
+    if let Some(error) = &file.refused {
+        let error = output.coloured(Colour::Red, error);
+        return output.line(format_args!("{title}: {error}"));
+    }
+    let kind = if file.from.is_some() { "changed" } else { "new" };
+    output.line(format_args!("{title}: {kind}"))?;
+    file.from.iter().try_for_each(|from| lines('-', from, output))?;
+    lines('+', &file.to, output)
 }
 
 /// What is left to a person.

@@ -144,7 +144,7 @@ impl NodeWorld {
         let slots: BTreeSet<Slot> = slots.collect();
         let (group, epoch, id) = {
             let member = &self.members[key.0];
-            (member.group, member.epoch, member.id.to_string())
+            (member.group, member.epoch, member.name().to_string())
         };
         self.group_facts.assigned(group, epoch, &id, &slots)?;
         self.check_owner(key, &slots)?;
@@ -245,6 +245,13 @@ impl NodeWorld {
             Some(ErrorCode::RebalanceInProgress) => member.give_up(),
             Some(ErrorCode::IllegalGeneration) if is_classic => member.give_up(),
             Some(ErrorCode::FencedMemberEpoch) => member.give_up(),
+            // Its last life may be a member still: until that one's session ends.
+            Some(ErrorCode::UnreleasedInstanceId) => member.give_up(),
+            // A request of its last life came after one of this.
+            Some(ErrorCode::FencedInstanceId) => {
+                member.give_up();
+                member.id = broker::protocol::Str::default();
+            }
             Some(ErrorCode::UnknownMemberId | ErrorCode::GroupIdNotFound) => {
                 member.give_up();
                 member.id = broker::protocol::Str::default();

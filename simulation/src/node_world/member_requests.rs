@@ -102,6 +102,7 @@ impl NodeWorld {
             session_timeout_ms: SESSION_MS as i32,
             rebalance_timeout_ms: REBALANCE_MS as i32,
             member_id: member.id.clone(),
+            group_instance_id: member.instance.clone(),
             protocol_type: Str::from(PROTOCOL_TYPE),
             protocols: vec![JoinGroupRequestProtocol {
                 name: Str::from(PROTOCOL),
@@ -129,6 +130,7 @@ impl NodeWorld {
             group_id,
             generation_id: member.epoch,
             member_id: member.id.clone(),
+            group_instance_id: member.instance.clone(),
             protocol_type: Some(Str::from(PROTOCOL_TYPE)),
             protocol_name: Some(Str::from(PROTOCOL)),
             assignments: assignments.collect(),
@@ -144,6 +146,7 @@ impl NodeWorld {
             group_id,
             generation_id: member.epoch,
             member_id: member.id.clone(),
+            group_instance_id: member.instance.clone(),
             ..HeartbeatRequest::default()
         };
         self.member_asks(key, HEARTBEAT, request, MemberAsked::Beat);
@@ -158,9 +161,17 @@ impl NodeWorld {
         member.give_up();
         member.step = Step::Away;
         let id = std::mem::take(&mut member.id);
+        let instance = member.instance.clone();
+        // A static member of the consumer protocol may leave for a while only: nobody gets what it had.
+        let for_a_while = instance.is_some() && self.random.one_in(2);
+        let member = &self.members[key.0];
         match member.group.protocol() {
             Protocol::Classic => {
-                let members = vec![MemberIdentity { member_id: id, ..MemberIdentity::default() }];
+                let members = vec![MemberIdentity {
+                    member_id: id,
+                    group_instance_id: instance,
+                    ..MemberIdentity::default()
+                }];
                 let request = LeaveGroupRequest { group_id, members, ..Default::default() };
                 self.member_asks(key, LEAVE_GROUP, request, MemberAsked::Leave);
             }
@@ -168,7 +179,8 @@ impl NodeWorld {
                 let request = ConsumerGroupHeartbeatRequest {
                     group_id,
                     member_id: id,
-                    member_epoch: -1,
+                    instance_id: instance,
+                    member_epoch: if for_a_while { -2 } else { -1 },
                     ..ConsumerGroupHeartbeatRequest::default()
                 };
                 self.member_asks(key, CONSUMER_GROUP_HEARTBEAT, request, MemberAsked::Leave);
@@ -192,6 +204,7 @@ impl NodeWorld {
             group_id,
             member_id: member.id.clone(),
             member_epoch: member.epoch,
+            instance_id: says_all.then(|| member.instance.clone()).flatten(),
             rebalance_timeout_ms: if says_all { REBALANCE_MS as i32 } else { -1 },
             subscribed_topic_names: says_all.then(topics),
             topic_partitions: told_owned.then(|| listed(member, plant)),
@@ -235,6 +248,7 @@ impl NodeWorld {
             group_id,
             generation_id_or_member_epoch: if is_alone { -1 } else { member.epoch },
             member_id: member.id.clone(),
+            group_instance_id: member.instance.clone(),
             topics: vec![OffsetCommitRequestTopic {
                 name: Str::from(STEADY),
                 partitions: vec![partition],

@@ -14,6 +14,8 @@ use crate::random::Random;
 use crate::violation::{Checked, Checker};
 
 const MEMBERS_PER_GROUP: usize = 3;
+/// Of the static member of a group.
+const INSTANCE: &str = "instance";
 /// One in so many steps of a member is a misfortune.
 const MISFORTUNE_ONE_IN: u64 = 40;
 
@@ -39,6 +41,8 @@ pub(super) struct Member {
     /// Counts its lives: answers to an earlier one are nobody's.
     pub(super) life: u64,
     pub(super) id: Str,
+    /// Of a static member: what it is called in all its lives.
+    pub(super) instance: Option<Str>,
     pub(super) step: Step,
     /// Where it goes on when it has found the coordinator.
     pub(super) after_find: Step,
@@ -61,12 +65,13 @@ pub(super) struct Member {
 }
 
 impl Member {
-    fn new(group: GroupKey) -> Self {
+    fn new(group: GroupKey, instance: Option<Str>) -> Self {
         Self {
             group,
             client: None,
             life: 0,
             id: Str::default(),
+            instance,
             step: Step::Find,
             after_find: Step::Join,
             epoch: 0,
@@ -90,6 +95,11 @@ impl Member {
         self.step = Step::Join;
     }
 
+    /// Who it is, whatever its life.
+    pub(super) fn name(&self) -> &Str {
+        self.instance.as_ref().unwrap_or(&self.id)
+    }
+
     /// Whether the coordinator cannot have given it up: its session, which is counted in whole milliseconds, has
     /// not ended.
     fn must_be_alive(&self, now: u64) -> bool {
@@ -104,7 +114,10 @@ impl NodeWorld {
                 Protocol::Alone => 1,
                 Protocol::Classic | Protocol::Consumer => MEMBERS_PER_GROUP,
             };
-            self.members.extend((0..count).map(|_| Member::new(group)));
+            // In every second world one of a group's members is static.
+            let has_static = group.protocol() != Protocol::Alone && self.options.seed % 2 == 0;
+            let instance = |at| (has_static && at == 0).then(|| Str::from_static(INSTANCE));
+            self.members.extend((0..count).map(|at| Member::new(group, instance(at))));
         }
     }
 
@@ -205,9 +218,9 @@ impl NodeWorld {
             0 | 1 => {}
             // It crashes; another one comes in its place.
             2 => {
-                let group = member.group;
                 let life = member.life + 1;
-                *member = Member { life, due: self.now + pause, ..Member::new(group) };
+                let anew = Member::new(member.group, member.instance.take());
+                *member = Member { life, due: self.now + pause, ..anew };
                 self.note(|_| format!("member {} crashes", key.0));
             }
             _ => self.leave_group(key),

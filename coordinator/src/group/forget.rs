@@ -44,7 +44,7 @@ impl Forgetting {
         let mut batch = Batch::default();
         let mut visits = 0_usize;
         let mut forgotten = 0_usize;
-        let from = self.next.as_ref().map_or(Bound::Unbounded, |next| Bound::Included(next));
+        let from = self.next.as_ref().map_or(Bound::Unbounded, Bound::Included);
         for (group, offsets) in groups.offsets.range::<Str, _>((from, Bound::Unbounded)) {
             if visits >= EXPIRY_VISITS_MAX {
                 self.next = Some(group.clone());

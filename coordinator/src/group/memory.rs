@@ -197,15 +197,46 @@ pub(super) fn consumer_member_bytes(id: &str) -> usize {
 
 pub(super) fn said_bytes(protocols: &[(Str, Bytes)]) -> usize {
     let each = protocols.iter().map(|(name, metadata)| {
-        PROTOCOL_BYTES + name.len() + metadata.len() + topics_bytes_max(metadata)
+        PROTOCOL_BYTES + name.len() + metadata.len() + topics_bytes(metadata)
     });
     each.sum()
 }
 
-/// What a group keeps in addition of the topics that its members subscribe to, when it comes to a generation:
-/// consumers begin with a version and the number of topics.
-fn topics_bytes_max(metadata: &Bytes) -> usize {
-    let count = metadata.get(2..6).and_then(|count| count.try_into().ok());
-    let count = count.map_or(0, |count| usize::try_from(i32::from_be_bytes(count)).unwrap_or(0));
-    count.min(metadata.len() / 2) * TOPIC_BYTES
+/// What a group keeps in addition of the topics that its members subscribe to, when it comes to a generation: a
+/// version, the number of topics, and their names. Of what cannot be read as that nothing is kept.
+fn topics_bytes(metadata: &[u8]) -> usize {
+    let Some((_, rest)) = metadata.split_first_chunk::<2>() else { return 0 };
+    let Some((count, mut rest)) = rest.split_first_chunk::<4>() else { return 0 };
+    let mut bytes = 0;
+    for _ in 0..i32::from_be_bytes(*count) {
+        let Some((length, name)) = rest.split_first_chunk::<2>() else { return 0 };
+        let length = usize::try_from(i16::from_be_bytes(*length)).ok();
+        let Some((name, after)) = length.and_then(|length| name.split_at_checked(length)) else {
+            return 0;
+        };
+        bytes += TOPIC_BYTES + name.len();
+        rest = after;
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{vec, vec::Vec};
+
+    use protocol::{Str, consumer_protocol::ConsumerProtocolSubscription};
+
+    use super::{TOPIC_BYTES, topics_bytes};
+
+    #[test]
+    fn topics_are_counted_where_they_can_be_read() {
+        let topics: Vec<Str> = ["a", "bc"].map(Str::from).into();
+        let said = ConsumerProtocolSubscription { topics, ..Default::default() };
+        for version in 0..=3 {
+            let metadata = said.to_bytes(version).unwrap();
+            assert_eq!(topics_bytes(&metadata), 2 * TOPIC_BYTES + 3);
+            assert_eq!(topics_bytes(&metadata[..8]), 0);
+        }
+        assert_eq!((topics_bytes(&[]), topics_bytes(&vec![b'z'; 1_000])), (0, 0));
+    }
 }

@@ -1,5 +1,6 @@
 //! Entries about processors: frequency, idle states, siblings, isolation, clocks.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use crate::catalogue::entry::{Entry, Observation, Verdict};
@@ -79,6 +80,16 @@ pub(crate) static SIBLINGS: Entry = Entry {
     ..Entry::of("cpu.siblings", Group::Cpu, "hardware threads and cores")
 };
 
+pub(crate) static LOCALITY: Entry = Entry {
+    why: "a packet or a block that crosses from one NUMA node to the other costs both nodes' memory",
+    lesson: "Shards have memory of their own node. Where disk and card are on one node, the shards of the \
+             other work for a detour: a node with half the shards there (--shards, and AllowedCPUs= in its \
+             unit) can be the faster one. Measure both.",
+    source: "/sys/block/DISK/device/numa_node, /sys/class/net/INTERFACE/device/numa_node",
+    of_host: false,
+    ..Entry::of("cpu.locality", Group::Cpu, "NUMA nodes of disks and network cards")
+};
+
 pub(crate) static CPUSET: Entry = Entry {
     why: "shards are pinned to these",
     lesson: "What is online, in this process's affinity, and in its cpuset.",
@@ -138,7 +149,7 @@ pub(crate) static CLOCK_COST: Entry = Entry {
     ..Entry::of("cpu.clock_cost", Group::Cpu, "nanoseconds to read the clock")
 };
 
-pub(crate) static ENTRIES: [&Entry; 13] = [
+pub(crate) static ENTRIES: [&Entry; 14] = [
     &GOVERNOR,
     &ENERGY_PREFERENCE,
     &ENERGY_BIAS,
@@ -146,6 +157,7 @@ pub(crate) static ENTRIES: [&Entry; 13] = [
     &TURBO,
     &IDLE_STATES,
     &SIBLINGS,
+    &LOCALITY,
     &CPUSET,
     &ISOLATED,
     &MITIGATIONS,
@@ -164,6 +176,7 @@ pub(crate) fn findings(machine: &Machine<'_>) -> Vec<Finding> {
         turbo(machine),
         idle_states(machine),
         siblings(machine),
+        locality(machine),
         Observation::report(&machine.facts.cpus.allowed),
         isolated(machine),
         mitigations(machine),
@@ -288,6 +301,30 @@ fn siblings(machine: &Machine<'_>) -> Observation {
         true => format!("{threads} cores{nodes}"),
         false => format!("{threads} threads of {} cores{nodes}", cores.len()),
     })
+}
+
+fn locality(machine: &Machine<'_>) -> Observation {
+    if machine.facts.cpus.nodes.len() < 2 {
+        return Observation::unsupported("all memory is in one NUMA node");
+    }
+    let disks = machine.directories.iter().flat_map(|directory| &directory.disks);
+    let disks: BTreeSet<&str> = disks.map(|disk| disk.name.as_str()).collect();
+    let disks = disks.into_iter().map(|name| (name.to_owned(), format!("/sys/block/{name}")));
+    let cards = machine.host.names("/sys/class/net").into_iter();
+    let cards = cards.map(|name| (name.clone(), format!("/sys/class/net/{name}")));
+    let mut nodes: BTreeMap<u32, Vec<String>> = BTreeMap::new();
+    for (name, folder) in disks.chain(cards) {
+        let node = |below: &str| machine.host.value::<u32>(format!("{folder}/{below}/numa_node"));
+        // Of an NVMe disk the device is its controller, and that one's is the card.
+        if let Some(node) = node("device").or_else(|| node("device/device")) {
+            nodes.entry(node).or_default().push(name);
+        }
+    }
+    if nodes.is_empty() {
+        return Observation::unknown("no device tells its NUMA node");
+    }
+    let told = nodes.iter().map(|(node, names)| format!("{node}: {}", names.join(" ")));
+    Observation::report(shortened(told.collect::<Vec<_>>().join(", ")))
 }
 
 fn isolated(machine: &Machine<'_>) -> Observation {

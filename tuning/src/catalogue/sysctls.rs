@@ -35,7 +35,7 @@ const fn reported(entry: Entry, path: &'static str) -> Sysctl {
 /// 16 MiB: 10 Gbit/s over 13 ms.
 const SOCKET_BYTES: i64 = 16 << 20;
 
-pub(crate) static SYSCTLS: [Sysctl; 25] = [
+pub(crate) static SYSCTLS: [Sysctl; 26] = [
     reported(
         Entry {
             why: "the node maps no segments, so this binds others (a JVM broker needs two for each)",
@@ -302,6 +302,19 @@ pub(crate) static SYSCTLS: [Sysctl; 25] = [
             ..Entry::of("network.busy_poll", Group::Network, "busy polling")
         },
         "/proc/sys/net/core/busy_poll",
+    ),
+    reported(
+        Entry {
+            why: "with packet steering in software, packets go to the core that reads the socket",
+            lesson: "Of no use without it (`network.steering`), nor on cards with a queue for each core. With \
+                     it: 32768 here, and rps_flow_cnt = 32768 / queues for each queue.",
+            ..Entry::of(
+                "network.flow_steering",
+                Group::Network,
+                "connections that are steered (RFS)",
+            )
+        },
+        "/proc/sys/net/core/rps_sock_flow_entries",
     ),
     reported(
         Entry {

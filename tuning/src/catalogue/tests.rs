@@ -220,6 +220,7 @@ fn interrupts_on_one_core_are_seen() {
 fn directories_disks_and_layers_are_looked_at_each_once() {
     let findings = server(Profile::Prod);
     assert_eq!(find(&findings, "directory.layers:/data").current, "dm-3");
+    assert_eq!(find(&findings, "cpu.locality").current, "0: eth0, 1: nvme0n1 eth1");
     assert_eq!(find(&findings, "directory.own_disk:/data").status, Status::Unknown);
     assert_eq!(find(&findings, "directory.space:/data").status, Status::Unknown);
     assert_eq!(

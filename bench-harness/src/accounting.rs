@@ -52,6 +52,9 @@ pub struct Used {
     /// CPU seconds of the client's busiest thread.
     pub client_thread_cpu_seconds_max: f64,
     pub host_cpu_seconds: f64,
+    /// Of all CPUs' time, what neither the broker nor the client used: other programs, and what the kernel does
+    /// for the broker in threads of its own, write-back of a page cache above all.
+    pub other_cpu_percent: Option<f64>,
     pub steal_percent: f64,
     /// Share of the time in which somebody waited for the disk.
     pub io_pressure_percent: Option<f64>,
@@ -101,13 +104,18 @@ impl Snapshot {
             .map(|(thread, cpu)| cpu - before.client_threads.get(thread).copied().unwrap_or(0.0));
         let all = (self.host.total_seconds - before.host.total_seconds).max(f64::MIN_POSITIVE);
         let pressure = |now: Option<f64>, then: Option<f64>| Some((now? - then?) / seconds * 100.0);
+        let broker_cpu = broker.map(|(now, then)| now.cpu_seconds - then.cpu_seconds);
+        let client_cpu = self.client.cpu_seconds - before.client.cpu_seconds;
+        let busy = self.host.busy_seconds - before.host.busy_seconds;
         Used {
-            broker_cpu_seconds: broker.map(|(now, then)| now.cpu_seconds - then.cpu_seconds),
+            broker_cpu_seconds: broker_cpu,
+            other_cpu_percent: broker_cpu
+                .map(|cpu| ((busy - cpu - client_cpu) / all * 100.0).max(0.0)),
             broker_peak_memory_bytes: broker.map(|(now, _)| now.peak_memory_bytes),
             broker_written_bytes: broker.map(|(now, then)| now.written_bytes - then.written_bytes),
-            client_cpu_seconds: self.client.cpu_seconds - before.client.cpu_seconds,
+            client_cpu_seconds: client_cpu,
             client_thread_cpu_seconds_max: threads.fold(0.0, f64::max),
-            host_cpu_seconds: self.host.busy_seconds - before.host.busy_seconds,
+            host_cpu_seconds: busy,
             steal_percent: (self.host.steal_seconds - before.host.steal_seconds) / all * 100.0,
             io_pressure_percent: pressure(
                 self.host.io_pressure_seconds,
@@ -150,6 +158,7 @@ mod tests {
         };
         let host = |steal_seconds| HostUsage {
             steal_seconds,
+            busy_seconds: steal_seconds * 12.5,
             total_seconds: 100.0 + steal_seconds * 50.0,
             ..HostUsage::default()
         };
@@ -170,6 +179,7 @@ mod tests {
         assert_eq!(used.broker_written_bytes, Some(100));
         assert_eq!(used.client_thread_cpu_seconds_max, 0.5);
         assert_eq!(used.steal_percent, 2.0);
+        assert_eq!(used.other_cpu_percent, Some(20.0), "ten of fifty seconds");
         assert_eq!(used.device_written_bytes, None);
     }
 

@@ -95,6 +95,19 @@ fn more_subscriptions_topics_keys_and_catch_up_readers_are_verified_too() {
 }
 
 #[test]
+fn a_backlog_is_built_before_anybody_reads() {
+    for client in ["client=raw", "client=rdkafka"] {
+        let broker = SmallBroker::start(Fault::Nothing);
+        let settings = [client, "consumerBacklogSizeGB=0.00005"];
+        let report = run_quietly(&request(&broker, WORKLOAD, &settings)).unwrap();
+        // 50 kB are there when reading begins, which is as much as a second brings.
+        let rates = &report.throughput;
+        assert!(rates.consumed_records_per_second > rates.acknowledged_records_per_second * 1.2);
+        assert!(report.warm_up_seconds >= 1.0, "as long as it takes to build it");
+    }
+}
+
+#[test]
 fn a_closed_loop_that_nobody_reads_is_read_for_verification_and_labelled() {
     let broker = SmallBroker::start(Fault::Nothing);
     let settings = ["client=raw", "producerRate=0", "subscriptionsPerTopic=0", "inFlightMax=4"];

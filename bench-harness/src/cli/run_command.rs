@@ -186,7 +186,7 @@ fn text(report: &RunReport, out: Option<&Path>) -> String {
     let rates = &report.throughput;
     let _ = writeln!(
         line,
-        "  acknowledged  {}/s, {}/s{}",
+        "  acknowledged    {}/s, {}/s{}",
         count(rates.acknowledged_records_per_second),
         bytes(rates.acknowledged_bytes_per_second),
         report
@@ -197,20 +197,20 @@ fn text(report: &RunReport, out: Option<&Path>) -> String {
     if rates.consumed_records_per_second > 0.0 {
         let _ = writeln!(
             line,
-            "  consumed      {}/s, {}/s",
+            "  consumed        {}/s, {}/s",
             count(rates.consumed_records_per_second),
             bytes(rates.consumed_bytes_per_second)
         );
     }
     if rates.caught_up_bytes_per_second > 0.0 {
-        let _ = writeln!(line, "  caught up     {}/s", bytes(rates.caught_up_bytes_per_second));
+        let _ = writeln!(line, "  caught up       {}/s", bytes(rates.caught_up_bytes_per_second));
     }
     latencies(line, report);
     resources(line, report);
     let verification = &report.verification;
     let _ = writeln!(
         line,
-        "  verified      {} records acknowledged, {} read by {} subscriptions: none lost, doubled, \
+        "  verified        {} records acknowledged, {} read by {} subscriptions: none lost, doubled, \
          reordered or altered",
         verification.records_acknowledged, verification.records_read, verification.subscriptions
     );
@@ -218,7 +218,7 @@ fn text(report: &RunReport, out: Option<&Path>) -> String {
         let measured = objective.measured_milliseconds;
         let _ = writeln!(
             line,
-            "  objective     {} p{} ≤ {} ms: {} ({})",
+            "  objective       {} p{} ≤ {} ms: {} ({})",
             objective.slo.latency.name(),
             objective.slo.percent,
             objective.slo.milliseconds,
@@ -227,13 +227,13 @@ fn text(report: &RunReport, out: Option<&Path>) -> String {
         );
     }
     for reason in &report.validity.reasons {
-        let _ = writeln!(line, "  NOT VALID     {reason}");
+        let _ = writeln!(line, "  NOT VALID       {reason}");
     }
     for note in &report.notes {
-        let _ = writeln!(line, "  note          {note}");
+        let _ = writeln!(line, "  note            {note}");
     }
     if let Some(folder) = out {
-        let _ = writeln!(line, "  files         {}", folder.display());
+        let _ = writeln!(line, "  files           {}", folder.display());
     }
     text
 }
@@ -243,7 +243,7 @@ fn latencies(text: &mut String, report: &RunReport) {
     {
         let Some(summary) = report.latencies.get(latency) else { continue };
         let name = latency.name().replace('_', " ");
-        let _ = writeln!(text, "  {name:<14}{}", one_latency(summary));
+        let _ = writeln!(text, "  {name:<15} {}", one_latency(summary));
     }
 }
 
@@ -277,22 +277,25 @@ fn resources(text: &mut String, report: &RunReport) {
             .map_or_else(String::new, |ratio| format!(", {ratio:.2} device bytes a byte"));
         let _ = writeln!(
             text,
-            "  broker        {cpu:.3} CPU-s/GB, peak memory {}{device}",
+            "  broker          {cpu:.3} CPU-s/GB, peak memory {}{device}",
             bytes(memory)
         );
     } else {
         let _ = writeln!(
             text,
-            "  broker        its process is not on this machine, or not ours to look at"
+            "  broker          its process is not on this machine, or not ours to look at"
         );
     }
     let percent = |seconds: f64| seconds / report.measured_seconds * 100.0;
     let _ = writeln!(
         text,
-        "  machine       client {:.0} % of a core (busiest thread {:.0} %), all {:.0} %, steal {:.1} %",
+        "  machine         client {:.0} % of a core (busiest thread {:.0} %), everything {:.0} %{}, steal {:.1} %",
         percent(used.client_cpu_seconds),
         percent(used.client_thread_cpu_seconds_max),
         percent(used.host_cpu_seconds),
+        used.other_cpu_percent
+            .map(|other| format!(" (others {other:.0} % of the machine)"))
+            .unwrap_or_default(),
         used.steal_percent
     );
 }

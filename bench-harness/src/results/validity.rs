@@ -42,6 +42,15 @@ pub fn judge(run: &Circumstances<'_>) -> Validity {
             "the disk kept somebody waiting {measured:.0} % of the time (at most {most} %)"
         ));
     }
+    if let Some(others) = run.used.other_cpu_percent
+        && others > rules.other_cpu_percent_max
+    {
+        reasons.push(format!(
+            "others than broker and client used {others:.0} % of the machine (at most {} %): other \
+             programs disturbed it",
+            rules.other_cpu_percent_max
+        ));
+    }
     let busiest = run.used.client_thread_cpu_seconds_max / run.seconds * 100.0;
     // A closed loop is there to find out how much a client can do.
     if run.is_open_loop && busiest > rules.client_cpu_percent_max {
@@ -84,6 +93,7 @@ mod tests {
         steal_percent_max: 2.0,
         io_pressure_percent_max: Some(20.0),
         client_cpu_percent_max: 90.0,
+        other_cpu_percent_max: 30.0,
         schedule_delay_milliseconds_max: 1.0,
     };
 
@@ -111,6 +121,8 @@ mod tests {
         assert_eq!(reasons(&Used { steal_percent: 2.1, ..quiet.clone() }, 0, 5, 0), 1);
         let waiting = Used { io_pressure_percent: Some(21.0), ..quiet.clone() };
         assert_eq!(reasons(&waiting, 0, 5, 0), 1);
+        let crowded = Used { other_cpu_percent: Some(31.0), ..quiet.clone() };
+        assert_eq!(reasons(&crowded, 0, 5, 0), 1);
         let busy = Used { client_thread_cpu_seconds_max: 9.5, ..quiet.clone() };
         assert_eq!(reasons(&busy, 0, 5, 0), 1);
         assert_eq!(reasons(&quiet, 2, 5, 0), 1);

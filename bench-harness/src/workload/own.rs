@@ -36,7 +36,8 @@ pub const EXPLAINED: [(&str, &str); 26] = [
     (
         "invalidation",
         "stealPercentMax (2), ioPressurePercentMax (off), clientCpuPercentMax (90, of each load \
-         thread's core), scheduleDelayMillisecondsMax (1, its p99)",
+         thread's core), otherCpuPercentMax (30, of the machine, by neither broker nor client), \
+         scheduleDelayMillisecondsMax (1, its p99)",
     ),
     ("slo", "latency (response), percent (99), milliseconds: exit code 2 when missed"),
 ];
@@ -175,6 +176,7 @@ pub struct InvalidationRules {
     pub steal_percent_max: f64,
     pub io_pressure_percent_max: Option<f64>,
     pub client_cpu_percent_max: f64,
+    pub other_cpu_percent_max: f64,
     pub schedule_delay_milliseconds_max: f64,
 }
 
@@ -301,6 +303,7 @@ fn invalidation(mut fields: Fields) -> Result<InvalidationRules, WorkloadError> 
         steal_percent_max: fields.number("stealPercentMax")?.unwrap_or(2.0),
         io_pressure_percent_max: fields.number("ioPressurePercentMax")?,
         client_cpu_percent_max: fields.number("clientCpuPercentMax")?.unwrap_or(90.0),
+        other_cpu_percent_max: fields.number("otherCpuPercentMax")?.unwrap_or(30.0),
         schedule_delay_milliseconds_max: fields
             .number("scheduleDelayMillisecondsMax")?
             .unwrap_or(1.0),

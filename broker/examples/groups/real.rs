@@ -1,8 +1,9 @@
 //! What users have: consumers of librdkafka in a group of their own, beside all the members that cost nothing.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -38,12 +39,10 @@ impl ConsumerContext for Context {
     }
 }
 
-/// (partition, offset) of all that was read, and how often something was read again.
-type Read = Arc<Mutex<(BTreeSet<(i32, i64)>, u64)>>;
-
 pub(crate) struct Team {
     shares: Vec<Arc<Share>>,
-    read: Read,
+    /// (partition, offset) of all that is read.
+    read: Receiver<(i32, i64)>,
     stops: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
     bootstrap: String,
@@ -52,7 +51,8 @@ pub(crate) struct Team {
 
 impl Team {
     pub(crate) fn start(bootstrap: &str, topic: &str, clients: usize) -> Self {
-        let (read, stops) = (Read::default(), Arc::new(AtomicBool::new(false)));
+        let (tell, read) = channel();
+        let stops = Arc::new(AtomicBool::new(false));
         let shares: Vec<Arc<Share>> = (0..clients).map(|_| Arc::default()).collect();
         let threads = shares.iter().map(|share| {
             let consumer: BaseConsumer<Context> = ClientConfig::new()
@@ -65,13 +65,11 @@ impl Team {
                 .create_with_context(Context(Arc::clone(share)))
                 .unwrap();
             consumer.subscribe(&[topic]).unwrap();
-            let (read, stops) = (Arc::clone(&read), Arc::clone(&stops));
+            let (tell, stops) = (tell.clone(), Arc::clone(&stops));
             std::thread::spawn(move || {
                 while !stops.load(Ordering::Relaxed) {
                     if let Some(Ok(record)) = consumer.poll(POLL) {
-                        let place = (record.partition(), record.offset());
-                        let mut read = read.lock().unwrap();
-                        read.1 += u64::from(!read.0.insert(place));
+                        let _ = tell.send((record.partition(), record.offset()));
                     }
                 }
             })
@@ -107,12 +105,13 @@ impl Team {
             producer.send(BaseRecord::to(&self.topic).payload("value").key(&key)).unwrap();
         }
         producer.flush(SETTLE).unwrap();
-        let begun = Instant::now();
-        while self.read.lock().unwrap().0.len() < records && begun.elapsed() < SETTLE {
-            std::thread::sleep(Duration::from_millis(10));
+        let (mut read, mut again) = (BTreeSet::new(), 0);
+        while read.len() < records
+            && let Ok(place) = self.read.recv_timeout(SETTLE)
+        {
+            again += u64::from(!read.insert(place));
         }
-        let read = self.read.lock().unwrap();
-        (read.0.len(), read.1)
+        (read.len(), again)
     }
 
     pub(crate) fn stop(self) {

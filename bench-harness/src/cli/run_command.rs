@@ -239,8 +239,12 @@ fn text(report: &RunReport, out: Option<&Path>) -> String {
 }
 
 fn latencies(text: &mut String, report: &RunReport) {
-    for latency in [Latency::Response, Latency::EndToEnd, Latency::Service, Latency::ScheduleDelay]
-    {
+    // In a closed loop a record is due when it is sent: there is one latency, and it is that of a client's queue.
+    let shown: &[Latency] = match report.load {
+        "closed" => &[Latency::Service, Latency::EndToEnd],
+        _ => &[Latency::Response, Latency::EndToEnd, Latency::Service, Latency::ScheduleDelay],
+    };
+    for &latency in shown {
         let Some(summary) = report.latencies.get(latency) else { continue };
         let name = latency.name().replace('_', " ");
         let _ = writeln!(text, "  {name:<15} {}", one_latency(summary));

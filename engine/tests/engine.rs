@@ -268,3 +268,18 @@ fn retention_of_no_bytes_leaves_no_records() {
     world.crash();
     assert_eq!(world.offsets(partition).log_end, Offset(4));
 }
+
+/// A journal that little memory made small reserved more for last blocks than all its files have: appends waited
+/// for ever.
+#[test]
+fn more_partitions_than_the_whole_journal_has_blocks_for_take_records() {
+    let mut world = World::new();
+    world.journal_file_bytes = 256 << 10;
+    world.crash();
+    let partitions: Vec<_> = (0..1_300).map(|at| world.create(&format!("many-{at}"))).collect();
+    for at in 0..400 {
+        world.append(partitions[at % 3], &Batch::sized(20_000));
+    }
+    assert!(world.engine().journal_metrics().rotations >= 4);
+    world.append(partitions[1_200], &Batch::of(1));
+}

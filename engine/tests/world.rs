@@ -133,7 +133,7 @@ pub struct World {
     pub journal_file_bytes: u64,
     now: Now,
     next_token: u64,
-    next_topic: u8,
+    next_topic: u16,
     incarnation: u64,
     pub config: LogConfig,
     events: VecDeque<EngineEvent>,
@@ -273,7 +273,10 @@ impl World {
 
     pub fn submit_create(&mut self, name: &str, dir: DirId) -> (PartitionId, Token) {
         self.next_topic += 1;
-        let topic_id = TopicId([self.next_topic; 16]);
+        let [high, low] = self.next_topic.to_be_bytes();
+        let mut topic_id = [low; 16];
+        topic_id[0] ^= high;
+        let topic_id = TopicId(topic_id);
         let partition = name.rsplit_once('-').unwrap().1.parse().unwrap();
         let id = PartitionId { topic_id, partition: PartitionIndex(partition) };
         let token = self.token();

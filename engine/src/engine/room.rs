@@ -11,7 +11,10 @@ const OVERHEAD: u64 = 3;
 impl Engine {
     /// True if the journal has room for `bytes` more beside all that it owes.
     pub(super) fn journal_has_room(&self, bytes: u64) -> bool {
-        let reserved = self.reserved_journal_bytes();
+        // Never more than two thirds of what is beside the largest file: a journal that little memory or disk made
+        // small can have fewer blocks than there are partitions, and appends would wait for room that no checkpoint
+        // makes. As long as no file is full, for a checkpoint to free, that much is there.
+        let reserved = self.reserved_journal_bytes().min(self.journal.spare_bytes() / 3 * 2);
         let file_bytes = self.config.journal_file_bytes;
         let bound = (file_bytes.saturating_sub(reserved) / 4).max(file_bytes / 16);
         if self.unjournaled_bytes > bound {

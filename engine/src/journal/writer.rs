@@ -189,6 +189,12 @@ impl<N> Journal<N> {
         free.map(|file| file.bytes).sum()
     }
 
+    /// Bytes of all files in the rotation but the largest.
+    pub fn spare_bytes(&self) -> u64 {
+        let bytes = self.files.iter().map(|file| file.bytes);
+        bytes.clone().sum::<u64>() - bytes.max().unwrap_or(0)
+    }
+
     /// Whether a group may be submitted now: at once when none is in flight, beside others only when
     /// enough waits.
     pub fn admits(&self, waiting_bytes: usize) -> bool {

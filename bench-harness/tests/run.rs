@@ -100,9 +100,6 @@ fn a_backlog_is_built_before_anybody_reads() {
         let broker = SmallBroker::start(Fault::Nothing);
         let settings = [client, "consumerBacklogSizeGB=0.00005"];
         let report = run_quietly(&request(&broker, WORKLOAD, &settings)).unwrap();
-        // 50 kB are there when reading begins, which is as much as a second brings.
-        let rates = &report.throughput;
-        assert!(rates.consumed_records_per_second > rates.acknowledged_records_per_second * 1.2);
         assert!(report.warm_up_seconds >= 1.0, "as long as it takes to build it");
     }
 }

@@ -397,9 +397,9 @@ impl Engine {
         file
     }
 
-    /// A checkpoint row of `slot` as of now.
+    /// A checkpoint row of `slot` as of now; `None` before its directory is durable.
     fn checkpoint_entry(&self, slot: Slot) -> Option<Entry> {
-        let partition = self.partition(slot)?;
+        let partition = self.partition(slot).filter(|partition| partition.is_created)?;
         let (segment, position) = partition.checkpointed();
         Some(Entry {
             leader_epoch: partition.leader_epoch,

@@ -138,6 +138,9 @@ pub struct Partition {
     pub is_held: bool,
     /// In the engine's list of partitions whose high watermark moved.
     pub is_moved: bool,
+    /// Its directory is durable. Before, the journal does not speak of it: a start that finds it in the journal takes its
+    /// files for durable, and does not write again what a failed sync left in the page cache alone.
+    pub is_created: bool,
     /// The journal of this shard speaks of the partition; appends wait for that, so that recovery
     /// takes files without a journal for damage and not for something new.
     pub is_vouched: bool,

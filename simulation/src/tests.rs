@@ -65,6 +65,8 @@ fn groups_keep_their_place_and_one_owner_for_each_partition() {
 ///   deletion was told to be complete, and the partition came back to stay.
 /// * 500091: a segment with a large run was deleted before a checkpoint had saved the producers in it; after a power
 ///   cut the newest sequence of one was forgotten, and its next batch refused.
+/// * 600586: the journal spoke of a partition whose directory was not durable yet; its creation failed, and the next
+///   start took its files for durable, which were in the page cache alone.
 /// * 500167: an orderly end waited, without a pause, for a checkpoint that would not begin any more.
 #[test]
 fn what_was_found_once_stays_mended() {
@@ -73,6 +75,7 @@ fn what_was_found_once_stays_mended() {
         (301_398, engine()),
         (500_091, engine()),
         (500_167, engine()),
+        (600_586, Options { steps: 120, ..engine() }),
         (40, node()),
         (57, node()),
         (1638, node()),
@@ -98,13 +101,16 @@ fn is_found(plant: Plant, world: Options) -> bool {
     })
 }
 
-fn missed(plants: &[Plant], world: Options) -> Vec<&'static str> {
-    plants.iter().filter(|plant| !is_found(**plant, world)).map(|plant| plant.name()).collect()
+fn missed<'a>(plants: impl IntoIterator<Item = &'a Plant>, world: Options) -> Vec<&'static str> {
+    plants.into_iter().filter(|plant| !is_found(**plant, world)).map(|plant| plant.name()).collect()
 }
 
 #[test]
 fn every_planted_fault_is_found() {
-    assert_eq!(missed(Plant::ALL, engine()), Vec::<&str>::new());
+    let of_groups = |plant: &&Plant| plant.worlds() == [WorldKind::Groups];
+    let (of_groups, others): (Vec<&Plant>, Vec<&Plant>) = Plant::ALL.iter().partition(of_groups);
+    assert_eq!(missed(others, engine()), Vec::<&str>::new());
+    assert_eq!(missed(of_groups, groups()), Vec::<&str>::new());
 }
 
 /// `simulation --plants` looks for the others in whole nodes, too, which takes longer.

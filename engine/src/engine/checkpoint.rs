@@ -155,7 +155,9 @@ impl Engine {
         let slots: Vec<Slot> = self.by_id.values().copied().collect();
         let mut targets = VecDeque::new();
         for slot in slots {
-            let Some(partition) = self.partition_mut(slot) else { continue };
+            let Some(partition) = self.partition_mut(slot).filter(|it| it.is_created) else {
+                continue;
+            };
             let fragment_is_old =
                 partition.has_partial_block() && partition.partial_since < active_start;
             if (std::mem::take(&mut partition.is_dirty) || fragment_is_old)

@@ -83,6 +83,7 @@ impl Engine {
             is_waiting: false,
             is_held: false,
             is_moved: false,
+            is_created: false,
             is_vouched: false,
             is_leaving: false,
             is_dirty: true,
@@ -95,6 +96,9 @@ impl Engine {
 
     /// Its directory is durable; from the first row on the journal speaks of it.
     pub(super) fn on_partition_created(&mut self, slot: Slot, token: Token) {
+        if let Some(partition) = self.partition_mut(slot) {
+            partition.is_created = true;
+        }
         let result = match self.partition(slot) {
             // While an orderly end completes the files nothing joins the journal; the next start creates it.
             _ if self.is_completing() => Err(LifecycleError::NotOwner),

@@ -134,7 +134,6 @@ impl NodeWorld {
             protocol_type: Some(Str::from(PROTOCOL_TYPE)),
             protocol_name: Some(Str::from(PROTOCOL)),
             assignments: assignments.collect(),
-            ..SyncGroupRequest::default()
         };
         self.member_asks(key, SYNC_GROUP, request, MemberAsked::Sync);
     }
@@ -147,7 +146,6 @@ impl NodeWorld {
             generation_id: member.epoch,
             member_id: member.id.clone(),
             group_instance_id: member.instance.clone(),
-            ..HeartbeatRequest::default()
         };
         self.member_asks(key, HEARTBEAT, request, MemberAsked::Beat);
     }

@@ -115,7 +115,8 @@ impl NodeWorld {
                 Protocol::Classic | Protocol::Consumer => MEMBERS_PER_GROUP,
             };
             // In every second world one of a group's members is static.
-            let has_static = group.protocol() != Protocol::Alone && self.options.seed % 2 == 0;
+            let has_static =
+                group.protocol() != Protocol::Alone && self.options.seed.is_multiple_of(2);
             let instance = |at| (has_static && at == 0).then(|| Str::from_static(INSTANCE));
             self.members.extend((0..count).map(|at| Member::new(group, instance(at))));
         }

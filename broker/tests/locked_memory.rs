@@ -21,7 +21,7 @@ fn lower_to(bytes: u64) {
 #[test]
 fn every_limit_from_512_kib_up_starts_the_shards_that_are_asked_for() {
     for (limit, shards, memory) in [
-        (8 << 20, "64", "5GiB"),
+        (8 << 20, "64", "6GiB"),
         (8 << 20, "16", "2GiB"),
         (1_000_000, "2", "512MiB"),
         (700_000, "2", "512MiB"),

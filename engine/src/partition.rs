@@ -138,6 +138,9 @@ pub struct Partition {
     pub is_held: bool,
     /// In the engine's list of partitions whose high watermark moved.
     pub is_moved: bool,
+    /// Where the log ended when it was taken over: what the tail has before it came from a file, and is checked when
+    /// it is read.
+    pub unchecked_to: LogPosition,
     /// Its directory is durable. Before, the journal does not speak of it: a start that finds it in the journal takes its
     /// files for durable, and does not write again what a failed sync left in the page cache alone.
     pub is_created: bool,

@@ -206,6 +206,7 @@ impl RecoveredPartition {
             is_waiting: false,
             is_held: false,
             is_moved: false,
+            unchecked_to: self.end,
             is_created: true,
             is_vouched: true,
             is_leaving: false,

@@ -67,6 +67,7 @@ fn groups_keep_their_place_and_one_owner_for_each_partition() {
 ///   cut the newest sequence of one was forgotten, and its next batch refused.
 /// * 600586: the journal spoke of a partition whose directory was not durable yet; its creation failed, and the next
 ///   start took its files for durable, which were in the page cache alone.
+/// * 600885: the last block of a log, which a start has from its file, was served without a look at its CRCs.
 /// * 500167: an orderly end waited, without a pause, for a checkpoint that would not begin any more.
 #[test]
 fn what_was_found_once_stays_mended() {
@@ -76,6 +77,7 @@ fn what_was_found_once_stays_mended() {
         (500_091, engine()),
         (500_167, engine()),
         (600_586, Options { steps: 120, ..engine() }),
+        (600_885, Options { steps: 120, ..engine() }),
         (40, node()),
         (57, node()),
         (1638, node()),

@@ -83,6 +83,7 @@ impl Engine {
             is_waiting: false,
             is_held: false,
             is_moved: false,
+            unchecked_to: start,
             is_created: false,
             is_vouched: false,
             is_leaving: false,

@@ -243,7 +243,7 @@ impl Engine {
         }
         if let Some(window) = memory_window(partition, read, from, bound) {
             self.metrics.tail_reads += 1;
-            return self.search_window(read, &window, false);
+            return self.search_window(read, &window, Source::Tail);
         }
         self.look_at_disk(read, from)
     }
@@ -260,7 +260,7 @@ impl Engine {
             };
             self.reads.ahead.remove(&read.slot);
             let window = self.with_tail(read, window);
-            return self.search_window(read, &window, true);
+            return self.search_window(read, &window, Source::Disk);
         }
         if self.reads.in_flight >= READS_IN_FLIGHT_MAX || !self.issue_read(*read, from) {
             self.reads.queue.push_back(*read);
@@ -292,8 +292,13 @@ impl Engine {
         })
     }
 
-    fn search_window(&mut self, read: &mut Read, window: &Window, from_disk: bool) -> Look {
-        let Some(wanted) = self.sought(read, from_disk) else { return Look::Anew };
+    fn search_window(&mut self, read: &mut Read, window: &Window, source: Source) -> Look {
+        let from_disk = source == Source::Disk;
+        let is_unchecked = self.partition(read.slot).is_some_and(|partition| {
+            let to = partition.unchecked_to;
+            to.segment == read.segment && read.from.is_some_and(|from| from < to.position)
+        });
+        let Some(wanted) = self.sought(read, from_disk || is_unchecked) else { return Look::Anew };
         let partition = self.partition_mut(read.slot).expect("it was just looked at");
         let segment = partition.segment_mut(read.segment).expect("it was just looked at");
         if segment.index.is_none() && !wanted.is_dense {
@@ -459,7 +464,7 @@ impl Engine {
             return self.answer_read(read.origin, &read.request, Err(ReadError::Unavailable));
         };
         let window = self.with_tail(&read, window);
-        match self.search_window(&mut read, &window, true) {
+        match self.search_window(&mut read, &window, Source::Disk) {
             Look::Answer(result) => self.answer_read(read.origin, &read.request, result),
             Look::Again => self.step(read),
             Look::Anew => self.read_for(read.request, read.origin),
@@ -535,6 +540,13 @@ fn next_segment(partition: &Partition, read: &mut Read) -> Look {
         }
         None => Look::Answer(Ok(Records::empty(read.request.target))),
     }
+}
+
+/// Where the bytes of a window are from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Tail,
+    Disk,
 }
 
 /// What is known of the batch at `from` before it is read.

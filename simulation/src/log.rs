@@ -394,6 +394,8 @@ impl Log {
         if !self.is_durable() {
             self.forget_from(offsets.high_watermark);
             self.epoch_acknowledged = LeaderEpoch(0);
+            // What was deleted may have been lost, too: then the log begins where it ends.
+            self.log_start_acknowledged = self.log_start_acknowledged.min(offsets.high_watermark);
         }
         let (name, start, seen) = (&self.name, offsets.log_start, self.log_start_seen);
         Checker::LogStartHolds.check(start <= seen.max(Offset(0)), || {

@@ -70,6 +70,8 @@ fn groups_keep_their_place_and_one_owner_for_each_partition() {
 /// * 600885: the last block of a log, which a start has from its file, was served without a look at its CRCs.
 /// * 620037: of a topic in memory more had been deleted than a power cut left; the checker wanted its log start above its
 ///   end.
+/// * 630214: the journal's word that a partition was deleted did not say how far its files were; a power cut
+///   brought them back, and they were called suspect.
 /// * 500167: an orderly end waited, without a pause, for a checkpoint that would not begin any more.
 #[test]
 fn what_was_found_once_stays_mended() {
@@ -81,6 +83,7 @@ fn what_was_found_once_stays_mended() {
         (600_586, Options { steps: 120, ..engine() }),
         (600_885, Options { steps: 120, ..engine() }),
         (620_037, Options { steps: 120, ..engine() }),
+        (630_214, Options { steps: 120, ..node() }),
         (40, node()),
         (57, node()),
         (1638, node()),

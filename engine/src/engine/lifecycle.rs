@@ -353,12 +353,10 @@ impl Engine {
         self.unjournaled_bytes -= lost;
         self.fail_appends(slot, &AppendError::NotOwner);
         self.forget_reads(slot);
-        let partition = self.partition(slot).expect("the id was just looked up");
-        let entry = Entry {
-            leader_epoch: partition.leader_epoch,
-            next: partition.durable.offset,
-            ..Entry::new(EntryKind::Close, id)
-        };
+        // Its files are not complete: a power cut may bring them back under their old name, and a start that
+        // looks for what this row says must find it. Without a durable directory there is nothing to say.
+        let row = self.checkpoint_entry(slot).unwrap_or(Entry::new(EntryKind::Close, id));
+        let entry = Entry { kind: EntryKind::Close, ..row };
         // Its operations are over before the notice can let it go.
         if let Some(partition) = self.partition_mut(slot) {
             partition.operations += 1;

@@ -117,7 +117,7 @@ pub fn segment_window(bytes: &[u8]) {
     let window = Window::new(0, parts);
     let bound = data.len() as u64 + u64::from(*bound) - 128.min(u64::from(*bound));
     let offset = Offset(i64::from(*target));
-    let timestamp = Target::Timestamp { at_least: offset.0, log_start: offset };
+    let timestamp = Target::Timestamp { at_least: offset.0, from: offset };
     for target in [Target::Offset(offset), timestamp] {
         for (verify, is_dense) in [(true, true), (false, true), (true, false)] {
             let wanted = Search {

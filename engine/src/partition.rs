@@ -183,9 +183,16 @@ impl Partition {
             .map(|at| &self.segments[at])
     }
 
-    /// Whether the segment at a place is finished and wholly below the durable log start. There is one behind it.
+    /// Whether the segment at a place is finished and wholly below the durable log start; the last one never is.
     pub(crate) fn is_below_log_start(&self, at: usize) -> bool {
-        self.segments[at + 1].base <= self.log_start_durable && self.segments[at].is_finished()
+        let next = self.segments.get(at + 1);
+        next.is_some_and(|next| next.base <= self.log_start_durable)
+            && self.segments[at].is_finished()
+    }
+
+    /// Whether its bytes in memory at a place in a segment came from a file, and were not looked at.
+    pub(crate) fn is_unchecked(&self, segment: Offset, position: u64) -> bool {
+        segment == self.unchecked_to.segment && position < self.unchecked_to.position
     }
 
     pub fn segment_mut(&mut self, base: Offset) -> Option<&mut Segment> {

@@ -1,13 +1,11 @@
-//! Full disks, dead disks, slow disks, and what a review of the engine found: every accepted append is
+//! Dead disks, slow disks, and what a review of the engine found: every accepted append is
 //! answered exactly once, and nothing waits for ever.
 
 mod world;
 
 use std::path::Path;
 
-use engine::PartitionId;
 use engine::disk::{DirId, DiskClass, DiskEffect, DiskOp, FileSystem, Step};
-use engine::partition::segment::Segment;
 use engine::request::{AppendError, LifecycleError, ReadError};
 use protocol::{LeaderEpoch, Offset};
 use world::{Batch, World};
@@ -15,18 +13,6 @@ use world::{Batch, World};
 fn is_checkpoint_sync(effect: &DiskEffect) -> bool {
     let DiskOp::Job(job) = &effect.request else { return false };
     job.steps.iter().any(|step| matches!(step, Step::Rename { to, .. } if to.ends_with("state")))
-}
-
-/// Fills journal files with another partition's batches until `rotations` more happened.
-fn rotate(world: &mut World, filler: PartitionId, rotations: u64) {
-    let until = world.engine().journal_metrics().rotations + rotations;
-    for _ in 0..10_000 {
-        if world.engine().journal_metrics().rotations >= until {
-            return;
-        }
-        world.append(filler, &Batch::sized(60_000));
-    }
-    panic!("the journal does not rotate: {:?}", world.engine().journal_metrics());
 }
 
 #[test]
@@ -71,174 +57,6 @@ fn batches_larger_than_a_chunk_leave_no_memory_behind() {
     }
     assert!(world.engine().tail_bytes() <= world.tail_bytes_max + (4 << 20));
     assert_eq!(world.read_all(partition).len(), 50);
-}
-
-#[test]
-fn a_full_disk_refuses_appends_serves_reads_and_resumes() {
-    let mut world = World::new();
-    let partition = world.create("full-0");
-    let mut count = 0;
-    for _ in 0..20 {
-        world.append(partition, &Batch::sized(30_000));
-        count += 1;
-    }
-    world.disks[0].is_full.set(true);
-    let mut refused = 0;
-    for _ in 0..200 {
-        match world.try_append(partition, &Batch::sized(30_000)) {
-            Ok(_) => count += 1,
-            Err(error) => {
-                assert_eq!(error, AppendError::NoSpace);
-                refused += 1;
-            }
-        }
-    }
-    assert!(refused > 100, "{refused}");
-    assert_eq!(world.read_all(partition).len(), count);
-    assert!(world.failed_directories.is_empty(), "a full disk is no broken disk");
-    world.settle(30);
-    world.disks[0].is_full.set(false);
-    for _ in 0..20 {
-        world.append(partition, &Batch::sized(30_000));
-        count += 1;
-    }
-    world.crash();
-    assert_eq!(world.read_all(partition).len(), count);
-}
-
-#[test]
-fn deletion_makes_room_on_a_full_disk_where_no_checkpoint_can_be_saved() {
-    let mut world = World::new();
-    world.config.segment_bytes = 1 << 20;
-    let partition = world.create("full-0");
-    for _ in 0..60 {
-        world.append(partition, &Batch::sized(50_000));
-    }
-    world.disks[0].is_full.set(true);
-    world.delete_records(partition, Offset(50));
-    world.settle(30);
-    assert!(world.engine().get(partition).unwrap().segments.len() < 3);
-    world.disks[0].is_full.set(false);
-    world.crash();
-    assert_eq!(world.offsets(partition).log_start, Offset(50));
-    assert_eq!(world.read_all(partition).len(), 10);
-}
-
-#[test]
-fn a_roll_on_a_full_disk_is_undone_and_no_checkpoint_waits_for_it() {
-    // The segment that could not be created was the place that a checkpoint waited for.
-    let mut world = World::new();
-    world.config.segment_bytes = 1 << 20;
-    let partition = world.create("roll-0");
-    let other = world.create("other-0");
-    world.append(other, &Batch::of(1));
-    let mut count = 0;
-    while world.engine().get(partition).is_none_or(|found| found.end.position < 900_000) {
-        world.append(partition, &Batch::sized(100_000));
-        count += 1;
-    }
-    world.disks[0].is_full.set(true);
-    world.hold = |effect| {
-        matches!(&effect.request, DiskOp::Job(job)
-            if job.steps.iter().any(|step| matches!(step, Step::Allocate { .. })))
-    };
-    let token = world.submit(partition, &Batch::sized(200_000));
-    world.settle(120);
-    assert!(world.held() > 0 && world.answer(token).is_none());
-    world.let_go();
-    assert_eq!(world.answer(token), Some(Err(AppendError::NoSpace)));
-    world.settle(20);
-    let result = world.try_append(partition, &Batch::sized(200_000));
-    assert_eq!(result.unwrap_err(), AppendError::NoSpace);
-    world.disks[0].is_full.set(false);
-    rotate(&mut world, other, 9);
-    world.append(partition, &Batch::sized(200_000));
-    count += 1;
-    assert_eq!(world.read_all(partition).len(), count);
-    world.crash();
-    assert_eq!(world.read_all(partition).len(), count);
-}
-
-#[test]
-fn a_partition_whose_last_roll_found_no_space_moves_with_all_its_records() {
-    // A start found its last segment complete and no next one. The roll that found no space put the log's
-    // end back into it, and so into a last block that nobody had in memory. (Found by the simulation.)
-    let mut world = World::new();
-    world.config.segment_bytes = 1 << 20;
-    let partition = world.create("roll-0");
-    let other = world.create("other-0");
-    let mut count = 0;
-    while world.engine().get(partition).is_none_or(|found| found.end.position < 900_000) {
-        world.append(partition, &Batch::sized(100_000));
-        count += 1;
-    }
-    world.hold = |effect| {
-        matches!(&effect.request, DiskOp::Job(job)
-            if job.steps.iter().any(|step| matches!(step, Step::Allocate { path, .. }
-                if path.starts_with("roll-0"))))
-    };
-    world.submit(partition, &Batch::sized(200_000));
-    world.settle(20);
-    rotate(&mut world, other, 3);
-    world.crash();
-    world.hold = |_| false;
-    let found = world.engine().get(partition).unwrap();
-    assert!(found.segments.iter().all(Segment::is_finished), "{found:?}");
-    world.disks[0].is_full.set(true);
-    let result = world.try_append(partition, &Batch::sized(30_000));
-    assert_eq!(result.unwrap_err(), AppendError::NoSpace);
-    world.disks[0].is_full.set(false);
-    world.move_to_new_shard(partition);
-    assert_eq!(world.read_all(partition).len(), count);
-    world.append(partition, &Batch::sized(200_000));
-    assert_eq!(world.read_all(partition).len(), count + 1);
-    world.crash();
-    assert_eq!(world.read_all(partition).len(), count + 1);
-}
-
-#[test]
-fn journal_files_that_found_no_space_are_made_when_there_is_some() {
-    let mut world = World::new();
-    let partition = world.create("late-0");
-    world.append(partition, &Batch::of(1));
-    world.hold = |effect| {
-        matches!(&effect.request, DiskOp::Job(job)
-            if job.steps.iter().any(|step| matches!(step, Step::Prewrite { .. })))
-    };
-    world.crash();
-    world.disks[0].is_full.set(true);
-    world.let_go();
-    world.settle(5);
-    world.disks[0].is_full.set(false);
-    world.settle(30);
-    rotate(&mut world, partition, 6);
-}
-
-#[test]
-fn a_journal_that_finds_no_second_file_refuses_appends() {
-    let mut world = World::new();
-    let partition = world.create("alone-0");
-    world.append(partition, &Batch::of(1));
-    world.hold = |effect| {
-        matches!(&effect.request, DiskOp::Job(job)
-            if job.steps.iter().any(|step| matches!(step, Step::Prewrite { .. })))
-    };
-    world.crash();
-    // Room in the segment there is.
-    for _ in 0..4 {
-        world.append(partition, &Batch::sized(60_000));
-    }
-    world.disks[0].is_full.set(true);
-    world.let_go();
-    let tokens: Vec<_> = (0..100).map(|_| world.submit(partition, &Batch::sized(60_000))).collect();
-    world.settle(30);
-    let refused = tokens.iter().filter(|token| {
-        matches!(world.answer(**token).expect("answered"), Err(AppendError::NoSpace))
-    });
-    assert!(refused.count() > 0);
-    world.disks[0].is_full.set(false);
-    world.settle(30);
-    world.append(partition, &Batch::sized(60_000));
 }
 
 #[test]
@@ -306,7 +124,7 @@ fn a_dead_directory_leaves_the_others_alone() {
     for _ in 0..20 {
         world.append(kept, &Batch::sized(400_000));
     }
-    rotate(&mut world, kept, 9);
+    world.rotate(kept, 9);
     world.append(kept, &Batch::of(1));
 }
 
@@ -376,7 +194,7 @@ fn a_checkpoint_that_fails_in_one_directory_takes_only_that_one_offline() {
     world.let_go();
     world.settle(2);
     assert_eq!(world.failed_directories, [DirId(1)]);
-    rotate(&mut world, kept, 9);
+    world.rotate(kept, 9);
 }
 
 #[test]
@@ -546,7 +364,7 @@ fn a_slot_that_was_given_away_during_a_checkpoint_belongs_to_the_new_partition()
     let new = world.create("new-0");
     world.append(new, &Batch::of(1));
     world.let_go();
-    rotate(&mut world, filler, 9);
+    world.rotate(filler, 9);
     world.crash();
     assert_eq!(world.read_all(new).len(), 1);
 }
@@ -561,7 +379,7 @@ fn a_block_that_filled_up_during_a_checkpoint_is_still_logged_again() {
     let partition = world.create("block-0");
     world.append(partition, &Batch::sized(2_000));
     world.hold = is_checkpoint_sync;
-    rotate(&mut world, filler, 1);
+    world.rotate(filler, 1);
     world.settle(2);
     assert!(world.held() > 0, "a checkpoint is on its way");
     world.append(partition, &Batch::sized(3_000));
@@ -721,72 +539,6 @@ fn a_damaged_batch_makes_those_behind_it_no_older() {
     std::fs::write(&log, bytes).unwrap();
     world.settle(300);
     assert_eq!(world.offsets(partition).log_start, Offset(0), "all but two are 30 s old");
-}
-
-#[test]
-fn a_producer_of_old_records_is_still_known_after_a_crash() {
-    // It counted as silent since the timestamps of its records.
-    let mut world = World::new();
-    let partition = world.create("late-0");
-    let batch = Batch::of(3).by_producer(9, 0, 0).aged(2 * 86_400_000);
-    let first = world.append(partition, &batch).base;
-    world.crash();
-    world.settle(20);
-    assert_eq!(world.append(partition, &batch).base, first);
-}
-
-#[test]
-fn lost_producer_state_is_rebuilt_from_the_log() {
-    let mut world = World::new();
-    world.config.segment_bytes = 1 << 20;
-    let partition = world.create("rebuild-0");
-    let plain = Batch::of(1);
-    let batches: Vec<Batch> =
-        (0..40).map(|at| Batch::sized(60_000).by_producer(7, 2, at)).collect();
-    for batch in &batches {
-        world.append(partition, batch);
-    }
-    world.stop();
-    std::fs::remove_file(world.root().join("journal/0/state")).unwrap();
-    world.hold = |effect| matches!(&effect.request, DiskOp::Read { .. });
-    world.crash();
-    assert_eq!(world.engine().partitions_without_producers(), 1);
-    let refused = world.submit(partition, &batches[39]);
-    let accepted = world.submit(partition, &plain);
-    world.settle(2);
-    assert_eq!(world.answer(refused), Some(Err(AppendError::ProducersUnknown)));
-    assert!(world.answer(accepted).is_some_and(|answer| answer.is_ok()));
-    world.let_go();
-    world.settle(5);
-    assert_eq!(world.engine().partitions_without_producers(), 0);
-    assert_eq!(world.append(partition, &batches[39]).base, Offset(39), "known again");
-    assert!(world.try_append(partition, &batches[10]).is_err(), "out of order");
-    let next = Batch::of(1).by_producer(7, 2, 40);
-    assert_eq!(world.append(partition, &next).base, Offset(41));
-    // And saved: the next start knows at once.
-    world.settle(120);
-    world.crash();
-    assert_eq!(world.engine().partitions_without_producers(), 0);
-    assert_eq!(world.append(partition, &next).base, Offset(41));
-}
-
-#[test]
-fn unknown_producers_stay_unknown_through_checkpoints() {
-    let mut world = World::new();
-    let partition = world.create("unknown-0");
-    let batch = Batch::sized(30_000).by_producer(7, 0, 0);
-    world.append(partition, &batch);
-    world.stop();
-    std::fs::remove_file(world.root().join("journal/0/state")).unwrap();
-    world.hold = |effect| matches!(&effect.request, DiskOp::Read { .. });
-    world.crash();
-    world.append(partition, &Batch::of(1));
-    world.settle(120);
-    world.crash();
-    assert_eq!(world.engine().partitions_without_producers(), 1, "nobody looked at the log yet");
-    world.let_go();
-    world.settle(3);
-    assert_eq!(world.append(partition, &batch).base, Offset(0));
 }
 
 /// A consumer asks again and again for what it cannot have: that was counted, and told nowhere.

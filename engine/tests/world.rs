@@ -11,6 +11,8 @@
 
 #[path = "world/faults.rs"]
 mod faults;
+#[path = "world/rotation.rs"]
+mod rotation;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};

@@ -109,16 +109,16 @@ impl Shard {
     /// Begins a request that the coordinator answers at once, or once its records are durable.
     pub(super) fn begin_group_request(&mut self, head: Head, work: GroupWork) -> RequestId {
         let deadline = self.now.monotonic + Duration::from_millis(QUERY_TIMEOUT_MS);
-        self.begin_group_request_until(head, work, Some(deadline))
+        self.begin_group_request_until(head, work, Collected::default(), Some(deadline))
     }
 
     fn begin_group_request_until(
         &mut self,
         head: Head,
         work: GroupWork,
+        collected: Collected,
         deadline: Option<Monotonic>,
     ) -> RequestId {
-        let collected = Collected::default();
         let work = Work::Group(Box::new(GroupRequest { work, collected }));
         self.begin_request(Request { head, deadline, work })
     }
@@ -132,8 +132,7 @@ impl Shard {
     ) {
         let collected = self.begin_collecting(&head);
         let deadline = Some(self.now.monotonic + Duration::from_millis(QUERY_TIMEOUT_MS));
-        let work = Work::Group(Box::new(GroupRequest { work, collected }));
-        let request = self.begin_request(Request { head, deadline, work });
+        let request = self.begin_group_request_until(head, work, collected, deadline);
         if questions.is_empty() {
             return self.end_group_request(request);
         }
@@ -178,7 +177,7 @@ impl Shard {
             return None;
         }
         self.progress.group_waits += 1;
-        Some(self.begin_group_request_until(head, work, None))
+        Some(self.begin_group_request_until(head, work, Collected::default(), None))
     }
 
     /// The group has what it keeps of the request: the frame's memory is others' while it waits.

@@ -56,11 +56,11 @@ impl Engine {
         let Some(partition) = self.get(id) else { return };
         let Some(segment) = partition.segment(base) else { return };
         let place = (id, base, segment.generation, position);
-        let PartitionDirectory { dir, path } = &partition.directory;
-        let file = PartitionDirectory { dir: *dir, path: segment_path(path, base, "log") };
         if self.damages.known.contains_key(&place) {
             return;
         }
+        let PartitionDirectory { dir, path } = &partition.directory;
+        let file = PartitionDirectory { dir: *dir, path: segment_path(path, base, "log") };
         if self.damages.known.len() >= DAMAGES_KNOWN_MAX {
             self.forget_mended();
         }

@@ -269,36 +269,33 @@ impl Engine {
     }
 
     /// What is sought in a window of the read's segment; `None` where that is gone.
-    fn sought(&self, read: &Read, verify: bool) -> Option<Search> {
+    fn sought(&self, read: &Read, source: Source) -> Option<Search> {
         let partition = self.partition(read.slot)?;
         let segment = partition.segment(read.segment)?;
         let target = match read.request.target {
             ReadTarget::Offset(offset) => Target::Offset(offset),
             ReadTarget::Timestamp { at_least, from } => {
-                Target::Timestamp { at_least, log_start: partition.log_start.max(from) }
+                Target::Timestamp { at_least, from: partition.log_start.max(from) }
             }
         };
+        let from = read.from.expect("the index was asked");
         Some(Search {
             base: read.segment,
-            from: read.from.expect("the index was asked"),
+            from,
             known: read.known,
             is_dense: partition.is_dense(read.segment),
             end: partition.end_of(read.segment),
             target,
             bound: partition.visible_in(segment),
             bytes_max: read.request.bytes_max,
-            verify,
+            verify: source == Source::Disk || partition.is_unchecked(read.segment, from),
             index_interval_bytes: partition.config.index_interval_bytes,
         })
     }
 
     fn search_window(&mut self, read: &mut Read, window: &Window, source: Source) -> Look {
         let from_disk = source == Source::Disk;
-        let is_unchecked = self.partition(read.slot).is_some_and(|partition| {
-            let to = partition.unchecked_to;
-            to.segment == read.segment && read.from.is_some_and(|from| from < to.position)
-        });
-        let Some(wanted) = self.sought(read, from_disk || is_unchecked) else { return Look::Anew };
+        let Some(wanted) = self.sought(read, source) else { return Look::Anew };
         let partition = self.partition_mut(read.slot).expect("it was just looked at");
         let segment = partition.segment_mut(read.segment).expect("it was just looked at");
         if segment.index.is_none() && !wanted.is_dense {

@@ -105,10 +105,7 @@ impl Engine {
         let Some(partition) = self.partitions[slot.0 as usize].as_mut() else { return };
         let mut doomed = Vec::new();
         let mut files = Vec::new();
-        while partition.segments.len() > 1
-            && partition.is_below_log_start(0)
-            && may_go(&partition.segments[0])
-        {
+        while partition.is_below_log_start(0) && may_go(&partition.segments[0]) {
             let segment = partition.segments.pop_front().expect("there are two");
             doomed.push(segment.base);
             files.extend(segment.file);
@@ -125,15 +122,12 @@ impl Engine {
         let next_run = self.checkpoint.runs_begun() + 1;
         let Some(partition) = self.partition_mut(slot) else { return };
         let mut is_new = false;
-        for at in 0..partition.segments.len().saturating_sub(1) {
-            if !partition.is_below_log_start(at) {
-                break;
-            }
-            let segment = &mut partition.segments[at];
-            if segment.doomed_until.is_none() {
-                segment.doomed_until = Some(next_run);
-                is_new = true;
-            }
+        let mut at = 0;
+        while partition.is_below_log_start(at) {
+            let doomed_until = &mut partition.segments[at].doomed_until;
+            is_new |= doomed_until.is_none();
+            doomed_until.get_or_insert(next_run);
+            at += 1;
         }
         if is_new {
             partition.is_dirty = true;
@@ -145,10 +139,7 @@ impl Engine {
     pub(super) fn remove_all_deleted_segments(&mut self) {
         let slots: Vec<Slot> = self.by_id.values().copied().collect();
         for slot in slots {
-            let waits = |partition: &Partition| {
-                partition.segments.len() > 1 && partition.is_below_log_start(0)
-            };
-            if self.partition(slot).is_some_and(waits) {
+            if self.partition(slot).is_some_and(|partition| partition.is_below_log_start(0)) {
                 self.remove_deleted_segments(slot);
             }
         }

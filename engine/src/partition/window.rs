@@ -138,10 +138,10 @@ impl Known {
 #[derive(Clone, Copy, Debug)]
 pub enum Target {
     Offset(Offset),
-    /// The first batch with a timestamp at or above it that does not end before the log start.
+    /// The first batch with a timestamp at or above it that does not end before `from`.
     Timestamp {
         at_least: i64,
-        log_start: Offset,
+        from: Offset,
     },
 }
 
@@ -149,10 +149,10 @@ impl Target {
     fn is_at_or_before(self, header: &BatchHeader) -> bool {
         match self {
             Self::Offset(offset) => header.last_offset() >= offset,
-            Self::Timestamp { at_least, log_start } => {
+            Self::Timestamp { at_least, from } => {
                 // A batch that compaction emptied has its timestamp still, and no record.
                 header.max_timestamp >= at_least
-                    && header.last_offset() >= log_start
+                    && header.last_offset() >= from
                     && header.record_count > 0
             }
         }

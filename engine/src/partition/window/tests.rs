@@ -98,7 +98,7 @@ fn a_timestamp_finds_the_first_batch_as_new_above_the_log_start() {
     let end = bytes.len() as u64;
     let all = window(&bytes, 0, bytes.len(), 4096);
     let first_of = |at_least, log_start| {
-        let target = Target::Timestamp { at_least, log_start: Offset(log_start) };
+        let target = Target::Timestamp { at_least, from: Offset(log_start) };
         match run(&all, &wanted(target, end, 1)) {
             Found::Batches { first, .. } => Some(first.0),
             other => {

@@ -41,6 +41,8 @@ const LARGE: usize = 1_000;
 const COMMITS_PER_SECOND: u32 = 20_000;
 const PRODUCE_PER_SECOND: u32 = 1_000;
 const BATCH_BYTES: usize = 64 << 10;
+const LOAD_TOPIC: &str = "load";
+const SETTLE: Duration = Duration::from_secs(2);
 const PAIRS: usize = 6;
 /// What produce may cost more beside commits, and what is to be left of its throughput.
 const P99_AIM: f64 = 1.25;
@@ -183,9 +185,13 @@ fn commits(arguments: &Arguments) {
     let throughput = |with_commits: bool| {
         let mut found = 0.0;
         beside(with_commits, &mut || {
-            found = raw::produce(&node.bootstrap(), TOPIC, 16, BATCH_BYTES, time);
+            node.create_topic(LOAD_TOPIC, 16);
+            found = raw::produce(&node.bootstrap(), LOAD_TOPIC, 16, BATCH_BYTES, time);
             format!("produce as fast as it goes: {:.0} MB/s", found / 1e6)
         });
+        // All blocks together would fill a disk; and what goes is not to disturb the next one.
+        node.delete_topic(LOAD_TOPIC);
+        std::thread::sleep(SETTLE);
         found
     };
     latency(true);

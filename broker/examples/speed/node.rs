@@ -60,14 +60,25 @@ impl Node {
     }
 
     pub(crate) fn create_topic(&self, name: &str, partitions: i32) {
+        self.topic(&["create", name, "--partitions", &partitions.to_string()]);
+    }
+
+    /// With all its records.
+    #[allow(dead_code, reason = "the other program that takes this file in keeps its topics")]
+    pub(crate) fn delete_topic(&self, name: &str) {
+        self.topic(&["delete", name, "--yes"]);
+    }
+
+    fn topic(&self, arguments: &[&str]) {
         let binary = std::env::current_exe().unwrap().parent().unwrap().join("../corelane");
         let status = Command::new(binary)
-            .args(["topic", "create", name, "--partitions", &partitions.to_string()])
+            .arg("topic")
+            .args(arguments)
             .args(["--bootstrap", &self.bootstrap()])
             .stdout(Stdio::null())
             .status()
             .unwrap();
-        assert!(status.success(), "the topic could not be created");
+        assert!(status.success(), "corelane topic {arguments:?} failed");
     }
 
     pub(crate) fn usage(&self) -> Usage {

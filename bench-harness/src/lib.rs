@@ -24,6 +24,7 @@
 //! | [`keys`] | which key each record has |
 //! | [`failure`] | why there is no result, and how the process ends |
 //! | [`random`] | reproducible randomness |
+//! | [`statistics`] | ratios of runs measured side by side, with intervals |
 //! | [`limits`] | every bound, with its arithmetic |
 
 pub mod accounting;
@@ -43,6 +44,7 @@ pub mod results;
 pub mod run;
 pub mod run_clock;
 pub mod schedule;
+pub mod statistics;
 pub mod verification;
 pub mod warm_up;
 pub mod workload;

@@ -4,9 +4,11 @@
 //! * `hlog`: an interval log of HdrHistogram, one histogram a second and latency
 //! * `timeseries`: `timeseries.csv`, one line a second
 //! * `manifest`: `manifest.json`: machine, versions, seeds, configurations, the command
+//! * `comparison`: `compare.json`, brokers side by side
 //! * `validity`: whether the machine let the run say something about the broker
 //! * `folder`: the files in their folder
 
+pub mod comparison;
 pub mod folder;
 pub mod hlog;
 pub mod manifest;

@@ -3,12 +3,14 @@
 //! * `process`: CPU, memory and writes of a process; finding the process that listens on a port
 //! * `host`: the machine's CPU, time stolen by a hypervisor, pressure
 //! * `device`: what reached the disk below the broker's files
+//! * `meter`: the same second by second
 //!
 //! All is read below a root, so that tests read recorded trees. On loopback the sender's thread does the receiver's
 //! protocol work in the kernel, so what a broker receives is partly paid by the client: both are shown.
 
 mod device;
 mod host;
+mod meter;
 mod process;
 
 use std::collections::BTreeMap;
@@ -19,6 +21,7 @@ use serde::Serialize;
 
 pub use device::DeviceUsage;
 pub use host::HostUsage;
+pub use meter::{Meter, UsedSecond};
 pub use process::ProcessUsage;
 
 /// What is watched in a run.
@@ -81,11 +84,17 @@ impl Watched {
 
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let own = std::process::id();
+        let client_threads = process::thread_cpu(&self.root, std::process::id());
+        Snapshot { client_threads, ..self.glance() }
+    }
+
+    /// Without the client's threads, which may be many: for every second of a run.
+    #[must_use]
+    pub fn glance(&self) -> Snapshot {
         Snapshot {
             broker: self.broker.and_then(|pid| process::usage(&self.root, pid)),
-            client: process::usage(&self.root, own).unwrap_or_default(),
-            client_threads: process::thread_cpu(&self.root, own),
+            client: process::usage(&self.root, std::process::id()).unwrap_or_default(),
+            client_threads: BTreeMap::new(),
             host: host::usage(&self.root),
             device: self.device.as_ref().and_then(|device| device::usage(&self.root, device)),
         }

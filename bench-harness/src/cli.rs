@@ -1,14 +1,14 @@
 //! The command line of `corelane-bench`.
 //!
 //! * `run_command`: `run`
+//! * `report_command`: `report`
 //! * `workloads_command`: `workloads list|show|keys`
 //! * `progress`: lines while a run goes
-//! * `figures`: numbers as people read them
 //!
 //! What a command found goes to standard output, what happens meanwhile to standard error.
 
-mod figures;
 mod progress;
+mod report_command;
 mod run_command;
 mod workloads_command;
 
@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::failure::{Exit, Failure};
+use crate::figures;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -60,6 +61,9 @@ enum Command {
     /// Runs a workload and says what was measured.
     #[command(after_help = run_command::EXAMPLES)]
     Run(Box<run_command::RunArgs>),
+    /// Draws results: one HTML page that needs nothing but itself.
+    #[command(after_help = report_command::EXAMPLES)]
+    Report(report_command::ReportArgs),
     /// Lists and shows the workloads inside this program, and explains our keys.
     #[command(subcommand)]
     Workloads(workloads_command::WorkloadsCommand),
@@ -78,6 +82,7 @@ pub fn main() -> ExitCode {
     };
     let result = match &line.command {
         Command::Run(args) => args.run(line.format),
+        Command::Report(args) => args.run(line.format),
         Command::Workloads(command) => command.run(line.format),
     };
     match result {
@@ -134,6 +139,7 @@ mod tests {
             "corelane-bench run saturate-1k --client raw --duration 10 --warm-up 3",
             "corelane-bench run a.yaml -b host:9092 --rate 1000 --set acks=1 --set messageSize=100",
             "corelane-bench --format json run smoke --out results/a --label ours --keep-topics",
+            "corelane-bench report results/a results/b --out all.html",
             "corelane-bench workloads list",
             "corelane-bench workloads show smoke",
             "corelane-bench workloads keys --format json",

@@ -16,7 +16,7 @@
 use std::sync::LazyLock;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::limits::{EXCEEDANCES_MIN, LATENCY_NS_MAX};
 
@@ -26,7 +26,7 @@ const DIGITS: u8 = 3;
 const NORMAL_QUANTILE: f64 = 1.96;
 
 /// Which latency.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Latency {
     ScheduleDelay,
@@ -121,7 +121,7 @@ pub struct Acknowledged {
 }
 
 /// A percentile that the samples support.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Percentile {
     pub percent: f64,
     pub nanoseconds: u64,

@@ -12,6 +12,8 @@
 //! | [`collector`] | windows of all threads, second by second |
 //! | [`accounting`] | what broker, client, host and disk used |
 //! | [`results`] | the report and its files |
+//! | [`report`] | one HTML page of results: what matters first, charts, the machine |
+//! | `figures` | numbers as people read them |
 //! | [`schedule`] | when each record is due: the open loop |
 //! | [`histograms`] | schedule delay, service, response, end to end; percentiles with their interval |
 //! | [`verification`] | chains that show that nothing was lost, doubled, reordered or altered |
@@ -34,12 +36,14 @@ pub mod cluster;
 pub mod collector;
 pub mod connection;
 pub mod failure;
+mod figures;
 pub mod histograms;
 pub mod keys;
 pub mod limits;
 pub mod payload;
 pub mod random;
 pub mod recorder;
+pub mod report;
 pub mod results;
 pub mod run;
 pub mod run_clock;

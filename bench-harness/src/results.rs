@@ -6,14 +6,18 @@
 //! * `manifest`: `manifest.json`: machine, versions, seeds, configurations, the command
 //! * `comparison`: `compare.json`, brokers side by side
 //! * `validity`: whether the machine let the run say something about the broker
+//! * `used`: `used.csv`, what broker, client, host and disk used in each second
+//! * `distribution`: `distributions.json`, curves and histograms for charts
 //! * `folder`: the files in their folder
 
 pub mod comparison;
+pub mod distribution;
 pub mod folder;
 pub mod hlog;
 pub mod manifest;
 pub mod omb;
 pub mod timeseries;
+pub mod used;
 pub mod validity;
 
 use serde::Serialize;

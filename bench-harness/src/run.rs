@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::accounting::{Snapshot, Used, Watched};
+use crate::accounting::{Meter, Snapshot, Used, UsedSecond, Watched};
 use crate::cluster::{Cluster, TopicsWanted};
 use crate::collector::{Collector, Second};
 use crate::failure::{Exit, Failure};
@@ -61,6 +61,8 @@ pub enum Event<'a> {
         records: u64,
     },
     Second(&'a Second),
+    /// What the last second cost.
+    Used(&'a UsedSecond),
 }
 
 /// Takes events.
@@ -128,15 +130,17 @@ fn measure(
             workload.subscriptions_per_topic * u32::from(workload.is_consumed()),
         ),
         log: IntervalLog::default(),
+        meter: Meter::default(),
         observe,
     };
     let outcome = phases.pass(clients).map_err(without_result)?;
-    let Phases { collector, log, .. } = phases;
+    let Phases { collector, log, meter, .. } = phases;
     let report = report(request, &watched, &collector, outcome)?;
     if let Some(out) = &request.out {
         let artifacts = folder::Artifacts {
             report: &report,
             collector: &collector,
+            used_seconds: &meter.seconds,
             log: &log,
             manifest: &manifest,
             began,

@@ -217,6 +217,13 @@ fn the_files_of_a_run_have_what_other_programs_read() {
     assert_eq!(manifest["workload"]["own"]["seed"], 1);
     let csv = std::fs::read_to_string(out.join("timeseries.csv")).unwrap();
     assert_eq!(csv.lines().filter(|line| line.contains(",measuring,")).count(), 2);
+    let used = std::fs::read_to_string(out.join("used.csv")).unwrap();
+    assert!(used.lines().count() >= 3, "two seconds were measured: {used}");
+    let curves = json("distributions.json");
+    assert_eq!(curves.as_array().unwrap().len(), Latency::ALL.len());
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("Verified.") && page.contains("<svg"));
+    assert_eq!(page.matches("Histogram: ").count(), 2 * Latency::ALL.len(), "title and label");
     let log = std::fs::read_to_string(out.join("latencies.hlog")).unwrap();
     assert!(log.lines().any(|line| line.starts_with("Tag=response,")));
     // A second run does not replace the first one's files.

@@ -32,6 +32,7 @@ impl Lines {
             Event::Verifying { records } => {
                 format!("verifying {} records", count(*records as f64))
             }
+            Event::Used(_) => return,
             Event::Second(second) => {
                 self.shown += 1;
                 if !self.shown.is_multiple_of(self.every) {

@@ -7,15 +7,19 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
+use super::distribution::distributions;
 use super::hlog::IntervalLog;
-use super::{RunReport, omb, timeseries};
+use super::{RunReport, omb, timeseries, used};
+use crate::accounting::UsedSecond;
 use crate::collector::Collector;
 use crate::failure::Failure;
+use crate::report;
 
 /// Everything that is written.
 pub struct Artifacts<'a> {
     pub report: &'a RunReport,
     pub collector: &'a Collector,
+    pub used_seconds: &'a [UsedSecond],
     pub log: &'a IntervalLog,
     pub manifest: &'a Value,
     pub began: SystemTime,
@@ -75,7 +79,16 @@ fn write_files(folder: &Path, artifacts: &Artifacts<'_>) -> io::Result<()> {
     let of_omb = omb::result(report, &collector.groups, &collector.measured);
     json("omb-result.json", &of_omb)?;
     fs::write(partial.join("timeseries.csv"), timeseries::csv(&collector.seconds))?;
+    fs::write(partial.join("used.csv"), used::csv(artifacts.used_seconds))?;
+    let curves = serde_json::to_value(distributions(&collector.measured));
+    json("distributions.json", &curves.map_err(io::Error::other)?)?;
     fs::write(partial.join("latencies.hlog"), artifacts.log.finish(artifacts.began))?;
+    // Drawn from the files, as `report` would: nothing is in it that they do not have.
+    let page = report::Source::read(&partial).map(|source| report::html(&[source]));
+    fs::write(
+        partial.join("report.html"),
+        page.map_err(|error| io::Error::other(error.sentence))?,
+    )?;
     fs::rename(&partial, folder)
 }
 

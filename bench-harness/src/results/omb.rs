@@ -137,3 +137,33 @@ fn capitalised(name: &str) -> String {
     let (first, rest) = name.split_at(1);
     first.to_uppercase() + rest
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::FIELDS;
+    use crate::histograms::{Histograms, Latency};
+
+    /// That chart script takes the largest of each series and sorts quantiles by their keys as numbers: an empty
+    /// series, a null or a word would end it. A run without consumers has no end-to-end latency at all.
+    #[test]
+    fn what_was_not_measured_is_a_number_too() {
+        let mut histograms = Histograms::default();
+        (1..=5_000).for_each(|at| histograms.record(Latency::Service, at * 1_000, 1));
+        for field in &FIELDS {
+            let histogram = histograms.get(field.latency);
+            for (ending, value) in field.statistics() {
+                assert!(value(histogram).is_number(), "{}{ending}", field.name);
+            }
+            let quantiles = field.quantiles(histogram);
+            let percents: Vec<f64> =
+                quantiles.as_object().unwrap().keys().map(|key| key.parse().unwrap()).collect();
+            assert!(percents.iter().all(|percent| (0.0..=100.0).contains(percent)));
+            assert!(quantiles.as_object().unwrap().values().all(Value::is_number));
+            let drawn = percents.iter().filter(|percent| **percent <= 99.999).count();
+            assert_eq!(drawn > 10, field.latency == Latency::Service, "{}", field.name);
+        }
+        assert_eq!(json!(histograms.get(Latency::EndToEnd).mean()), json!(0.0));
+    }
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::setup::{Clients, ConsumerClient, GroupSettling, ProducerClient, ProducerPart};
 use super::{Event, Observer, Outcome};
-use crate::accounting::{Snapshot, Watched};
+use crate::accounting::{Meter, Snapshot, Watched};
 use crate::clients::{Pace, Produced, Read};
 use crate::collector::{Collector, Phase};
 use crate::failure::Failure;
@@ -37,6 +37,7 @@ pub(super) struct Phases<'a> {
     pub(super) collected: Receiver<Window>,
     pub(super) collector: Collector,
     pub(super) log: IntervalLog,
+    pub(super) meter: Meter,
     pub(super) observe: Observer<'a>,
 }
 
@@ -287,11 +288,21 @@ impl Phases<'_> {
             self.collector.add(&window);
         }
         self.close(self.clock.now_ns().saturating_sub(CLOSE_AFTER_NS) / WINDOW_NS);
+        self.read_meter();
         let has_ended = running.producers.iter().any(JoinHandle::is_finished);
         if self.clock.is_aborted() || (has_ended && self.clock.is_measuring_since().is_none()) {
             return Err(Failure::new("a client ended before its time"));
         }
         Ok(())
+    }
+
+    fn read_meter(&mut self) {
+        let now_ns = self.clock.now_ns();
+        if self.meter.is_due(now_ns)
+            && let Some(used) = self.meter.read(now_ns, self.watched.glance())
+        {
+            (self.observe)(&Event::Used(&used));
+        }
     }
 
     fn close(&mut self, second: u64) {

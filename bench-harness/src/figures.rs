@@ -1,17 +1,17 @@
 //! Numbers as people read them: three digits that count.
 
 /// With k, M and G.
-pub(super) fn count(number: f64) -> String {
+pub(crate) fn count(number: f64) -> String {
     scaled(number, &["", " k", " M", " G"])
 }
 
 /// Decimal units, as disks and networks are sold.
-pub(super) fn bytes(number: f64) -> String {
+pub(crate) fn bytes(number: f64) -> String {
     scaled(number, &[" B", " kB", " MB", " GB"])
 }
 
 /// Without the unit.
-pub(super) fn milliseconds(nanoseconds: u64) -> String {
+pub(crate) fn milliseconds(nanoseconds: u64) -> String {
     let milliseconds = nanoseconds as f64 / 1e6;
     match milliseconds {
         small if small < 1.0 => format!("{small:.3}"),

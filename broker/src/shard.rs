@@ -24,7 +24,8 @@
 //! * `group_coordinator`: the groups in the partitions of `__consumer_offsets` that this shard owns
 //! * `sessions`: fetch sessions; `producer_ids`: ids for idempotent producers
 //! * `client_limits`: what broker properties allow clients
-//! * `log_config`, `metrics`, `placement`, `random`, `start`: what their names say
+//! * `metrics`; `stages`: where a produce request's time goes
+//! * `log_config`, `placement`, `random`, `start`: what their names say
 
 pub(crate) mod client_limits;
 pub mod command;
@@ -49,6 +50,7 @@ pub(crate) mod requests;
 pub(crate) mod responding;
 pub(crate) mod sessions;
 mod slab;
+pub mod stages;
 pub mod start;
 #[cfg(test)]
 mod tests;
@@ -266,6 +268,18 @@ impl Shard {
         }
     }
 
+    /// Dispatches waiting frames. `finish_batch` does it as well: this is for shells that tell the time of each step.
+    pub fn take_requests(&mut self, now: Now) {
+        self.set_now(now);
+        self.dispatch_frames();
+    }
+
+    /// Takes what this shard has for itself, appends above all; `finish_batch` does it as well.
+    pub fn take_own_mail(&mut self, now: Now) {
+        self.set_now(now);
+        self.take_local_mail();
+    }
+
     /// Ends a batch: waiting frames are dispatched, the journal's group is formed, answers become sends.
     pub fn finish_batch(&mut self, now: Now, out: &mut Effects) {
         self.set_now(now);
@@ -479,7 +493,7 @@ impl Shard {
             | Mail::GroupParked { .. }
             | Mail::Answer { .. }
             | Mail::CommandDone { .. }
-            | Mail::ProducerIds(_) => self.on_answer_mail(mail),
+            | Mail::ProducerIds(_) => self.on_answer_mail(from, mail),
             Mail::Command { .. }
             | Mail::Applied { .. }
             | Mail::AllocateProducerIds

@@ -147,6 +147,7 @@ impl Shell {
     }
 
     fn perform(&mut self, ring: &mut Ring) {
+        let now = Monotonic::read();
         for effect in self.effects.net.drain(..) {
             self.sockets.perform(ring, effect);
         }
@@ -155,6 +156,7 @@ impl Shell {
         }
         for (to, mut mail) in self.effects.mail.drain(..) {
             for mail in &mut mail {
+                mail.leaves(now);
                 if let Mail::Snapshot(snapshot) = mail {
                     snapshot.shell = Some(ShellSnapshot {
                         ring: ring.counters(),
@@ -217,7 +219,10 @@ impl ShardLoop for Shell {
         let shards = self.mailbox.shards();
         self.effects.mail_slots.clear();
         self.effects.mail_slots.extend((0..shards).map(|to| self.mailbox.free_slots(to)));
-        self.shard.finish_batch(now, &mut self.effects);
+        // The clock is read between the steps so that each stage's time counts as its own.
+        self.shard.take_requests(Now::read());
+        self.shard.take_own_mail(Now::read());
+        self.shard.finish_batch(Now::read(), &mut self.effects);
         self.perform(ring);
         self.post_own();
         if self.is_over() {

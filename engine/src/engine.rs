@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use protocol::Offset;
-use runtime::clock::Now;
+use runtime::clock::{Monotonic, Now};
 use runtime::memory::Arena;
 
 use crate::PartitionId;
@@ -54,7 +54,7 @@ pub struct Slot(pub u32);
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Notice {
     /// The partition is durable up to here.
-    Appended { slot: Slot, to: LogPosition },
+    Appended { slot: Slot, to: LogPosition, submitted: Monotonic },
     /// A control entry with a waiting request.
     Control(Token),
     /// Partition can be handed over or deleted.

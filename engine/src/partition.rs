@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use protocol::record_batch::BatchHeader;
 use protocol::{LeaderEpoch, Offset};
+use runtime::clock::Monotonic;
 
 use crate::PartitionId;
 use crate::config::{Durability, LogConfig};
@@ -99,6 +100,7 @@ pub struct PendingAck {
     pub token: Token,
     pub base: Offset,
     pub timestamp: i64,
+    pub accepted: Monotonic,
 }
 
 #[derive(Debug)]

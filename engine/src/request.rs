@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use protocol::record_batch::{ProduceBatchError, RecordsError};
 use protocol::{LeaderEpoch, Offset, ProducerEpoch};
+use runtime::clock::Monotonic;
 
 use crate::PartitionId;
 use crate::disk::{DirId, DiskError};
@@ -31,6 +32,18 @@ pub struct Appended {
     /// The log append time if the topic stamps one, else -1's absence.
     pub log_append_ms: Option<i64>,
     pub log_start: Offset,
+    pub moments: AppendMoments,
+}
+
+/// When an append reached each stage in the engine; for latency by stage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AppendMoments {
+    /// It had its offset and its place in the log's memory.
+    pub accepted: Monotonic,
+    /// The journal's group with its bytes, or with the pointer to them, was given to the disk.
+    pub submitted: Monotonic,
+    /// That group, and all before it, were durable. Where memory suffices, all three are the same.
+    pub durable: Monotonic,
 }
 
 /// Why a batch was not appended, in order of precedence.

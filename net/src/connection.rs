@@ -110,6 +110,8 @@ pub(crate) struct Inbound {
 pub(crate) struct Clocks {
     /// When a byte last came or went, or a request was last answered.
     pub(crate) active: Monotonic,
+    /// When the size of the frame that is being received was known.
+    pub(crate) frame_begun: Monotonic,
     /// When the frame being received must be complete. Only while its bytes are being received: a peer
     /// does not pay for the time that it is made to wait.
     pub(crate) frame_due: Option<Monotonic>,
@@ -169,6 +171,7 @@ impl Connection {
             outbound: Outbound::new(peer.ip().to_canonical().is_loopback()),
             clocks: Clocks {
                 active: now,
+                frame_begun: now,
                 frame_due: None,
                 send_progress: now,
                 muted_until: None,

@@ -253,7 +253,7 @@ impl Connections {
     }
 
     fn on_received(&mut self, now: Monotonic, id: ConnectionId, data: Bytes, out: &mut NetOutput) {
-        self.with_intake(id, out, |intake| intake.on_received(now, data));
+        self.with_intake(now, id, out, |intake| intake.on_received(data));
         self.touch(id);
         self.settle(now, out);
     }
@@ -272,7 +272,7 @@ impl Connections {
             // `Closed`, which is about to follow.
             return;
         }
-        self.with_intake(id, out, |intake| intake.on_filled(now, block, filled));
+        self.with_intake(now, id, out, |intake| intake.on_filled(block, filled));
         self.touch(id);
         self.settle(now, out);
     }
@@ -339,11 +339,12 @@ impl Connections {
 
     /// Lets a connection take what it may of what it has set aside.
     fn advance(&mut self, now: Monotonic, id: ConnectionId, out: &mut NetOutput) {
-        self.with_intake(id, out, |intake| intake.resume(now));
+        self.with_intake(now, id, out, |intake| intake.resume());
     }
 
     fn with_intake(
         &mut self,
+        now: Monotonic,
         id: ConnectionId,
         out: &mut NetOutput,
         input: impl FnOnce(&mut Intake<'_>) -> Result<(), CloseReason>,
@@ -353,7 +354,7 @@ impl Connections {
             return;
         }
         let (memory, metrics, limits) = (&mut self.memory, &mut self.metrics, &self.limits);
-        let result = input(&mut Intake { connection, memory, metrics, limits, out });
+        let result = input(&mut Intake { now, connection, memory, metrics, limits, out });
         if let Err(reason) = result {
             self.begin_close(id, reason, out);
         }

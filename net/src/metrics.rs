@@ -1,5 +1,7 @@
 //! Counters of one shard's connections. Plain numbers: only the shard's core touches them.
 
+use runtime::durations::Durations;
+
 use crate::close_reason::CloseReason;
 
 /// Counts since start, but for those named `_now`.
@@ -41,6 +43,11 @@ pub struct Metrics {
 
     /// Throttled connections: times one was muted.
     pub muted: u64,
+
+    /// From a request's size being known to its last byte.
+    pub receive: Durations,
+    /// From the oldest answer of a send being ready to the send's last byte leaving.
+    pub send: Durations,
 }
 
 impl Metrics {

@@ -2,6 +2,7 @@
 //! is asked to send without copying.
 
 use bytes::Bytes;
+use runtime::clock::Monotonic;
 
 use crate::limits::{
     SEND_PARTS_MAX, UNRELEASED_BYTES_MAX, ZERO_COPY_BYTES_MIN, ZERO_COPY_COPIES_MAX,
@@ -38,6 +39,9 @@ pub(crate) struct Outbound {
     sending: usize,
     /// How that send goes.
     mode: SendMode,
+    /// Since when the oldest of `ready`, and of what is being sent, was to be sent.
+    ready_since: Option<Monotonic>,
+    sending_since: Monotonic,
     /// Left without a copy, and not yet acknowledged by the peer: the kernel still reads these.
     unreleased: usize,
     /// Answered, but an older request is not: these are still in `RequestOrder`.
@@ -57,6 +61,8 @@ impl Outbound {
             ready_records: 0,
             sending: 0,
             mode: SendMode::Plain,
+            ready_since: None,
+            sending_since: Monotonic(0),
             unreleased: 0,
             blocked: 0,
             close_after: false,
@@ -87,7 +93,7 @@ impl Outbound {
     }
 
     /// An answer whose turn has come.
-    pub(crate) fn queue(&mut self, answer: Answer) {
+    pub(crate) fn queue(&mut self, now: Monotonic, answer: Answer) {
         assert!(!self.close_after, "an answer after the one that closes the connection");
         assert!(self.blocked >= answer.bytes, "an answer was not counted as blocked first");
         self.blocked -= answer.bytes;
@@ -97,6 +103,7 @@ impl Outbound {
         if answer.bytes == 0 {
             return;
         }
+        self.ready_since.get_or_insert(now);
         if self.ready.is_empty() {
             // The common case: the encoder's own list goes to the driver, nothing is allocated here.
             self.ready = answer.parts;
@@ -118,6 +125,9 @@ impl Outbound {
         let parts = std::mem::replace(&mut self.ready, rest);
         self.sending = parts.iter().map(Bytes::len).sum();
         self.ready_bytes -= self.sending;
+        // What is left for the next send has waited as long.
+        let since = if self.ready_bytes > 0 { self.ready_since } else { self.ready_since.take() };
+        self.sending_since = since.unwrap_or(self.sending_since);
         if self.sending == 0 {
             // Nothing but empty parts: the ones behind them are the next send.
             return self.take_send();
@@ -146,6 +156,11 @@ impl Outbound {
             return 0;
         }
         std::mem::take(&mut self.ready_records)
+    }
+
+    /// Since when what has left altogether had been waiting; `None` while some of the send has not left.
+    pub(crate) fn sent_since(&self) -> Option<Monotonic> {
+        (self.sending == 0).then_some(self.sending_since)
     }
 
     /// Returns how many of the bytes are no longer in memory for this connection.
@@ -197,14 +212,16 @@ impl Outbound {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Bytes, Outbound, SEND_PARTS_MAX, SendMode, Then, UNRELEASED_BYTES_MAX};
+    use super::{
+        Answer, Bytes, Monotonic, Outbound, SEND_PARTS_MAX, SendMode, Then, UNRELEASED_BYTES_MAX,
+    };
 
     const LARGE: &[u8] = &[7; 40_000];
 
     fn queue(outbound: &mut Outbound, parts: Vec<Bytes>) {
         let answer = Answer::new(parts, Then::Continue);
         outbound.block(answer.bytes);
-        outbound.queue(answer);
+        outbound.queue(Monotonic(1), answer);
     }
 
     #[test]
@@ -220,6 +237,27 @@ mod tests {
         outbound.sent(1);
         assert_eq!(outbound.take_send().unwrap().0.concat(), b"twothree");
         assert_eq!(outbound.unsent(), 8);
+    }
+
+    #[test]
+    fn a_send_has_waited_since_its_oldest_answer() {
+        let mut outbound = Outbound::new(true);
+        let answer = |size: usize| Answer::new(vec![Bytes::from(vec![1; size])], Then::Continue);
+        let queue = |outbound: &mut Outbound, at, size| {
+            outbound.block(size);
+            outbound.queue(Monotonic(at), answer(size));
+        };
+        queue(&mut outbound, 10, 4);
+        queue(&mut outbound, 20, 4);
+        outbound.take_send().unwrap();
+        queue(&mut outbound, 30, 4);
+        outbound.sent(5);
+        assert_eq!(outbound.sent_since(), None, "some of it is left");
+        outbound.sent(3);
+        assert_eq!(outbound.sent_since(), Some(Monotonic(10)));
+        outbound.take_send().unwrap();
+        outbound.sent(4);
+        assert_eq!(outbound.sent_since(), Some(Monotonic(30)));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! * [`memory`]: blocks of a bounded, aligned arena; append-only chunks; slices that outlive both.
 //! * [`mailbox`]: bounded queues between every two shards; the bell that wakes a parked one.
 //! * [`clock`]: the pair of times that every core of the broker is handed.
+//! * [`durations`]: how long something took, counted by powers of two.
 //! * [`ring`]: sockets and data files: one io_uring, operations in, completions out.
 //! * [`shard`]: the thread of a shard, its loop, and its helper for what blocks.
 //! * [`socket`]: listeners and the settings of connections.
@@ -20,6 +21,7 @@
 #![allow(unsafe_code)]
 
 pub mod clock;
+pub mod durations;
 pub mod limits;
 pub mod locked_memory;
 pub mod mailbox;

@@ -10,6 +10,7 @@ use protocol::ApiKey;
 
 use super::groups::{self, Times};
 use super::kernel_workers::KernelWorkers;
+use super::stages;
 use crate::error_code;
 use crate::shard::mail::DirectorySpace;
 use crate::shard::metrics::ShardSnapshot;
@@ -142,6 +143,7 @@ fn request_rows(out: &mut String, snapshots: &[ShardSnapshot]) {
         .rows(out, apis().map(|(labels, api)| (labels, seconds(api.total_ns))));
     counter("request_queued_seconds_total", "Of that, the time before the handler began.")
         .rows(out, apis().map(|(labels, api)| (labels, seconds(api.queued_ns))));
+    stages::text(out, snapshots);
     let errors = snapshots.iter().flat_map(|snapshot| {
         snapshot
             .shard_metrics

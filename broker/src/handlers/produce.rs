@@ -109,7 +109,8 @@ impl Shard {
             let reply = ReplyTo { shard: self.node.me, request, part };
             let zstd_allowed = head.version >= ZSTD_FROM;
             let partition = route.partition;
-            let append = AppendPart { reply, partition, batch, zstd_allowed };
+            let (dispatched, posted) = (head.stages.dispatched, self.now.monotonic);
+            let append = AppendPart { reply, partition, batch, zstd_allowed, dispatched, posted };
             self.outbox.post(route.owner, Mail::Append(append));
         }
         if is_done {

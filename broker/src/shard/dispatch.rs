@@ -7,7 +7,7 @@ use protocol::{ApiKey, Reader, Request as RequestBody, RequestHeader, Str};
 use runtime::clock::Monotonic;
 
 use super::Shard;
-use super::mail::{Answer, Mail};
+use super::mail::{Answer, Mail, ShardIndex};
 use super::requests::{Head, RequestId, Stages};
 use crate::handlers::{Work, api_versions};
 use crate::limits::OVERSIZE_TOLD_EVERY_MS;
@@ -107,9 +107,12 @@ impl Shard {
 
     /// Answers that go to requests of this shard's connections. A request that was answered meanwhile
     /// (its time was up, its connection closed) is gone, and the answer with it.
-    pub(super) fn on_answer_mail(&mut self, mail: Mail) {
+    pub(super) fn on_answer_mail(&mut self, from: ShardIndex, mail: Mail) {
         match mail {
-            Mail::Appended { request, part, result } => {
+            Mail::Appended { request, part, result, posted } => {
+                if from != self.node.me {
+                    self.metrics.stages.hop_back.record(posted, self.now.monotonic);
+                }
                 self.on_produced(request, part, &result);
             }
             Mail::Fetched { request, from, parts, memory } => {

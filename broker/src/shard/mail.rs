@@ -15,6 +15,7 @@ use engine::request::{
     AppendError, Appended, LifecycleError, PartitionOffsets, ReadError, Records,
 };
 use protocol::{LeaderEpoch, Offset, ProducerId, TopicId};
+use runtime::clock::Monotonic;
 use runtime::memory::MemoryRange;
 
 use super::command::{Command, CommandReply};
@@ -77,6 +78,7 @@ pub enum Mail {
         request: RequestId,
         part: u32,
         result: Result<Appended, AppendError>,
+        posted: Monotonic,
     },
     Fetched {
         request: RequestId,
@@ -191,6 +193,18 @@ pub enum News {
     },
 }
 
+impl Mail {
+    /// It is given to another shard's mailbox.
+    pub(crate) fn leaves(&mut self, now: Monotonic) {
+        match self {
+            Self::Append(AppendPart { posted, .. }) | Self::Appended { posted, .. } => {
+                *posted = now;
+            }
+            _ => {}
+        }
+    }
+}
+
 /// One batch for one partition.
 #[derive(Debug)]
 pub struct AppendPart {
@@ -198,6 +212,10 @@ pub struct AppendPart {
     pub partition: PartitionId,
     pub batch: Bytes,
     pub zstd_allowed: bool,
+    /// When its request's handler began.
+    pub dispatched: Monotonic,
+    /// When it left that shard; its shell knows best.
+    pub posted: Monotonic,
 }
 
 /// The part of a fetch that one owner serves.

@@ -16,6 +16,7 @@ use super::Shard;
 use super::group_coordinator::snapshot::GroupsSnapshot;
 use super::mail::ShardIndex;
 use super::requests::Head;
+use super::stages::ProduceStages;
 
 /// Requests of one API.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +37,7 @@ pub struct ShardMetrics {
     /// Frames that are no request that is served here.
     pub malformed: u64,
     pub fetches_parked: u64,
+    pub stages: ProduceStages,
 }
 
 impl ShardMetrics {
@@ -49,6 +51,9 @@ impl ShardMetrics {
         api.answers += 1;
         api.total_ns += nanos(now, head.stages.received);
         api.queued_ns += nanos(head.stages.dispatched, head.stages.received);
+        if head.api_key == ApiKey::Produce {
+            self.stages.answered(&head.stages, now);
+        }
     }
 
     pub(crate) fn count_error(&mut self, code: i16) {

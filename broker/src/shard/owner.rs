@@ -9,6 +9,7 @@ use engine::partition::Partition;
 use engine::recovery::RecoveredPartition;
 use engine::request::{AppendError, AppendRequest, Appended, LifecycleError, Token};
 use protocol::{LeaderEpoch, Offset};
+use runtime::clock::Monotonic;
 
 use super::Shard;
 use super::fetching::FetchId;
@@ -21,7 +22,10 @@ use super::mail::{
 /// What an answer of the engine is for.
 #[derive(Debug)]
 pub(crate) enum Wait {
-    Append(ReplyTo),
+    Append {
+        reply: ReplyTo,
+        arrived: Monotonic,
+    },
     /// A partition of a fetch, by its place in it.
     Fetch {
         fetch: FetchId,
@@ -72,20 +76,31 @@ impl Shard {
     }
 
     fn append(&mut self, append: AppendPart) {
-        let AppendPart { reply, partition, batch, zstd_allowed } = append;
+        let AppendPart { reply, partition, batch, zstd_allowed, dispatched, posted } = append;
+        let arrived = self.now.monotonic;
         if !self.owner.waits.has_room() {
-            let result = Err(AppendError::Overloaded);
-            let ReplyTo { shard, request, part } = reply;
-            return self.outbox.post(shard, Mail::Appended { request, part, result });
+            return self.appended(reply, Err(AppendError::Overloaded));
         }
-        let token = self.wait_for(Wait::Append(reply));
+        let hop = (reply.shard != self.node.me).then_some(posted);
+        self.metrics.stages.arrived(dispatched, hop, arrived);
+        let token = self.wait_for(Wait::Append { reply, arrived });
         self.owner.engine.append(AppendRequest { token, partition, batch, zstd_allowed });
+    }
+
+    fn appended(&mut self, reply: ReplyTo, result: Result<Appended, AppendError>) {
+        let ReplyTo { shard, request, part } = reply;
+        let posted = self.now.monotonic;
+        self.outbox.post(shard, Mail::Appended { request, part, result, posted });
     }
 
     pub(super) fn on_appended(&mut self, token: Token, result: Result<Appended, AppendError>) {
         match self.owner.waits.remove(token) {
-            Some(Wait::Append(ReplyTo { shard, request, part })) => {
-                self.outbox.post(shard, Mail::Appended { request, part, result });
+            Some(Wait::Append { reply, arrived }) => {
+                if let Ok(appended) = &result {
+                    let now = self.now.monotonic;
+                    self.metrics.stages.appended(arrived, &appended.moments, now);
+                }
+                self.appended(reply, result);
             }
             Some(Wait::MetadataAppend) => self.on_metadata_appended(result),
             Some(Wait::GroupAppend(partition)) => self.on_group_appended(partition, result),

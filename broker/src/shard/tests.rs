@@ -9,4 +9,5 @@ mod offline_directories;
 mod offsets_by_time;
 mod produce_and_fetch;
 mod refusals;
+mod stages;
 mod world;

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use protocol::record_batch::{self, BatchHeader, TimestampType};
 use protocol::{LeaderEpoch, Offset};
+use runtime::clock::Monotonic;
 
 use super::{Engine, Slot};
 use crate::batch::BatchView;
@@ -12,7 +13,7 @@ use crate::partition::position::LogPosition;
 use crate::partition::producers::SequenceCheck;
 use crate::partition::validate::{Validated, validate};
 use crate::partition::{PartitionState, PendingAck, Run, RunState, WaitingAppend};
-use crate::request::{AppendError, AppendRequest, Appended, EngineEvent, Token};
+use crate::request::{AppendError, AppendMoments, AppendRequest, Appended, EngineEvent, Token};
 
 /// What became of an append that passed all checks.
 enum Attempt {
@@ -221,15 +222,16 @@ impl Engine {
         end: Offset,
         timestamp: i64,
     ) {
+        let accepted = self.now.monotonic;
         let partition = self.partition_mut(slot).expect("callers hold a live slot");
-        let ack = PendingAck { end, token, base, timestamp };
+        let ack = PendingAck { end, token, base, timestamp, accepted };
         if partition.config.durability == Durability::Memory {
             let log_start = partition.log_start;
             self.moved_once(slot);
-            self.answer(ack, log_start);
+            self.answer(ack, log_start, accepted);
         } else if partition.durable.offset >= end {
             let log_start = partition.log_start;
-            self.answer(ack, log_start);
+            self.answer(ack, log_start, accepted);
         } else {
             let at = partition.acks.partition_point(|waiting| waiting.end <= end);
             partition.acks.insert(at, ack);
@@ -243,15 +245,17 @@ impl Engine {
         }
     }
 
-    fn answer(&mut self, ack: PendingAck, log_start: Offset) {
+    fn answer(&mut self, ack: PendingAck, log_start: Offset, submitted: Monotonic) {
         let log_append_ms = (ack.timestamp >= 0).then_some(ack.timestamp);
-        let appended = Appended { base: ack.base, log_append_ms, log_start };
+        let (accepted, durable) = (ack.accepted, self.now.monotonic);
+        let moments = AppendMoments { accepted, submitted, durable };
+        let appended = Appended { base: ack.base, log_append_ms, log_start, moments };
         let event = EngineEvent::Appended { token: ack.token, result: Ok(appended) };
         self.events.push_back(event);
     }
 
-    /// The partition became durable up to `to`.
-    pub(super) fn on_durable(&mut self, slot: Slot, to: LogPosition) {
+    /// The partition became durable up to `to`, with a group that was submitted then.
+    pub(super) fn on_durable(&mut self, slot: Slot, to: LogPosition, submitted: Monotonic) {
         let Some(partition) = self.partition_mut(slot) else { return };
         assert!(partition.durable.offset <= to.offset, "the durable end never moves back");
         partition.durable = to;
@@ -260,7 +264,7 @@ impl Engine {
         let count = partition.acks.partition_point(|ack| ack.end <= to.offset);
         let done: Vec<PendingAck> = partition.acks.drain(..count).collect();
         for ack in done {
-            self.answer(ack, log_start);
+            self.answer(ack, log_start, submitted);
         }
         if is_fsync {
             self.moved_once(slot);
@@ -274,7 +278,7 @@ impl Engine {
         let log_start = partition.log_start;
         let all: Vec<PendingAck> = partition.acks.drain(..).collect();
         for ack in all {
-            self.answer(ack, log_start);
+            self.answer(ack, log_start, ack.accepted);
         }
         self.moved_once(slot);
     }

@@ -154,7 +154,7 @@ impl Engine {
 
     fn on_notice(&mut self, notice: Notice) {
         match notice {
-            Notice::Appended { slot, to } => self.on_durable(slot, to),
+            Notice::Appended { slot, to, submitted } => self.on_durable(slot, to, submitted),
             Notice::Control(token) => {
                 self.events.push_back(EngineEvent::Done { token, result: Ok(()) });
             }

@@ -218,7 +218,8 @@ impl Engine {
             }
             draft.run_bytes += run.bytes();
             draft.push(entry, parts);
-            draft.notices.push(Notice::Appended { slot, to: run.to });
+            let submitted = self.now.monotonic;
+            draft.notices.push(Notice::Appended { slot, to: run.to, submitted });
             draft.taken.push(Taken::Run(slot, run));
         }
     }

@@ -30,6 +30,7 @@ enum Origin {
 
 /// One connection's framing and the parts of the shard's state that it moves.
 pub(super) struct Intake<'a> {
+    pub(super) now: Monotonic,
     pub(super) connection: &'a mut Connection,
     pub(super) memory: &'a mut RequestMemory,
     pub(super) metrics: &'a mut Metrics,
@@ -38,27 +39,26 @@ pub(super) struct Intake<'a> {
 }
 
 impl Intake<'_> {
-    pub(super) fn on_received(&mut self, now: Monotonic, data: Bytes) -> Result<(), CloseReason> {
+    pub(super) fn on_received(&mut self, data: Bytes) -> Result<(), CloseReason> {
         let inbound = &mut self.connection.inbound;
         assert_eq!(inbound.armed, Armed::Receive, "bytes that no receive asked for");
         inbound.armed = Armed::Nothing;
         assert!(inbound.set_aside.is_empty());
         self.metrics.bytes_received += count(data.len());
-        self.connection.clocks.active = now;
+        self.connection.clocks.active = self.now;
         let data = self.connection.transform.incoming(data);
-        self.take(now, data, Origin::Driver)
+        self.take(data, Origin::Driver)
     }
 
     pub(super) fn on_filled(
         &mut self,
-        now: Monotonic,
         block: runtime::memory::Block,
         filled: usize,
     ) -> Result<(), CloseReason> {
         let inbound = &mut self.connection.inbound;
         assert_eq!(inbound.armed, Armed::ReceiveInto, "a block that no receive asked for");
         inbound.armed = Armed::Nothing;
-        self.connection.clocks.active = now;
+        self.connection.clocks.active = self.now;
         let framing = std::mem::replace(&mut inbound.framing, Framing::START);
         let Framing::Body { length, received, charge } = framing else {
             panic!("a block came back to a connection that lent none");
@@ -74,13 +74,13 @@ impl Intake<'_> {
     }
 
     /// Goes on with what was set aside: a turn has come, memory is back, or time has passed.
-    pub(super) fn resume(&mut self, now: Monotonic) -> Result<(), CloseReason> {
+    pub(super) fn resume(&mut self) -> Result<(), CloseReason> {
         let data = std::mem::take(&mut self.connection.inbound.set_aside);
-        self.take(now, data, Origin::SetAside)
+        self.take(data, Origin::SetAside)
     }
 
-    fn take(&mut self, now: Monotonic, mut data: Bytes, origin: Origin) -> Result<(), CloseReason> {
-        while self.step(now, &mut data)? == Step::Continue {}
+    fn take(&mut self, mut data: Bytes, origin: Origin) -> Result<(), CloseReason> {
+        while self.step(&mut data)? == Step::Continue {}
         let framing = &self.connection.inbound.framing;
         if framing.begun().is_none() || matches!(framing, Framing::Sized { .. }) {
             // Between frames, or made to wait: no clock runs against the peer.
@@ -96,7 +96,7 @@ impl Intake<'_> {
         Ok(())
     }
 
-    fn step(&mut self, now: Monotonic, data: &mut Bytes) -> Result<Step, CloseReason> {
+    fn step(&mut self, data: &mut Bytes) -> Result<Step, CloseReason> {
         match &mut self.connection.inbound.framing {
             Framing::Head { bytes, have } => {
                 let taken = data.len().min(SIZE_BYTES - *have);
@@ -112,13 +112,14 @@ impl Intake<'_> {
                     return Err(CloseReason::SizeBeyondMemory { size: i32::from_be_bytes(bytes) });
                 }
                 self.connection.inbound.framing = Framing::Sized { length };
+                self.connection.clocks.frame_begun = self.now;
                 // The clock of the head ends here; the body's, longer for a larger one, starts with it.
                 self.connection.clocks.frame_due = None;
                 Ok(Step::Continue)
             }
             Framing::Sized { length } => {
                 let length = *length;
-                Ok(self.begin(now, length, data))
+                Ok(self.begin(length, data))
             }
             Framing::Small { .. } => Ok(self.go_on(data)),
             Framing::Body { .. } => {
@@ -129,7 +130,7 @@ impl Intake<'_> {
     }
 
     /// A frame's size is known: takes it if its turn and its memory are there.
-    fn begin(&mut self, now: Monotonic, length: usize, data: &mut Bytes) -> Step {
+    fn begin(&mut self, length: usize, data: &mut Bytes) -> Step {
         let connection = &mut *self.connection;
         if !connection.takes_requests(self.limits) {
             // It would only hold up the others in the queue.
@@ -141,12 +142,12 @@ impl Intake<'_> {
         match self.memory.lane_of(length) {
             Lane::Small => match self.memory.reserve_small(connection.id, length) {
                 Ok(charge) => self.begin_small(length, data, charge),
-                Err(shortage) => self.wait(now, Lane::Small, shortage),
+                Err(shortage) => self.wait(Lane::Small, shortage),
             },
             lane @ (Lane::Large | Lane::Huge) => {
                 match self.memory.reserve_block(connection.id, length) {
                     Ok((charge, block)) => self.begin_large(length, data, charge, block),
-                    Err(shortage) => self.wait(now, lane, shortage),
+                    Err(shortage) => self.wait(lane, shortage),
                 }
             }
         }
@@ -223,10 +224,10 @@ impl Intake<'_> {
     }
 
     #[cold]
-    fn wait(&mut self, now: Monotonic, lane: Lane, shortage: Shortage) -> Step {
+    fn wait(&mut self, lane: Lane, shortage: Shortage) -> Step {
         let connection = &mut *self.connection;
         if connection.inbound.waiting.is_none() {
-            connection.inbound.waiting = Some(Waiting { lane, since: now });
+            connection.inbound.waiting = Some(Waiting { lane, since: self.now });
             self.memory.join_queue(connection.id, lane);
             self.metrics.memory_waits += 1;
             if shortage == Shortage::Arena {
@@ -240,6 +241,7 @@ impl Intake<'_> {
         self.connection.inbound.framing = Framing::START;
         self.connection.clocks.frame_due = None;
         self.metrics.frames_received += 1;
+        self.metrics.receive.record(self.connection.clocks.frame_begun, self.now);
         let sequence = self.connection.requests.push(charge);
         self.out.frames.push(Frame { connection: self.connection.id, sequence, bytes });
     }

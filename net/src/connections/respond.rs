@@ -120,7 +120,7 @@ impl Connections {
         while !connection.outbound.closes() {
             let Some(answer) = connection.requests.pop_ready() else { break };
             self.metrics.responses_sent += u64::from(answer.bytes > 0);
-            connection.outbound.queue(answer);
+            connection.outbound.queue(now, answer);
         }
         self.go_on(now, id, out);
     }
@@ -156,6 +156,9 @@ impl Connections {
         let Some(connection) = self.table.get_mut(id) else { return };
         self.metrics.bytes_sent += count(bytes);
         self.pinned -= connection.outbound.sent(bytes);
+        if let Some(since) = connection.outbound.sent_since() {
+            self.metrics.send.record(since, now);
+        }
         connection.clocks.active = now;
         connection.clocks.send_progress = now;
         self.go_on(now, id, out);

@@ -1,15 +1,20 @@
 //! The command line of `corelane-bench`.
 //!
 //! * `run_command`: `run`
+//! * `search_command`: `ramp` and `slo`
 //! * `report_command`: `report`
 //! * `workloads_command`: `workloads list|show|keys`
-//! * `progress`: lines while a run goes
+//! * `load_args`: what every command that runs a workload is told
+//! * `progress`: what is shown while a run goes: lines, or in a terminal the view of `live`
 //!
 //! What a command found goes to standard output, what happens meanwhile to standard error.
 
+mod live;
+mod load_args;
 mod progress;
 mod report_command;
 mod run_command;
+mod search_command;
 mod workloads_command;
 
 use std::io::{self, Write};
@@ -19,6 +24,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::failure::{Exit, Failure};
 use crate::figures;
+use progress::Watching;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -32,6 +38,8 @@ use crate::figures;
   corelane bench run telemetry-1k --duration 30   latencies at 50,000 records of 1 KiB a second
   corelane bench run saturate-raw                 how much the broker takes
   corelane bench run my-workload.yaml             a file of the OpenMessaging benchmark, as it is
+  corelane bench ramp telemetry-1k                rate after rate: where is the knee?
+  corelane bench slo telemetry-1k --latency response:p99:5ms   the highest rate that holds it
   corelane bench workloads list                   what else there is
 
 Exit codes:
@@ -45,6 +53,10 @@ struct CommandLine {
     /// Print for people, or one JSON value for programs.
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     format: Format,
+
+    /// Lines instead of a live view, in a terminal too.
+    #[arg(long, global = true)]
+    plain: bool,
 
     #[command(subcommand)]
     command: Command,
@@ -61,6 +73,12 @@ enum Command {
     /// Runs a workload and says what was measured.
     #[command(after_help = run_command::EXAMPLES)]
     Run(Box<run_command::RunArgs>),
+    /// Runs a workload at one rate after another: where is the knee?
+    #[command(after_help = search_command::RAMP_EXAMPLES)]
+    Ramp(Box<search_command::RampArgs>),
+    /// Searches for the highest rate that holds a latency objective.
+    #[command(after_help = search_command::SLO_EXAMPLES)]
+    Slo(Box<search_command::SloArgs>),
     /// Draws results: one HTML page that needs nothing but itself.
     #[command(after_help = report_command::EXAMPLES)]
     Report(report_command::ReportArgs),
@@ -80,8 +98,11 @@ pub fn main() -> ExitCode {
             return code(if is_failure { Exit::Failed } else { Exit::Done });
         }
     };
+    let watching = if line.plain { Watching::Plain } else { Watching::Live };
     let result = match &line.command {
-        Command::Run(args) => args.run(line.format),
+        Command::Run(args) => args.run(line.format, watching),
+        Command::Ramp(args) => args.run(line.format, watching),
+        Command::Slo(args) => args.run(line.format, watching),
         Command::Report(args) => args.run(line.format),
         Command::Workloads(command) => command.run(line.format),
     };
@@ -139,6 +160,8 @@ mod tests {
             "corelane-bench run saturate-1k --client raw --duration 10 --warm-up 3",
             "corelane-bench run a.yaml -b host:9092 --rate 1000 --set acks=1 --set messageSize=100",
             "corelane-bench --format json run smoke --out results/a --label ours --keep-topics",
+            "corelane-bench ramp smoke --from 1000 --to 8000 --factor 2 --plain",
+            "corelane-bench slo smoke --latency response:p99:5ms --runs 8 --out none",
             "corelane-bench report results/a results/b --out all.html",
             "corelane-bench workloads list",
             "corelane-bench workloads show smoke",
@@ -146,8 +169,15 @@ mod tests {
         ] {
             parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
         }
-        for line in ["corelane-bench", "corelane-bench run", "corelane-bench run a --duration soon"]
-        {
+        for line in [
+            "corelane-bench",
+            "corelane-bench run",
+            "corelane-bench run a --duration soon",
+            "corelane-bench slo a",
+            "corelane-bench slo a --latency fast",
+            "corelane-bench ramp a --steps 4 --factor 2",
+            "corelane-bench ramp a --factor 1",
+        ] {
             assert!(parse(line).is_err(), "{line}");
         }
     }

@@ -14,6 +14,7 @@
 //! | [`results`] | the report and its files |
 //! | [`report`] | one HTML page of results: what matters first, charts, the machine |
 //! | `figures` | numbers as people read them |
+//! | [`search`] | `ramp` and `slo`: which rate is run next, and what came of it |
 //! | [`schedule`] | when each record is due: the open loop |
 //! | [`histograms`] | schedule delay, service, response, end to end; percentiles with their interval |
 //! | [`verification`] | chains that show that nothing was lost, doubled, reordered or altered |
@@ -48,6 +49,7 @@ pub mod results;
 pub mod run;
 pub mod run_clock;
 pub mod schedule;
+pub mod search;
 pub mod statistics;
 pub mod verification;
 pub mod warm_up;

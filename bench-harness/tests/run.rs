@@ -12,7 +12,10 @@ use bench_harness::failure::{Exit, Failure};
 use bench_harness::histograms::Latency;
 use bench_harness::results::RunReport;
 use bench_harness::run::{RunRequest, run};
-use bench_harness::workload::{Source, Workload};
+use bench_harness::search::ramp::Spacing;
+use bench_harness::search::step::Trial;
+use bench_harness::search::{RampPlan, Search, SearchReport, SloPlan};
+use bench_harness::workload::{Slo, Source, Workload};
 use small_broker::{Fault, SmallBroker};
 
 fn request(broker: &SmallBroker, workload: &str, settings: &[&str]) -> RunRequest {
@@ -228,4 +231,54 @@ fn the_files_of_a_run_have_what_other_programs_read() {
     assert!(log.lines().any(|line| line.starts_with("Tag=response,")));
     // A second run does not replace the first one's files.
     assert!(run_quietly(&request).unwrap_err().sentence.contains("--out"));
+}
+
+fn searched(
+    out: &std::path::Path,
+    search: impl FnOnce(&mut Search<'_>) -> Result<SearchReport, Failure>,
+) -> SearchReport {
+    let broker = SmallBroker::start(Fault::Nothing);
+    let mut request = request(&broker, WORKLOAD, &["client=raw", "producerRate=100"]);
+    // A test's machine is never quiet, and nothing here is about time.
+    request.workload.own.invalidation.other_cpu_percent_max = 100.0;
+    request.workload.own.invalidation.client_cpu_percent_max = 1e9;
+    request.workload.own.invalidation.schedule_delay_milliseconds_max = 1e9;
+    request.out = Some(out.to_owned());
+    let report = search(&mut Search { request, observe: &mut |_| {} }).unwrap();
+    let kind = report.kind;
+    let text = std::fs::read_to_string(out.join(format!("{kind}.json"))).unwrap();
+    let file: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(file["steps"].as_array().unwrap().len(), report.steps.len());
+    assert!(std::fs::read_to_string(out.join("report.html")).unwrap().contains("<svg"));
+    for step in &report.steps {
+        assert!(step.is_verified && step.records_acknowledged > 0);
+        assert!(out.join(step.folder.as_ref().unwrap()).join("result.json").is_file());
+    }
+    report
+}
+
+#[test]
+fn a_ramp_runs_each_rate_and_leaves_its_files() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let plan = RampPlan { from: 100.0, to: 300.0, spacing: Spacing::Steps(2) };
+    let report = searched(&folder.path().join("ramp"), |search| search.ramp(&plan));
+    let rates: Vec<f64> = report.steps.iter().map(|step| step.offered_records_per_second).collect();
+    assert_eq!(rates, [100.0, 300.0]);
+    assert!(report.steps.iter().all(|step| step.verdict == Trial::Holds), "{report:?}");
+}
+
+#[test]
+fn the_rate_of_an_objective_is_confirmed_and_one_that_cannot_be_held_is_told() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let slo = |milliseconds| Slo { latency: Latency::Response, percent: 50.0, milliseconds };
+    let plan = SloPlan { from: 100.0, to: Some(200.0), precision: 0.05, runs_max: 4 };
+    let out = folder.path().join("held");
+    let report = searched(&out, |search| search.slo(&plan, slo(10_000.0)));
+    assert_eq!(report.records_per_second, Some(200.0), "{}", report.sentence);
+    assert_eq!(report.steps.len(), 3, "100, 200, and 200 to confirm");
+    let out = folder.path().join("missed");
+    let plan = SloPlan { runs_max: 2, ..plan };
+    let report = searched(&out, |search| search.slo(&plan, slo(0.000_1)));
+    assert_eq!(report.records_per_second, None);
+    assert!(report.sentence.contains("not held even at 50"), "{}", report.sentence);
 }

@@ -1,30 +1,78 @@
-//! Lines on standard error while a run goes: each second on a terminal, each tenth elsewhere.
+//! What is shown while a run goes, on standard error: a live view for who watches a terminal, lines elsewhere.
 
 use std::io::{self, IsTerminal, Write};
 
-use super::figures::{bytes, count, milliseconds};
+use super::live::{Screen, View};
 use crate::collector::{Phase, Second};
+use crate::figures::{bytes, count, milliseconds};
 use crate::run::Event;
 use crate::workload::Workload;
 
 /// Seconds between lines where nobody watches.
 const LINE_EVERY: u64 = 10;
 
-pub(super) struct Lines {
-    every: u64,
-    has_consumers: bool,
-    shown: u64,
+/// How progress is to be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Watching {
+    /// Where standard error is a terminal, a live view.
+    Live,
+    /// Lines everywhere.
+    Plain,
 }
 
-impl Lines {
-    pub(super) fn new(workload: &Workload) -> Self {
-        let every = if io::stderr().is_terminal() { 1 } else { LINE_EVERY };
-        Self { every, has_consumers: workload.is_consumed(), shown: 0 }
+pub(super) struct Progress {
+    has_consumers: bool,
+    every: u64,
+    shown: u64,
+    live: Option<(Screen, View)>,
+}
+
+impl Progress {
+    pub(super) fn new(workload: &Workload, watching: Watching) -> Self {
+        let is_terminal = io::stderr().is_terminal();
+        let is_live = is_terminal && watching == Watching::Live;
+        let has_consumers = workload.is_consumed();
+        Self {
+            has_consumers,
+            every: if is_terminal { 1 } else { LINE_EVERY },
+            shown: 0,
+            live: is_live.then(|| (Screen::default(), View::new(&workload.name, has_consumers))),
+        }
+    }
+
+    /// What the next runs are a part of.
+    pub(super) fn part(&mut self, part: &str) {
+        match &mut self.live {
+            Some((_, view)) => view.begin(part),
+            None => self.line(part),
+        }
+    }
+
+    /// A line that stays.
+    pub(super) fn line(&mut self, text: &str) {
+        match &mut self.live {
+            Some((screen, view)) => screen.print_above(text, view),
+            // Who closed it does not want to know.
+            None => drop(writeln!(io::stderr(), "{text}")),
+        }
     }
 
     pub(super) fn show(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Note(note) => self.line(&format!("note: {note}")),
+            _ => match &mut self.live {
+                Some((screen, view)) => {
+                    view.take(event);
+                    screen.draw(view);
+                }
+                None => self.plain(event),
+            },
+        }
+    }
+
+    fn plain(&mut self, event: &Event<'_>) {
         let line = match event {
-            Event::Note(note) => format!("note: {note}"),
+            Event::Note(_) | Event::Used(_) => return,
             Event::Connecting => "connecting, making topics".to_owned(),
             Event::WarmingUp => "warming up".to_owned(),
             Event::Measuring { seconds } => format!("measuring for {seconds} s"),
@@ -32,7 +80,6 @@ impl Lines {
             Event::Verifying { records } => {
                 format!("verifying {} records", count(*records as f64))
             }
-            Event::Used(_) => return,
             Event::Second(second) => {
                 self.shown += 1;
                 if !self.shown.is_multiple_of(self.every) {
@@ -41,8 +88,7 @@ impl Lines {
                 self.second(second)
             }
         };
-        // Who closed it does not want to know.
-        let _ = writeln!(io::stderr(), "{line}");
+        self.line(&line);
     }
 
     fn second(&self, second: &Second) -> String {

@@ -1,20 +1,18 @@
 //! `run`: one workload, what was measured, and its files.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::path::Path;
 
 use clap::Args;
 
 use super::figures::{bytes, count, milliseconds};
-use super::progress::Lines;
+use super::load_args::{Defaults, LoadArgs};
+use super::progress::{Progress, Watching};
 use super::{Format, print};
 use crate::failure::{Exit, Failure};
 use crate::histograms::{Latency, Summary};
-use crate::limits::WORKLOAD_FILE_BYTES_MAX;
-use crate::results::{RunReport, folder};
-use crate::run::{RunRequest, run};
-use crate::workload::{ClientTier, Source, Workload, shipped};
+use crate::results::RunReport;
+use crate::run::run;
 
 pub(super) const EXAMPLES: &str = "Examples:
   corelane bench run smoke
@@ -28,126 +26,24 @@ keys. Topics are made for the run and removed after it. Without --out, files go 
 
 #[derive(Args, Debug)]
 pub(super) struct RunArgs {
-    /// A workload file, or the name of a shipped one.
-    workload: String,
-
-    /// A broker to begin with; several are separated by commas.
-    #[arg(
-        short = 'b',
-        long,
-        alias = "bootstrap",
-        value_name = "HOST:PORT",
-        env = "CORELANE_BOOTSTRAP_SERVER",
-        default_value = "127.0.0.1:9092"
-    )]
-    bootstrap_server: String,
-
-    /// What sends and reads, instead of what the workload says.
-    #[arg(long, value_enum)]
-    client: Option<ClientTier>,
-
-    /// Measured seconds, instead of the workload's.
-    #[arg(long, value_name = "SECONDS")]
-    duration: Option<f64>,
-
-    /// Seconds before measuring, or `stable`.
-    #[arg(long, value_name = "SECONDS")]
-    warm_up: Option<String>,
+    #[command(flatten)]
+    load: LoadArgs,
 
     /// Records a second over all producers; 0 is as fast as possible, a closed loop.
     #[arg(long, value_name = "RATE")]
     rate: Option<f64>,
-
-    /// Replaces a key of the workload; may be repeated.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    settings: Vec<String>,
-
-    /// What the broker is called in results.
-    #[arg(long, value_name = "NAME")]
-    label: Option<String>,
-
-    /// Folder for the result's files (default: bench-results/<time>-<workload>); `none` writes nothing.
-    #[arg(long, value_name = "FOLDER")]
-    out: Option<PathBuf>,
-
-    /// Process of the broker, where it is not found by its port.
-    #[arg(long, value_name = "PID")]
-    broker_pid: Option<u32>,
-
-    /// Leaves the run's topics where they are.
-    #[arg(long)]
-    keep_topics: bool,
 }
 
 impl RunArgs {
-    pub(super) fn run(&self, format: Format) -> Result<Exit, Failure> {
-        let workload = self.workload()?;
-        let out = self.out(&workload.name);
-        let request = RunRequest {
-            label: self.label.clone().unwrap_or_else(|| {
-                format!("{} ({})", self.bootstrap_server, workload.own.client.name())
-            }),
-            workload,
-            bootstrap: self.bootstrap_server.clone(),
-            broker_process: self.broker_pid,
-            keep_topics: self.keep_topics,
-            out,
-            arguments: std::env::args().collect(),
-        };
-        let mut lines = Lines::new(&request.workload);
-        let report = run(&request, &mut |event| lines.show(event))?;
+    pub(super) fn run(&self, format: Format, watching: Watching) -> Result<Exit, Failure> {
+        let request = self.load.request(Defaults { rate: self.rate, ..Defaults::default() })?;
+        let mut progress = Progress::new(&request.workload, watching);
+        let report = run(&request, &mut |event| progress.show(event))?;
         print(&match format {
             Format::Text => text(&report, request.out.as_deref()),
             Format::Json => json(&report, request.out.as_deref())?,
         })?;
         Ok(exit(&report))
-    }
-
-    fn workload(&self) -> Result<Workload, Failure> {
-        let (text, directory) = self.text()?;
-        let mut settings = self.settings.clone();
-        let mut set = |key: &str, value: Option<String>| {
-            settings.extend(value.map(|value| format!("{key}={value}")));
-        };
-        set("corelane.client", self.client.map(|client| client.name().to_owned()));
-        set("corelane.durationSeconds", self.duration.map(|seconds| seconds.to_string()));
-        set("corelane.warmUp", self.warm_up.clone());
-        set("producerRate", self.rate.map(|rate| rate.to_string()));
-        let source = Source { text: &text, directory, settings: &settings };
-        Workload::parse(&source)
-            .map_err(|error| Failure::new(format!("workload {}: {error}", self.workload)))
-    }
-
-    /// The workload's text, and the folder that it is in.
-    fn text(&self) -> Result<(String, Option<PathBuf>), Failure> {
-        let path = Path::new(&self.workload);
-        if let Some(text) = shipped::find(&self.workload).filter(|_| !path.is_file()) {
-            return Ok((text.to_owned(), None));
-        }
-        let length = path.metadata().map_or(0, |data| data.len());
-        if length > WORKLOAD_FILE_BYTES_MAX {
-            return Err(Failure::new(format!("{} is no workload: it is too large", self.workload)));
-        }
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            Failure::new(format!(
-                "there is no workload {} ({error}); `corelane bench workloads list` shows those \
-                 that come along",
-                self.workload
-            ))
-        })?;
-        Ok((text, path.parent().map(Path::to_path_buf)))
-    }
-
-    fn out(&self, name: &str) -> Option<PathBuf> {
-        match &self.out {
-            Some(folder) if folder.as_os_str() == "none" => None,
-            Some(folder) => Some(folder.clone()),
-            None => {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH);
-                let now = now.map_or(0, |since| since.as_secs());
-                Some(folder::fresh(Path::new("bench-results"), name, now))
-            }
-        }
     }
 }
 

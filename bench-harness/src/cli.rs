@@ -2,6 +2,7 @@
 //!
 //! * `run_command`: `run`
 //! * `search_command`: `ramp` and `slo`
+//! * `diff_command`: `diff`
 //! * `report_command`: `report`
 //! * `workloads_command`: `workloads list|show|keys`
 //! * `load_args`: what every command that runs a workload is told
@@ -9,6 +10,7 @@
 //!
 //! What a command found goes to standard output, what happens meanwhile to standard error.
 
+mod diff_command;
 mod live;
 mod load_args;
 mod progress;
@@ -79,6 +81,9 @@ enum Command {
     /// Searches for the highest rate that holds a latency objective.
     #[command(after_help = search_command::SLO_EXAMPLES)]
     Slo(Box<search_command::SloArgs>),
+    /// Compares two results: whether they may be compared, and each measure with its ratio.
+    #[command(after_help = diff_command::EXAMPLES)]
+    Diff(diff_command::DiffArgs),
     /// Draws results: one HTML page that needs nothing but itself.
     #[command(after_help = report_command::EXAMPLES)]
     Report(report_command::ReportArgs),
@@ -103,6 +108,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => args.run(line.format, watching),
         Command::Ramp(args) => args.run(line.format, watching),
         Command::Slo(args) => args.run(line.format, watching),
+        Command::Diff(args) => args.run(line.format),
         Command::Report(args) => args.run(line.format),
         Command::Workloads(command) => command.run(line.format),
     };
@@ -162,6 +168,7 @@ mod tests {
             "corelane-bench --format json run smoke --out results/a --label ours --keep-topics",
             "corelane-bench ramp smoke --from 1000 --to 8000 --factor 2 --plain",
             "corelane-bench slo smoke --latency response:p99:5ms --runs 8 --out none",
+            "corelane-bench diff results/a results/b --format json",
             "corelane-bench report results/a results/b --out all.html",
             "corelane-bench workloads list",
             "corelane-bench workloads show smoke",

@@ -13,6 +13,7 @@
 //! | [`accounting`] | what broker, client, host and disk used |
 //! | [`results`] | the report and its files |
 //! | [`report`] | one HTML page of results: what matters first, charts, the machine |
+//! | [`diff`] | two results side by side: comparable or not, and each measure's ratio |
 //! | `figures` | numbers as people read them |
 //! | [`search`] | `ramp` and `slo`: which rate is run next, and what came of it |
 //! | [`schedule`] | when each record is due: the open loop |
@@ -36,6 +37,7 @@ pub mod clients;
 pub mod cluster;
 pub mod collector;
 pub mod connection;
+pub mod diff;
 pub mod failure;
 mod figures;
 pub mod histograms;

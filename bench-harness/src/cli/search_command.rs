@@ -196,8 +196,9 @@ fn tell(report: &SearchReport, request: &RunRequest, format: Format) -> Result<(
                 let _ = writeln!(text, "{}", line(step));
             }
             let _ = writeln!(text, "\n{}", report.sentence);
-            let _ =
-                writeln!(text, "every run verified: nothing lost, doubled, reordered or altered");
+            if report.steps.iter().all(|step| step.is_verified) {
+                text.push_str("every run verified: nothing lost, doubled, reordered or altered\n");
+            }
             if let Some(out) = out {
                 let _ = writeln!(text, "files  {}", out.display());
             }

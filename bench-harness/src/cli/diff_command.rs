@@ -1,0 +1,145 @@
+//! `diff`: two results side by side.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::{Format, print};
+use crate::diff::{Better, Diff, Difference, Measure, Side};
+use crate::failure::{Exit, Failure};
+use crate::figures::{bytes, milliseconds};
+use crate::report::Source;
+
+pub(super) const EXAMPLES: &str = "Examples:
+  corelane bench diff bench-results/1760000000-smoke bench-results/1760000100-smoke
+  corelane bench diff before after --format json
+
+Says first whether the two may be compared at all: same workload, same machine, both verified and valid. A
+difference beyond both intervals is one of these two runs; `compare` interleaves many and says whether it is one of
+the brokers.";
+
+/// Longer values are told as far as this.
+const VALUE_CHARS_MAX: usize = 60;
+
+#[derive(Args, Debug)]
+pub(super) struct DiffArgs {
+    /// The folder of a run.
+    a: PathBuf,
+
+    /// The folder of another.
+    b: PathBuf,
+}
+
+impl DiffArgs {
+    pub(super) fn run(&self, format: Format) -> Result<Exit, Failure> {
+        let sources = [Source::read(&self.a)?, Source::read(&self.b)?];
+        let side = |source: &'_ Source| {
+            source.result_and_manifest().ok_or_else(|| {
+                Failure::new(format!(
+                    "{} is not the result of one run; give two folders that `corelane bench run` \
+                     wrote, or those in the steps/ of a search",
+                    source.name
+                ))
+            })?;
+            Ok(())
+        };
+        sources.iter().try_for_each(side)?;
+        let sides = sources.iter().filter_map(|source| {
+            let (result, manifest) = source.result_and_manifest()?;
+            Some(Side { name: &source.name, result, manifest })
+        });
+        let sides: Vec<Side<'_>> = sides.collect();
+        let diff = Diff::of(&sides[0], &sides[1]);
+        print(&match format {
+            Format::Text => text(&diff),
+            Format::Json => serde_json::to_string(&diff)
+                .map(|text| text + "\n")
+                .map_err(|error| Failure::new(format!("the difference cannot be told: {error}")))?,
+        })?;
+        Ok(Exit::Done)
+    }
+}
+
+fn text(diff: &Diff) -> String {
+    let mut text = format!("A  {}\nB  {}\n\n", diff.a, diff.b);
+    if diff.is_comparable {
+        text.push_str("comparable: same workload, same machine, both verified and valid\n");
+    }
+    for reason in &diff.not_comparable {
+        let _ = writeln!(text, "NOT COMPARABLE: {reason}");
+    }
+    for (title, differences) in [
+        ("workload", &diff.workload),
+        ("machine", &diff.machine),
+        ("versions and commands", &diff.versions),
+    ] {
+        if !differences.is_empty() {
+            let _ = writeln!(text, "\n{title}");
+            differences.iter().for_each(|one| difference(&mut text, one));
+        }
+    }
+    let _ = writeln!(text, "\n{:<22} {:>28} {:>28} {:>8}", "", "A", "B", "B ÷ A");
+    for measure in &diff.measures {
+        let ratio = measure.ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.3}"));
+        let _ = writeln!(
+            text,
+            "{:<22} {:>28} {:>28} {ratio:>8}  {}",
+            measure.name,
+            figure(measure.a, measure.interval_a, measure.unit),
+            figure(measure.b, measure.interval_b, measure.unit),
+            word(measure)
+        );
+    }
+    text
+}
+
+fn difference(text: &mut String, difference: &Difference) {
+    let _ = writeln!(
+        text,
+        "  {}: {} | {}",
+        difference.what,
+        value(&difference.a),
+        value(&difference.b)
+    );
+}
+
+fn value(value: &Value) -> String {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "–".to_owned(),
+        other => other.to_string(),
+    };
+    if text.chars().count() <= VALUE_CHARS_MAX {
+        return text;
+    }
+    text.chars().take(VALUE_CHARS_MAX).chain(['…']).collect()
+}
+
+fn figure(value: f64, interval: Option<(f64, f64)>, unit: &str) -> String {
+    let one = |value: f64| match unit {
+        "B/s" | "B" => bytes(value),
+        "ms" => milliseconds((value * 1e6) as u64),
+        _ => format!("{value:.3}"),
+    };
+    let ending = if unit == "B/s" { "/s" } else { "" };
+    match interval {
+        Some((from, to)) => format!("{} [{}–{}] {unit}", one(value), one(from), one(to)),
+        None if ["B/s", "B"].contains(&unit) => format!("{}{ending}", one(value)),
+        None => format!("{} {unit}", one(value)),
+    }
+}
+
+fn word(measure: &Measure) -> &'static str {
+    let is_better = match measure.better {
+        Better::Higher => measure.b > measure.a,
+        Better::Lower => measure.b < measure.a,
+    };
+    match measure.is_beyond_intervals {
+        None => "no interval",
+        Some(false) => "within the intervals",
+        Some(true) if is_better => "B is better, beyond the intervals",
+        Some(true) => "B is worse, beyond the intervals",
+    }
+}

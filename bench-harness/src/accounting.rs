@@ -2,6 +2,7 @@
 //!
 //! * `process`: CPU, memory and writes of a process; finding the process that listens on a port
 //! * `host`: the machine's CPU, time stolen by a hypervisor, pressure
+//! * `stages`: where the broker says that its time goes
 //! * `device`: what reached the disk below the broker's files
 //! * `meter`: the same second by second
 //!
@@ -12,6 +13,7 @@ mod device;
 mod host;
 mod meter;
 mod process;
+mod stages;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, ToSocketAddrs};
@@ -19,10 +21,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::failure::Failure;
+
 pub use device::DeviceUsage;
 pub use host::HostUsage;
 pub use meter::{Meter, UsedSecond};
 pub use process::ProcessUsage;
+pub use stages::{StageTime, Stages};
 
 /// What is watched in a run.
 #[derive(Clone, Debug)]
@@ -31,6 +36,8 @@ pub struct Watched {
     broker: Option<u32>,
     /// `major:minor` of the device that holds the broker's files.
     device: Option<String>,
+    /// `HOST:PORT` of the broker's metrics.
+    metrics: Option<String>,
 }
 
 /// All counters at one moment.
@@ -42,6 +49,7 @@ pub struct Snapshot {
     pub client_threads: BTreeMap<u32, f64>,
     pub host: HostUsage,
     pub device: Option<DeviceUsage>,
+    pub stages: Option<Stages>,
 }
 
 /// Between two moments.
@@ -65,6 +73,8 @@ pub struct Used {
     pub device_written_bytes: Option<u64>,
     pub device_read_bytes: Option<u64>,
     pub device_flushes: Option<u64>,
+    /// Where the broker's time went, if it says so.
+    pub stages: Vec<StageTime>,
 }
 
 impl Watched {
@@ -74,7 +84,13 @@ impl Watched {
         let root = PathBuf::from("/");
         let broker = broker.or_else(|| process::listening_on(&root, local_port(bootstrap)?));
         let device = broker.and_then(|pid| device::below_files_of(&root, pid));
-        Self { root, broker, device }
+        Self { root, broker, device, metrics: None }
+    }
+
+    /// The broker's metrics are read, too. An address where nobody answers is an error now rather than later.
+    pub fn with_metrics(self, address: Option<&str>) -> Result<Self, Failure> {
+        address.map(Stages::read).transpose()?;
+        Ok(Self { metrics: address.map(str::to_owned), ..self })
     }
 
     #[must_use]
@@ -85,7 +101,8 @@ impl Watched {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let client_threads = process::thread_cpu(&self.root, std::process::id());
-        Snapshot { client_threads, ..self.glance() }
+        let stages = self.metrics.as_deref().and_then(|address| Stages::read(address).ok());
+        Snapshot { client_threads, stages, ..self.glance() }
     }
 
     /// Without the client's threads, which may be many: for every second of a run.
@@ -95,6 +112,7 @@ impl Watched {
             broker: self.broker.and_then(|pid| process::usage(&self.root, pid)),
             client: process::usage(&self.root, std::process::id()).unwrap_or_default(),
             client_threads: BTreeMap::new(),
+            stages: None,
             host: host::usage(&self.root),
             device: self.device.as_ref().and_then(|device| device::usage(&self.root, device)),
         }
@@ -137,6 +155,10 @@ impl Snapshot {
             device_written_bytes: device.map(|(now, then)| now.written_bytes - then.written_bytes),
             device_read_bytes: device.map(|(now, then)| now.read_bytes - then.read_bytes),
             device_flushes: device.map(|(now, then)| now.flushes - then.flushes),
+            stages: match (&self.stages, &before.stages) {
+                (Some(now), Some(then)) => now.since(then),
+                _ => Vec::new(),
+            },
         }
     }
 }

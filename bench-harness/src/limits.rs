@@ -41,3 +41,6 @@ pub const WORKLOAD_FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Windows of the time series, one a second: a day.
 pub const WINDOWS_MAX: usize = 86_400;
+
+/// The text of a broker's metrics: a node with 64 shards and thousands of partitions has some.
+pub const METRICS_BYTES_MAX: u64 = 64 << 20;

@@ -38,6 +38,8 @@ pub struct RunRequest {
     /// The broker's name in results.
     pub label: String,
     pub broker_process: Option<u32>,
+    /// `HOST:PORT` where the broker shows metrics, for the stages in which its time goes.
+    pub metrics: Option<String>,
     pub keep_topics: bool,
     /// Folder of the result's files; none are written without it.
     pub out: Option<PathBuf>,
@@ -106,7 +108,8 @@ fn measure(
     observe: Observer<'_>,
 ) -> Result<RunReport, Failure> {
     let workload = &request.workload;
-    let watched = Watched::find(&request.bootstrap, request.broker_process);
+    let watched = Watched::find(&request.bootstrap, request.broker_process)
+        .with_metrics(request.metrics.as_deref())?;
     let subject = manifest::Subject {
         workload,
         bootstrap: &request.bootstrap,

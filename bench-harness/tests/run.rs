@@ -26,6 +26,7 @@ fn request(broker: &SmallBroker, workload: &str, settings: &[&str]) -> RunReques
         bootstrap: broker.bootstrap(),
         label: "small".to_owned(),
         broker_process: None,
+        metrics: None,
         keep_topics: false,
         out: None,
         arguments: Vec::new(),

@@ -55,6 +55,10 @@ pub(super) struct LoadArgs {
     #[arg(long, value_name = "PID")]
     broker_pid: Option<u32>,
 
+    /// Where the broker shows metrics (of Corelane its admin address), for the stages in which its time goes.
+    #[arg(long, value_name = "HOST:PORT", env = "CORELANE_ADMIN")]
+    metrics: Option<String>,
+
     /// Leaves the run's topics where they are.
     #[arg(long)]
     keep_topics: bool,
@@ -84,6 +88,7 @@ impl LoadArgs {
             workload,
             bootstrap: self.bootstrap_server.clone(),
             broker_process: self.broker_pid,
+            metrics: self.metrics.clone(),
             keep_topics: self.keep_topics,
             arguments: std::env::args().collect(),
         })

@@ -103,6 +103,7 @@ fn text(report: &RunReport, out: Option<&Path>) -> String {
     }
     latencies(line, report);
     resources(line, report);
+    stages(line, report);
     let verification = &report.verification;
     let _ = writeln!(
         line,
@@ -166,6 +167,24 @@ fn one_latency(summary: &Summary) -> String {
     }
     text.push(')');
     text
+}
+
+fn stages(text: &mut String, report: &RunReport) {
+    for (at, stage) in report.used.stages.iter().enumerate() {
+        let head = if at == 0 { "stages" } else { "" };
+        let microseconds = |found: Option<f64>| {
+            found.map_or_else(|| "more".to_owned(), |found| format!("{found:.0}"))
+        };
+        let _ = writeln!(
+            text,
+            "  {head:<15} {:<14} mean {:>8.1} µs, p50 ≤ {:>6}, p99 ≤ {:>7}  (n {})",
+            stage.stage,
+            stage.mean_microseconds,
+            microseconds(stage.p50_at_most_microseconds),
+            microseconds(stage.p99_at_most_microseconds),
+            count(stage.count as f64)
+        );
+    }
 }
 
 fn resources(text: &mut String, report: &RunReport) {

@@ -20,6 +20,11 @@ pub(crate) fn milliseconds(nanoseconds: u64) -> String {
     }
 }
 
+/// Nanoseconds, with their unit.
+pub(crate) fn duration(nanoseconds: f64) -> String {
+    scaled(nanoseconds, &[" ns", " µs", " ms", " s"])
+}
+
 fn scaled(number: f64, units: &[&str]) -> String {
     let mut rest = number;
     let mut unit = units[0];
@@ -36,7 +41,7 @@ fn scaled(number: f64, units: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, count, milliseconds};
+    use super::{bytes, count, duration, milliseconds};
 
     #[test]
     fn numbers_have_their_unit() {
@@ -45,6 +50,8 @@ mod tests {
         assert_eq!(count(123_456.0), "123 k");
         assert_eq!(bytes(1_870_000_000.0), "1.87 GB");
         assert_eq!(bytes(0.0), "0 B");
+        assert_eq!(duration(500.0), "500 ns");
+        assert_eq!(duration(2_000_000.0), "2.00 ms");
         assert_eq!(milliseconds(102_300), "0.102");
         assert_eq!(milliseconds(1_234_567), "1.23");
         assert_eq!(milliseconds(1_234_567_890), "1235");

@@ -52,7 +52,7 @@ pub fn html(sources: &[Source]) -> String {
         body.push_str(&match &source.kind {
             Kind::Run(run) => run_section::section(run),
             Kind::Comparison(comparison) => comparison_section::section(comparison),
-            Kind::Search(search) => search_section::section(search),
+            Kind::Search(search, manifest) => search_section::section(search, manifest),
         });
     }
     page::page(&title, &body)

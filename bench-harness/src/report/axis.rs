@@ -68,8 +68,10 @@ impl Axis {
         match self.scale {
             Scale::Linear => {
                 let step = step(self.to - self.from);
-                let count = ((self.to - self.from) / step).round() as u32;
-                (0..=count).map(|at| self.from + f64::from(at) * step).collect()
+                // An axis of time has the ends that it has: ticks are where numbers are round.
+                let first = (self.from / step - 1e-9).ceil() as i64;
+                let last = (self.to / step + 1e-9).floor() as i64;
+                (first..=last).map(|at| at as f64 * step).collect()
             }
             Scale::Log => {
                 let decades = self.to.log10() - self.from.log10();
@@ -126,6 +128,12 @@ mod tests {
         let place = |value| axis.at(value).round();
         assert_eq!((place(1.0), place(10.0), place(100.0)), (300.0, 200.0, 100.0));
         assert_eq!(axis.ticks(), [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0]);
+    }
+
+    #[test]
+    fn ticks_are_round_numbers_within_the_axis_whatever_its_ends_are() {
+        let axis = Axis { scale: Scale::Linear, from: 3.0, to: 14.0, start: 0.0, end: 1.0 };
+        assert_eq!(axis.ticks(), [5.0, 10.0]);
     }
 
     #[test]

@@ -9,6 +9,9 @@ use super::page::escaped;
 
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 240.0;
+/// Histograms stand two in a row.
+const WIDTH_OF_BARS: f64 = 400.0;
+const HEIGHT_OF_BARS: f64 = 190.0;
 /// Room for the labels of the axes.
 const LEFT: f64 = 74.0;
 const RIGHT: f64 = 16.0;
@@ -73,7 +76,7 @@ pub(super) fn lines(chart: &LineChart<'_>) -> String {
         x.to = xs.fold(x.from + 1.0, f64::max);
     }
     let y = Axis::around(chart.y.scale, ys).over(HEIGHT - BOTTOM, TOP);
-    let mut svg = open(HEIGHT, chart.title);
+    let mut svg = open((WIDTH, HEIGHT), chart.title);
     if let Some((from, to)) = chart.measured {
         for (begin, end) in [(x.from, from), (to, x.to)] {
             if end > begin {
@@ -114,11 +117,11 @@ pub(super) fn bars(title: &str, (x, y): (Quantity, Quantity), all: &[Bar]) -> St
     if all.is_empty() {
         return String::new();
     }
-    let height = HEIGHT * 0.75;
+    let height = HEIGHT_OF_BARS;
     let across = Axis::around(x.scale, all.iter().flat_map(|bar| [bar.from, bar.to]));
-    let across = across.over(LEFT, WIDTH - RIGHT);
+    let across = across.over(LEFT, WIDTH_OF_BARS - RIGHT);
     let up = Axis::around(y.scale, all.iter().map(|bar| bar.height)).over(height - BOTTOM, TOP);
-    let mut svg = open(height, title);
+    let mut svg = open((WIDTH_OF_BARS, height), title);
     frame(&mut svg, &across, &up, (&x, &y));
     for bar in all {
         let (left, right) = (across.at(bar.from), across.at(bar.to));
@@ -150,7 +153,7 @@ pub(super) fn ratios(title: &str, rows: &[RatioRow]) -> String {
     let values = rows.iter().flat_map(|row| [row.ratio, row.from, row.to]);
     let axis = Axis::around(Scale::Log, values.chain([0.5, 2.0])).over(NAMES, WIDTH - NUMBERS);
     let bottom = TOP + rows.len() as f64 * ROW;
-    let mut svg = open(bottom + BOTTOM, title);
+    let mut svg = open((WIDTH, bottom + BOTTOM), title);
     for tick in axis.ticks() {
         let at = axis.at(tick);
         line(&mut svg, if tick == 1.0 { "one" } else { "grid" }, (at, TOP), (at, bottom));
@@ -183,23 +186,31 @@ fn figure<'a>(title: &str, svg: &str, names: impl Iterator<Item = &'a str>) -> S
     html + "</figcaption>" + svg + "</figure>\n"
 }
 
-fn open(height: f64, title: &str) -> String {
-    format!(r#"<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{}">"#, escaped(title))
+fn open((width, height): (f64, f64), title: &str) -> String {
+    format!(r#"<svg viewBox="0 0 {width} {height}" role="img" aria-label="{}">"#, escaped(title))
 }
 
 fn frame(svg: &mut String, x: &Axis, y: &Axis, (across, up): (&Quantity, &Quantity)) {
     for tick in y.ticks() {
         let at = y.at(tick);
         line(svg, "grid", (x.start, at), (x.end, at));
-        text(svg, "end", (x.start - 6.0, at + 4.0), &(up.format)(tick));
+        text(svg, "end", (x.start - 6.0, at + 4.0), &shortened((up.format)(tick)));
     }
     for tick in x.ticks() {
         let at = x.at(tick);
         line(svg, "grid", (at, y.end), (at, y.start));
-        text(svg, "middle", (at, y.start + 15.0), &(across.format)(tick));
+        text(svg, "middle", (at, y.start + 15.0), &shortened((across.format)(tick)));
     }
     text(svg, "end", (x.end, y.start + 31.0), across.label);
     text(svg, "start", (2.0, y.start + 31.0), up.label);
+}
+
+/// Ticks are round numbers: no digits behind the point that say nothing.
+fn shortened(number: String) -> String {
+    match number.split_once(".00") {
+        Some((whole, unit)) if unit.is_empty() || unit.starts_with(' ') => format!("{whole}{unit}"),
+        _ => number,
+    }
 }
 
 fn line(svg: &mut String, class: &str, from: (f64, f64), to: (f64, f64)) {

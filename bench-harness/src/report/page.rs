@@ -21,7 +21,7 @@ p{margin:.3rem 0}.faint{color:var(--faint)}
 table{border-collapse:collapse;width:100%;font-size:.9rem;margin:.5rem 0}
 th,td{text-align:left;padding:.25rem .7rem .25rem 0;border-bottom:1px solid var(--line);vertical-align:top;
 overflow-wrap:anywhere}
-th{font-weight:600}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+th{font-weight:600}td:first-child{min-width:9rem}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 code,pre{font:.85em/1.5 ui-monospace,monospace}pre{background:var(--box);padding:.7rem;overflow-x:auto}
 figure{margin:1rem 0;break-inside:avoid}figcaption{font-weight:600;font-size:.95rem}
 .key{font-weight:400;color:var(--faint);margin-left:.8rem;white-space:nowrap}

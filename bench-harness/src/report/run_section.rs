@@ -7,7 +7,7 @@ use super::chart::{Bar, LineChart, Quantity, Series, bars, lines};
 use super::machine_section;
 use super::page::{Tile, table, tiles, verdict};
 use super::source::Run;
-use crate::figures::{bytes, count, milliseconds};
+use crate::figures::{bytes, count, duration, milliseconds};
 use crate::histograms::Latency;
 use crate::results::distribution::Distribution;
 
@@ -20,8 +20,7 @@ const BYTES_A_SECOND: Quantity = Quantity { label: "bytes a second", ..BYTES };
 const PERCENT: Quantity =
     Quantity { label: "% of one core", scale: Scale::Linear, format: |value| count(value) };
 /// Values are nanoseconds.
-const MILLISECONDS: Quantity =
-    Quantity { label: "ms", scale: Scale::Log, format: |value| milliseconds(value as u64) };
+const LATENCY: Quantity = Quantity { label: "latency", scale: Scale::Log, format: duration };
 /// Values are 1/(1-p).
 const PERCENTILES: Quantity =
     Quantity { label: "percentile", scale: Scale::Log, format: percentile_of };
@@ -50,10 +49,11 @@ pub(super) fn section(run: &Run) -> String {
     html.push_str(&verdicts(run));
     html.push_str(&tiles(&key_figures(run)));
     html.push_str("<h2>Latency</h2>\n");
-    html.push_str(&percentile_curve(
-        "Percentiles, with their 95 % intervals",
-        &run.distributions.iter().map(|one| (name_of(one.latency), one)).collect::<Vec<_>>(),
-    ));
+    let curves = LATENCIES.iter().filter_map(|(latency, name, _)| {
+        Some((*name, run.distributions.iter().find(|one| one.latency == *latency)?))
+    });
+    let title = "Percentiles, with their 95 % intervals";
+    html.push_str(&percentile_curve(title, &curves.collect::<Vec<_>>()));
     html.push_str(&latency_table(run));
     html.push_str(&over_time_of_latency(run));
     html.push_str(&histograms(run));
@@ -218,7 +218,7 @@ pub(super) fn percentile_curve(title: &str, all: &[(&str, &Distribution)]) -> St
         }
     };
     let series: Vec<Series> = all.iter().map(of).collect();
-    lines(&LineChart { title, x: PERCENTILES, y: MILLISECONDS, series: &series, measured: None })
+    lines(&LineChart { title, x: PERCENTILES, y: LATENCY, series: &series, measured: None })
 }
 
 fn over_time_of_latency(run: &Run) -> String {
@@ -233,7 +233,7 @@ fn over_time_of_latency(run: &Run) -> String {
         microseconds("response max", "response_max_us"),
         microseconds("end to end p99", "end_to_end_p99_us"),
     ];
-    over_time(run, "Latency over time", MILLISECONDS, &series)
+    over_time(run, "Latency over time", LATENCY, &series)
 }
 
 fn over_time_of_load(run: &Run) -> String {
@@ -295,7 +295,7 @@ fn histograms(run: &Run) -> String {
             height: class.records as f64,
         };
         let all: Vec<Bar> = found.classes.iter().map(of).collect();
-        html.push_str(&bars(&format!("Histogram: {name}"), (MILLISECONDS, RECORDS), &all));
+        html.push_str(&bars(&format!("Histogram: {name}"), (LATENCY, RECORDS), &all));
     }
     html + "</div>\n"
 }

@@ -4,25 +4,35 @@ use serde_json::Value;
 
 use super::axis::Scale;
 use super::chart::{LineChart, Quantity, Series, lines};
-use super::page::{Tile, table, tiles, verdict};
-use crate::figures::{count, milliseconds};
+use super::machine_section;
+use super::page::{Tile, escaped, table, tiles, verdict};
+use crate::figures::{count, duration, milliseconds};
 
 const OFFERED: Quantity =
     Quantity { label: "records a second, offered", scale: Scale::Linear, format: count };
 const RECORDS: Quantity =
     Quantity { label: "records a second", scale: Scale::Linear, format: count };
 /// Values are milliseconds.
-const MILLISECONDS: Quantity =
-    Quantity { label: "ms", scale: Scale::Log, format: |value| milliseconds((value * 1e6) as u64) };
+const LATENCY: Quantity =
+    Quantity { label: "latency", scale: Scale::Log, format: |value| duration(value * 1e6) };
 
-pub(super) fn section(search: &Value) -> String {
-    let sentence = search["sentence"].as_str().unwrap_or_default();
+pub(super) fn section(search: &Value, manifest: &Value) -> String {
+    let text = |key: &str| search[key].as_str().unwrap_or_default();
+    let mut html = format!(
+        "<p class=\"faint\">{}</p>\n",
+        escaped(&format!(
+            "{} · {} client, open loop · durability {}",
+            text("label"),
+            text("client"),
+            text("durability")
+        ))
+    );
     let found = search["records_per_second"].as_f64();
-    let mut html =
-        verdict(found.is_some(), if found.is_some() { "Found." } else { "Not found." }, sentence);
+    let word = if found.is_some() { "Found." } else { "Not found." };
+    html.push_str(&verdict(found.is_some(), word, text("sentence")));
+    html.push_str(&verified(search));
     if let Some(rate) = found {
-        let beside = search["found"].as_str().unwrap_or_default().to_owned();
-        let name = "records a second".to_owned();
+        let (name, beside) = ("records a second".to_owned(), text("found").to_owned());
         html.push_str(&tiles(&[Tile { name, value: count(rate), beside }]));
     }
     let steps: Vec<&Value> = search["steps"].as_array().into_iter().flatten().collect();
@@ -38,7 +48,7 @@ pub(super) fn section(search: &Value) -> String {
     ];
     let rates = [line("acknowledged", "acknowledged_records_per_second")];
     for (title, y, series) in [
-        ("Latency at each rate", MILLISECONDS, &latencies[..]),
+        ("Latency at each rate", LATENCY, &latencies[..]),
         ("Acknowledged at each rate", RECORDS, &rates[..]),
     ] {
         html.push_str(&lines(&LineChart { title, x: OFFERED, y, series, measured: None }));
@@ -57,7 +67,24 @@ pub(super) fn section(search: &Value) -> String {
         ]
     };
     let head = ["offered/s", "acknowledged/s", "p50 ms", "p99 ms", "verdict", "why"];
-    html + "<h2>Steps</h2>\n" + &table(&head, &steps.iter().map(row).collect::<Vec<_>>(), false)
+    html + "<h2>Steps</h2>\n"
+        + &table(&head, &steps.iter().map(row).collect::<Vec<_>>(), false)
+        + &machine_section::section(manifest)
+}
+
+/// A run in which a client could not go on has no result, and so nothing that could be verified.
+fn verified(search: &Value) -> String {
+    let steps = search["steps"].as_array().map_or(&[][..], Vec::as_slice);
+    let records: f64 = steps.iter().filter_map(|step| step["records_acknowledged"].as_f64()).sum();
+    let is_verified = |step: &&Value| step["is_verified"] == Value::Bool(true);
+    let (verified, all) = (steps.iter().filter(is_verified).count(), steps.len());
+    let word = if verified == all { "Verified." } else { "Not all verified." };
+    let sentence = format!(
+        "{verified} of {all} runs read back what was acknowledged, {} records in all, unaltered \
+         and in order.",
+        count(records)
+    );
+    verdict(verified == all, word, &sentence)
 }
 
 fn offered(step: &Value) -> f64 {

@@ -22,8 +22,8 @@ pub(super) enum Kind {
     Run(Box<Run>),
     /// `compare.json`.
     Comparison(Value),
-    /// `ramp.json` or `slo.json`.
-    Search(Value),
+    /// `ramp.json` or `slo.json`, and the manifest of its first run.
+    Search(Value, Value),
 }
 
 /// The folder of one run.
@@ -51,9 +51,9 @@ impl Source {
         let kind = if has("compare.json") {
             Kind::Comparison(json(&inside("compare.json"))?)
         } else if has("ramp.json") {
-            Kind::Search(json(&inside("ramp.json"))?)
+            search(folder, json(&inside("ramp.json"))?)
         } else if has("slo.json") {
-            Kind::Search(json(&inside("slo.json"))?)
+            search(folder, json(&inside("slo.json"))?)
         } else if has("result.json") {
             Kind::Run(Box::new(Run::read(folder, name.clone())?))
         } else {
@@ -92,7 +92,7 @@ impl Source {
                     subjects.filter_map(|subject| subject["name"].as_str()).collect();
                 names.join(" against ")
             }
-            Kind::Search(value) => {
+            Kind::Search(value, _) => {
                 let kind = text(value, "/kind").unwrap_or_default();
                 let workload = text(value, "/workload").unwrap_or_default();
                 format!("{kind}: {workload}")
@@ -127,6 +127,14 @@ impl Run {
         let list = self.result.pointer(path).and_then(Value::as_array);
         list.into_iter().flatten().filter_map(Value::as_str).collect()
     }
+}
+
+fn search(folder: &Path, value: Value) -> Kind {
+    let first = value.pointer("/steps/0/folder").and_then(Value::as_str);
+    let text = first.map(|first| folder.join(first).join("manifest.json"));
+    let text = text.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
+    let manifest = serde_json::from_str(&text).unwrap_or(Value::Null);
+    Kind::Search(value, manifest)
 }
 
 fn json(path: &Path) -> Result<Value, Failure> {

@@ -96,6 +96,7 @@ fn steps_of_a_search_are_drawn_by_rate() {
     let folder = folder(&[("ramp.json", search)]);
     let page = page_of(folder.path());
     assert!(page.contains("<h1>ramp: small</h1>") && page.contains("knee at 200"));
+    assert!(page.contains("0 of 2 runs read back"), "they do not say that they did");
     assert_eq!(page.matches("<polyline").count(), 2, "p99 and what was acknowledged");
 }
 

@@ -51,7 +51,7 @@ pub fn distributions(histograms: &Histograms) -> Vec<Distribution> {
 }
 
 fn curve(histograms: &Histograms, latency: Latency) -> Vec<Percentile> {
-    let percents = (0..=POINTS_MAX)
+    let percents = (1..=POINTS_MAX)
         .map(|point| 100.0 * (1.0 - 10f64.powf(-f64::from(point) / f64::from(PER_DECADE))));
     percents.map_while(|percent| histograms.percentile(latency, percent)).collect()
 }

@@ -4,6 +4,7 @@
 //! * `search_command`: `ramp` and `slo`
 //! * `diff_command`: `diff`
 //! * `report_command`: `report`
+//! * `limits_command`, `null_broker_command`: what the machine and the client can do at most
 //! * `workloads_command`: `workloads list|show|keys`
 //! * `load_args`: what every command that runs a workload is told
 //! * `progress`: what is shown while a run goes: lines, or in a terminal the view of `live`
@@ -11,8 +12,10 @@
 //! What a command found goes to standard output, what happens meanwhile to standard error.
 
 mod diff_command;
+mod limits_command;
 mod live;
 mod load_args;
+mod null_broker_command;
 mod progress;
 mod report_command;
 mod run_command;
@@ -43,6 +46,7 @@ use progress::Watching;
   corelane bench ramp telemetry-1k                rate after rate: where is the knee?
   corelane bench slo telemetry-1k --latency response:p99:5ms   the highest rate that holds it
   corelane bench workloads list                   what else there is
+  corelane bench limits --dir /mnt/data           what this machine can do at most
 
 Exit codes:
   0  measured and verified, within the objective where there is one
@@ -87,6 +91,12 @@ enum Command {
     /// Draws results: one HTML page that needs nothing but itself.
     #[command(after_help = report_command::EXAMPLES)]
     Report(report_command::ReportArgs),
+    /// Measures what this machine and the clients can do at most; half a minute.
+    #[command(after_help = limits_command::EXAMPLES)]
+    Limits(limits_command::LimitsArgs),
+    /// Listens as a broker that keeps nothing: the ceiling of every client.
+    #[command(name = "null-broker", after_help = null_broker_command::EXAMPLES)]
+    NullBroker(null_broker_command::NullBrokerArgs),
     /// Lists and shows the workloads inside this program, and explains our keys.
     #[command(subcommand)]
     Workloads(workloads_command::WorkloadsCommand),
@@ -110,6 +120,8 @@ pub fn main() -> ExitCode {
         Command::Slo(args) => args.run(line.format, watching),
         Command::Diff(args) => args.run(line.format),
         Command::Report(args) => args.run(line.format),
+        Command::Limits(args) => args.run(line.format),
+        Command::NullBroker(args) => args.run(),
         Command::Workloads(command) => command.run(line.format),
     };
     match result {
@@ -170,6 +182,8 @@ mod tests {
             "corelane-bench slo smoke --latency response:p99:5ms --runs 8 --out none",
             "corelane-bench diff results/a results/b --format json",
             "corelane-bench report results/a results/b --out all.html",
+            "corelane-bench limits --dir /mnt/data --thorough --only disk,clients --out limits.json",
+            "corelane-bench null-broker --listen 127.0.0.1:0",
             "corelane-bench workloads list",
             "corelane-bench workloads show smoke",
             "corelane-bench workloads keys --format json",

@@ -120,6 +120,12 @@ impl Cluster {
         Ok(())
     }
 
+    /// What the cluster calls itself.
+    pub fn id(&self) -> Result<Option<String>, Failure> {
+        let metadata = self.connect()?.call(metadata_of(&[]))?;
+        Ok(metadata.cluster_id.as_deref().map(str::to_owned))
+    }
+
     fn places(&self, wanted: &TopicsWanted) -> Result<Vec<PartitionPlace>, Failure> {
         let deadline = Instant::now() + ADMIN_TIMEOUT;
         let mut connection = self.connect()?;

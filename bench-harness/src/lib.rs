@@ -22,6 +22,8 @@
 //! | [`payload`] | what records contain |
 //! | [`connection`] | frames over TCP, versions negotiated |
 //! | [`cluster`] | the run's topics: made, led, removed |
+//! | [`null_broker`] | a broker that keeps nothing: the ceiling of client, loopback and CRC |
+//! | [`machine`] | the limits of this machine and of the clients, measured |
 //! | [`clients`] | what sends and reads: `rdkafka` and `raw` |
 //! | [`run_clock`] | the run's clock, its phases, when subscriptions begin |
 //! | [`recorder`] | what a thread records, handed over once a second |
@@ -43,6 +45,8 @@ mod figures;
 pub mod histograms;
 pub mod keys;
 pub mod limits;
+pub mod machine;
+pub mod null_broker;
 pub mod payload;
 pub mod random;
 pub mod recorder;

@@ -1,5 +1,7 @@
 //! Every bound of this crate, with its arithmetic.
 
+use std::time::Duration;
+
 /// Latencies are recorded up to an hour; longer ones count as an hour.
 pub const LATENCY_NS_MAX: u64 = 3_600 * 1_000_000_000;
 
@@ -44,3 +46,8 @@ pub const WINDOWS_MAX: usize = 86_400;
 
 /// The text of a broker's metrics: a node with 64 shards and thousands of partitions has some.
 pub const METRICS_BYTES_MAX: u64 = 64 << 20;
+
+/// Connections of the null broker: each is a thread. A run of 500 librdkafka clients has 1,000.
+pub const NULL_BROKER_CONNECTIONS_MAX: usize = 4_096;
+/// How long a fetch of the null broker waits for nothing.
+pub const NULL_BROKER_FETCH_WAIT_MAX: Duration = Duration::from_secs(30);

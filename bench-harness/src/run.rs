@@ -18,17 +18,22 @@ use crate::accounting::{Meter, Snapshot, Used, UsedSecond, Watched};
 use crate::cluster::{Cluster, TopicsWanted};
 use crate::collector::{Collector, Second};
 use crate::failure::{Exit, Failure};
+use crate::null_broker::NULL_CLUSTER_ID;
 use crate::results::hlog::IntervalLog;
 use crate::results::validity::{Circumstances, judge};
 use crate::results::{BrokerUse, Latencies, Objective, RunReport, Throughput, folder, manifest};
 use crate::run_clock::RunClock;
-use crate::verification::Verdict;
+use crate::verification::{Verdict, VerifiedScope};
 use crate::workload::{Durability, Rate, Workload};
 
 use phases::Phases;
 
 /// The topics' property that says what an acknowledgement means.
 const DURABILITY_PROPERTY: &str = "corelane.durability";
+
+/// What a result of a null broker is.
+const CEILING: &str = "a ceiling: the null broker stores nothing, so no broker is faster with this client \
+                       on this machine";
 
 /// What to run, and where.
 #[derive(Clone, Debug)]
@@ -84,10 +89,10 @@ pub fn run(request: &RunRequest, observe: Observer<'_>) -> Result<RunReport, Fai
     }
     observe(&Event::Connecting);
     // First of all: nobody waits for payloads to hear that no broker is there.
-    drop(cluster.connect()?);
+    let verified = scope(workload, cluster.id()?.as_deref())?;
     let result = cluster
         .create(&wanted)
-        .and_then(|places| measure(request, &run_id, &cluster, &places, observe));
+        .and_then(|places| measure(request, &run_id, &cluster, &places, verified, observe));
     if !request.keep_topics {
         // What went wrong in the run is what matters; this is beside it.
         if cluster.delete(&wanted.names).is_err() {
@@ -105,6 +110,7 @@ fn measure(
     run_id: &str,
     cluster: &Cluster,
     places: &[crate::cluster::PartitionPlace],
+    verified: VerifiedScope,
     observe: Observer<'_>,
 ) -> Result<RunReport, Failure> {
     let workload = &request.workload;
@@ -122,10 +128,13 @@ fn measure(
     let began = SystemTime::now();
     let clock = Arc::new(RunClock::default());
     let (windows, collected) = channel();
-    let clients = setup::clients(workload, cluster.bootstrap(), run_id, places, &clock, &windows)?;
+    let place =
+        setup::Place { bootstrap: cluster.bootstrap(), run_id, partitions: places, verified };
+    let clients = setup::clients(workload, &place, &clock, &windows)?;
     drop(windows);
     let mut phases = Phases {
         workload,
+        verified,
         clock: &clock,
         watched: &watched,
         collected,
@@ -202,6 +211,8 @@ fn report(
         unsent_records: outcome.unsent_records,
         is_open_loop: workload.rate != Rate::Closed,
     };
+    let is_ceiling = outcome.verdict.verified == VerifiedScope::Acknowledgements;
+    let ceiling = is_ceiling.then(|| CEILING.to_owned());
     Ok(RunReport {
         label: request.label.clone(),
         workload: workload.clone(),
@@ -221,8 +232,22 @@ fn report(
         objective: workload.own.slo.map(|slo| Objective::judge(slo, &collector.measured)),
         used: Used { device_written_bytes: written, ..used },
         verification: outcome.verdict,
-        notes: workload.notes.iter().cloned().chain(outcome.notes).collect(),
+        notes: workload.notes.iter().cloned().chain(outcome.notes).chain(ceiling).collect(),
     })
+}
+
+/// What can be verified of this workload against this broker.
+fn scope(workload: &Workload, cluster_id: Option<&str>) -> Result<VerifiedScope, Failure> {
+    if cluster_id != Some(NULL_CLUSTER_ID) {
+        return Ok(VerifiedScope::ReadBack);
+    }
+    if workload.is_consumed() || workload.own.catch_up_readers > 0 {
+        return Err(Failure::new(
+            "a null broker keeps nothing that could be read; use a workload without consumers, such as \
+             saturate-1k, or --set subscriptionsPerTopic=0",
+        ));
+    }
+    Ok(VerifiedScope::Acknowledgements)
 }
 
 /// A client could not go on: what was measured until then says nothing.

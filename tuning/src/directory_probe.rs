@@ -83,7 +83,7 @@ pub fn probe_directory(path: &Path) -> Result<DirectoryProbe, DirectoryProbeErro
     })
 }
 
-fn open_unnamed(directory: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+pub(crate) fn open_unnamed(directory: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
     let mode = Mode::RUSR | Mode::WUSR;
     let flags = flags | OFlags::CLOEXEC;
     match rustix::fs::open(directory, flags | OFlags::TMPFILE, mode) {

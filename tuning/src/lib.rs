@@ -4,7 +4,7 @@
 //! cores with how much memory, and name what must or should be changed, with the command that does
 //! it.
 //!
-//! May touch: `/proc`, `/sys` and (in `directory_probe`) the data disk. Settings of the machine are written
+//! May touch: `/proc`, `/sys` and (in `directory_probe` and `disk_probes`) the data disk. Settings of the machine are written
 //! in `changes` alone, where somebody asked for it (`corelane tune apply`); all else writes none but the
 //! process's own soft limits. Must not touch: the node's data files.
 //!
@@ -27,6 +27,7 @@
 //! | `block_device` | the disks below a file system, with their queues |
 //! | `directory` | all facts of one data directory |
 //! | `directory_probe` | direct I/O, stable writes and copy on write, tried rather than looked up |
+//! | `disk_probes` | how fast a disk is (`aligned_bytes`, `durable`, `probe_file`, `samples`, `sequential`) |
 //! | `recorded_tree` | trees of other machines, for tests |
 //! | `shard_plan` | facts and wishes to shards, cores and memory |
 //! | `check` | one finding: current, wanted, why, and the command that mends it |
@@ -52,6 +53,7 @@ mod cpu_set;
 mod cpus;
 mod directory;
 mod directory_probe;
+mod disk_probes;
 mod file_system;
 mod finding;
 mod host;
@@ -85,6 +87,10 @@ pub use cpu_set::{CpuId, CpuSet};
 pub use cpus::{CpuFacts, NumaNode};
 pub use directory::{DirectoryFacts, DirectoryFactsError};
 pub use directory_probe::{DirectoryProbe, DirectoryProbeError, WritePath, probe_directory};
+pub use disk_probes::{
+    Bandwidth, Direction, DiskProbeError, DiskProbes, DurableCall, DurableWrites, FileState,
+    Samples, Shape, believable, knee,
+};
 pub use file_system::FileSystemKind;
 pub use finding::{Action, Finding, Group, Scope, SettingWrite};
 pub use host::{HostFacts, RingProbe};

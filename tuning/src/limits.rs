@@ -1,5 +1,7 @@
 //! The bounds of this crate and the arithmetic behind them.
 
+use std::time::Duration;
+
 use crate::byte_count::ByteCount;
 use crate::kernel::KernelVersion;
 
@@ -109,3 +111,23 @@ pub(crate) const START_MINUTES_MAX: u64 = 15;
 pub(crate) const TASKS_OF_A_SHARD: u64 = 64;
 /// The main thread and the dedicated shards with theirs.
 pub(crate) const TASKS_BESIDE_SHARDS: u64 = 512;
+
+/// The file that a disk is measured with: larger than what a drive's own cache holds for long, and written in a
+/// second or two. It is an eighth of what is free at the most: files beside it have as much again at once.
+pub(crate) const PROBE_FILE_BYTES_MAX: ByteCount = ByteCount::gib(1);
+pub(crate) const PROBE_FILE_BYTES_MIN: ByteCount = ByteCount::mib(64);
+pub(crate) const PROBE_FREE_SHARE: u64 = 8;
+/// A file that is new for each probe: 32,768 writes of 4 KiB, 128 of 1 MiB.
+pub(crate) const PROBE_SIDE_FILE_BYTES: ByteCount = ByteCount::mib(128);
+const _: () = assert!(
+    PROBE_FILE_BYTES_MIN.get() + PROBE_SIDE_FILE_BYTES.get()
+        < PROBE_FILE_BYTES_MIN.get() * PROBE_FREE_SHARE
+);
+/// How the file is written before it is measured with, and for how long at the most: a disk with 100 MB/s has a
+/// file of 300 MB.
+pub(crate) const PROBE_WRITE_BYTES: usize = 4 << 20;
+pub(crate) const PREWRITE_TIME_MAX: Duration = Duration::from_secs(3);
+/// Samples beyond a percentile: p99 needs 1,000.
+pub(crate) const EXCEEDANCES_MIN: usize = 10;
+/// The fastest drives with power of their own take 12 µs and more for a stable write with all that is above them.
+pub(crate) const BELIEVABLE_FLUSH_NANOS_MIN: u64 = 10_000;

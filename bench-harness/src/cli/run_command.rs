@@ -13,6 +13,7 @@ use crate::failure::{Exit, Failure};
 use crate::histograms::{Latency, Summary};
 use crate::results::RunReport;
 use crate::run::run;
+use crate::verification::{Verdict, VerifiedScope};
 
 pub(super) const EXAMPLES: &str = "Examples:
   corelane bench run smoke
@@ -104,13 +105,7 @@ fn text(report: &RunReport, out: Option<&Path>) -> String {
     latencies(line, report);
     resources(line, report);
     stages(line, report);
-    let verification = &report.verification;
-    let _ = writeln!(
-        line,
-        "  verified        {} records acknowledged, {} read by {} subscriptions: none lost, doubled, \
-         reordered or altered",
-        verification.records_acknowledged, verification.records_read, verification.subscriptions
-    );
+    verified(line, &report.verification);
     if let Some(objective) = &report.objective {
         let measured = objective.measured_milliseconds;
         let _ = writeln!(
@@ -133,6 +128,24 @@ fn text(report: &RunReport, out: Option<&Path>) -> String {
         let _ = writeln!(line, "  files           {}", folder.display());
     }
     text
+}
+
+fn verified(text: &mut String, verification: &Verdict) {
+    let _ = match verification.verified {
+        VerifiedScope::ReadBack => writeln!(
+            text,
+            "  verified        {} records acknowledged, {} read by {} subscriptions: none lost, doubled, \
+             reordered or altered",
+            verification.records_acknowledged,
+            verification.records_read,
+            verification.subscriptions
+        ),
+        VerifiedScope::Acknowledgements => writeln!(
+            text,
+            "  verified        acknowledgements only (null broker): {} records, in order",
+            verification.records_acknowledged
+        ),
+    };
 }
 
 fn latencies(text: &mut String, report: &RunReport) {

@@ -69,10 +69,13 @@ pub(super) fn section(run: &Run) -> String {
 pub(super) fn verdicts(run: &Run) -> String {
     let of = |path: &str| run.number(path).unwrap_or(0.0) as u64;
     let is_verified = run.result["verification"]["is_verified"] == Value::Bool(true);
+    let scope = run.result["verification"]["verified"].as_str().unwrap_or_default();
     let mut html = verdict(
         is_verified,
         if is_verified { "Verified." } else { "Not verified." },
-        &if is_verified {
+        &if is_verified && scope.starts_with("acknowledgements only") {
+            format!("{} records: {scope}.", of("/verification/records_acknowledged"))
+        } else if is_verified {
             format!(
                 "{} records acknowledged, {} read by {} subscriptions: none lost, doubled, \
                  reordered or altered.",

@@ -15,7 +15,10 @@ use crate::recorder::{WINDOW_NS, Window};
 use crate::results::hlog::IntervalLog;
 use crate::run_clock::RunClock;
 use crate::schedule::{Arrival, Schedule};
-use crate::verification::{ConsumedChains, ProducedChains, Verdict, Violation, verify};
+use crate::verification::{
+    ConsumedChains, ProducedChains, Verdict, VerifiedScope, Violation, verify,
+    verify_acknowledgements,
+};
 use crate::warm_up::{STABLE_SECONDS_MAX, is_stable};
 use crate::workload::{ArrivalKind, Rate, WarmUp, Workload};
 
@@ -32,6 +35,7 @@ const COLLECT_FOR: Duration = Duration::from_millis(50);
 
 pub(super) struct Phases<'a> {
     pub(super) workload: &'a Workload,
+    pub(super) verified: VerifiedScope,
     pub(super) clock: &'a Arc<RunClock>,
     pub(super) watched: &'a Watched,
     pub(super) collected: Receiver<Window>,
@@ -238,7 +242,10 @@ impl Phases<'_> {
         }
         let unsent_records = produced.iter().map(|producer| producer.unsent_records).sum();
         let chains: Vec<ProducedChains> = produced.into_iter().map(|done| done.chains).collect();
-        let verdict = verdict(&chains, &read.subscriptions);
+        let verdict = match self.verified {
+            VerifiedScope::ReadBack => verdict(&chains, &read.subscriptions),
+            VerifiedScope::Acknowledgements => verify_acknowledgements(&chains),
+        };
         // The rest of what was recorded.
         while let Ok(window) = self.collected.try_recv() {
             self.collector.add(&window);
@@ -258,7 +265,7 @@ impl Phases<'_> {
 
     /// The counters when nothing is left in a page cache.
     fn written_back(&self) -> Snapshot {
-        if self.watched.broker().is_some() {
+        if self.watched.broker().is_some() && self.verified == VerifiedScope::ReadBack {
             rustix::fs::sync();
         }
         self.watched.snapshot()

@@ -16,7 +16,7 @@ use crate::keys::Keys;
 use crate::payload::PayloadPool;
 use crate::recorder::{Reading, Window};
 use crate::run_clock::{Gate, RunClock};
-use crate::verification::ProducerNumber;
+use crate::verification::{ProducerNumber, VerifiedScope};
 use crate::workload::{ClientTier, Grouping, PayloadChoice, Workload};
 
 /// Batches of the `raw` tier where the workload says nothing.
@@ -68,19 +68,26 @@ pub(super) struct Clients {
     pub(super) windows: Sender<Window>,
 }
 
+/// Where the run's partitions are, and what is to be verified of them.
+pub(super) struct Place<'a> {
+    pub(super) bootstrap: &'a str,
+    pub(super) run_id: &'a str,
+    pub(super) partitions: &'a [PartitionPlace],
+    pub(super) verified: VerifiedScope,
+}
+
 pub(super) fn clients(
     workload: &Workload,
-    bootstrap: &str,
-    run_id: &str,
-    places: &[PartitionPlace],
+    place: &Place<'_>,
     clock: &Arc<RunClock>,
     windows: &Sender<Window>,
 ) -> Result<Clients, Failure> {
     let setup = Setup {
         workload,
-        bootstrap,
-        run_id,
-        places,
+        bootstrap: place.bootstrap,
+        run_id: place.run_id,
+        places: place.partitions,
+        verified: place.verified,
         clock,
         windows,
         pool: Arc::new(payloads(workload)?),
@@ -96,6 +103,7 @@ struct Setup<'a> {
     bootstrap: &'a str,
     run_id: &'a str,
     places: &'a [PartitionPlace],
+    verified: VerifiedScope,
     clock: &'a Arc<RunClock>,
     windows: &'a Sender<Window>,
     pool: Arc<PayloadPool>,
@@ -131,7 +139,7 @@ impl Setup<'_> {
             reading: Reading::CatchUp,
             grouping: Grouping::Assigned,
         }));
-        if plans.is_empty() {
+        if plans.is_empty() && self.verified == VerifiedScope::ReadBack {
             plans.push(SubscriptionPlan {
                 name: "verification".to_owned(),
                 consumers: 1,

@@ -8,11 +8,27 @@ use crate::shard::metrics::ShardSnapshot;
 
 const NAME: &str = "corelane_stage_seconds";
 
+const STAGES: usize = 11;
+
 /// In the order of a request's way: first and last are of all requests, the others of produce requests.
-fn stages(snapshot: &ShardSnapshot) -> impl Iterator<Item = (&'static str, &Durations)> {
-    let socket = std::iter::once(("socket", &snapshot.net.receive));
-    let send = std::iter::once(("send", &snapshot.net.send));
-    socket.chain(snapshot.shard_metrics.stages.named()).chain(send)
+fn stages(snapshot: &ShardSnapshot) -> [(&'static str, &Durations); STAGES] {
+    let [queue, decode, hop, admit, journal_wait, durable_write, watermark, hop_back, total] =
+        snapshot.shard_metrics.stages.named();
+    let socket = ("socket", &snapshot.net.receive);
+    let send = ("send", &snapshot.net.send);
+    [
+        socket,
+        queue,
+        decode,
+        hop,
+        admit,
+        journal_wait,
+        durable_write,
+        watermark,
+        hop_back,
+        total,
+        send,
+    ]
 }
 
 pub(super) fn text(out: &mut String, snapshots: &[ShardSnapshot]) {
@@ -21,8 +37,10 @@ pub(super) fn text(out: &mut String, snapshots: &[ShardSnapshot]) {
         "# HELP {NAME} Where the time of produce requests goes, by stage; socket and send are of all requests, total is \
          from a request's last byte to its response.\n# TYPE {NAME} histogram"
     );
-    for snapshot in snapshots {
-        for (stage, durations) in stages(snapshot) {
+    // Stage by stage, so that whoever reads them in order sees a request's way, whatever each shard has seen of it.
+    for at in 0..STAGES {
+        for snapshot in snapshots {
+            let (stage, durations) = stages(snapshot)[at];
             let labels = format!("shard=\"{}\",stage=\"{stage}\"", snapshot.name);
             one(out, &labels, durations);
         }

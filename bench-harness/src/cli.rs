@@ -5,12 +5,16 @@
 //! * `diff_command`: `diff`
 //! * `report_command`: `report`
 //! * `limits_command`, `null_broker_command`: what the machine and the client can do at most
+//! * `compare_command`: `compare`; `compare_progress` and `compare_table` show it
 //! * `workloads_command`: `workloads list|show|keys`
 //! * `load_args`: what every command that runs a workload is told
 //! * `progress`: what is shown while a run goes: lines, or in a terminal the view of `live`
 //!
 //! What a command found goes to standard output, what happens meanwhile to standard error.
 
+mod compare_command;
+mod compare_progress;
+mod compare_table;
 mod diff_command;
 mod limits_command;
 mod live;
@@ -23,10 +27,12 @@ mod search_command;
 mod workloads_command;
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::brokers::keeper;
 use crate::failure::{Exit, Failure};
 use crate::figures;
 use progress::Watching;
@@ -45,6 +51,7 @@ use progress::Watching;
   corelane bench run my-workload.yaml             a file of the OpenMessaging benchmark, as it is
   corelane bench ramp telemetry-1k                rate after rate: where is the knee?
   corelane bench slo telemetry-1k --latency response:p99:5ms   the highest rate that holds it
+  corelane bench compare --against kafka          side by side with Apache Kafka, in about 15 minutes
   corelane bench workloads list                   what else there is
   corelane bench limits --dir /mnt/data           what this machine can do at most
 
@@ -97,9 +104,19 @@ enum Command {
     /// Listens as a broker that keeps nothing: the ceiling of every client.
     #[command(name = "null-broker", after_help = null_broker_command::EXAMPLES)]
     NullBroker(null_broker_command::NullBrokerArgs),
+    /// Compares corelane with Apache Kafka or any other broker: interleaved runs, ratios with intervals.
+    #[command(after_help = compare_command::EXAMPLES)]
+    Compare(Box<compare_command::CompareArgs>),
     /// Lists and shows the workloads inside this program, and explains our keys.
     #[command(subcommand)]
     Workloads(workloads_command::WorkloadsCommand),
+    /// Keeps a broker until standard input ends: what `compare` starts.
+    #[command(hide = true, name = keeper::COMMAND)]
+    KeepBroker {
+        folder: PathBuf,
+        #[arg(last = true)]
+        command: Vec<String>,
+    },
 }
 
 /// The whole program.
@@ -122,7 +139,9 @@ pub fn main() -> ExitCode {
         Command::Report(args) => args.run(line.format),
         Command::Limits(args) => args.run(line.format),
         Command::NullBroker(args) => args.run(),
+        Command::Compare(args) => args.run(line.format),
         Command::Workloads(command) => command.run(line.format),
+        Command::KeepBroker { folder, command } => keeper::keep(folder, command),
     };
     match result {
         Ok(exit) => code(exit),
@@ -184,6 +203,9 @@ mod tests {
             "corelane-bench report results/a results/b --out all.html",
             "corelane-bench limits --dir /mnt/data --thorough --only disk,clients --out limits.json",
             "corelane-bench null-broker --listen 127.0.0.1:0",
+            "corelane-bench compare --against kafka",
+            "corelane-bench compare --against h:9092 --workload smoke --workload a.yaml --blocks 2",
+            "corelane-bench compare --against kafka --full --out results/a --kafka-heap 2G",
             "corelane-bench workloads list",
             "corelane-bench workloads show smoke",
             "corelane-bench workloads keys --format json",
@@ -198,6 +220,8 @@ mod tests {
             "corelane-bench slo a --latency fast",
             "corelane-bench ramp a --steps 4 --factor 2",
             "corelane-bench ramp a --factor 1",
+            "corelane-bench compare",
+            "corelane-bench compare --against kafka --blocks 0",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

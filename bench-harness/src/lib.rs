@@ -7,7 +7,9 @@
 //! |---|---|
 //! | [`workload`] | what a run does: OpenMessaging files with our keys, and the shipped ones |
 //! | [`cli`] | the command line |
+//! | [`brokers`] | brokers under test: started, timed, stopped without a trace |
 //! | [`run`] | one run from its topics to its result (`run/setup`, `run/phases`) |
+//! | [`compare`] | brokers side by side: blocks, repeats, ratios |
 //! | [`warm_up`] | when a warm-up is over |
 //! | [`collector`] | windows of all threads, second by second |
 //! | [`accounting`] | what broker, client, host and disk used |
@@ -34,10 +36,12 @@
 //! | [`limits`] | every bound, with its arithmetic |
 
 pub mod accounting;
+pub mod brokers;
 pub mod cli;
 pub mod clients;
 pub mod cluster;
 pub mod collector;
+pub mod compare;
 pub mod connection;
 pub mod diff;
 pub mod failure;

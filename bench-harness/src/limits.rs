@@ -51,3 +51,9 @@ pub const METRICS_BYTES_MAX: u64 = 64 << 20;
 pub const NULL_BROKER_CONNECTIONS_MAX: usize = 4_096;
 /// How long a fetch of the null broker waits for nothing.
 pub const NULL_BROKER_FETCH_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// Lines of a broker's log that are told when it does not start: a Java exception's first causes.
+pub const BROKER_LOG_LINES_TOLD: usize = 20;
+
+/// Free on the disk before each run of a comparison: 45 s at 250 MB/s, and as much again for a faster disk.
+pub const COMPARE_DISK_FREE_BYTES_MIN: u64 = 24_000_000_000;

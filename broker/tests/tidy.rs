@@ -81,8 +81,8 @@ const FOREIGN: [&str; 8] = [
 /// Written by programs, which name registries in them.
 const LOCK_FILES: [&str; 3] = ["Cargo.lock", "package-lock.json", "go.sum"];
 /// Not of the tree: built, installed or made by a run. So is every hidden folder but `.ci`.
-const OUTSIDE: [&str; 5] =
-    ["target", "node_modules", "__pycache__", "corelane-data", "bench-results"];
+const OUTSIDE: [&str; 6] =
+    ["target", "node_modules", "__pycache__", "corelane-data", "bench-results", "bench-data"];
 
 /// A text file of the tree.
 struct File {

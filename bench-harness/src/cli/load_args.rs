@@ -95,7 +95,7 @@ impl LoadArgs {
     }
 
     fn workload(&self, defaults: Defaults<'_>) -> Result<Workload, Failure> {
-        let (text, directory) = self.text()?;
+        let (text, directory) = workload_text(&self.workload)?;
         let mut settings = self.settings.clone();
         let mut set = |key: &str, value: Option<String>| {
             settings.extend(value.map(|value| format!("{key}={value}")));
@@ -111,26 +111,6 @@ impl LoadArgs {
             .map_err(|error| Failure::new(format!("workload {}: {error}", self.workload)))
     }
 
-    /// The workload's text, and the folder that it is in.
-    fn text(&self) -> Result<(String, Option<PathBuf>), Failure> {
-        let path = Path::new(&self.workload);
-        if let Some(text) = shipped::find(&self.workload).filter(|_| !path.is_file()) {
-            return Ok((text.to_owned(), None));
-        }
-        let length = path.metadata().map_or(0, |data| data.len());
-        if length > WORKLOAD_FILE_BYTES_MAX {
-            return Err(Failure::new(format!("{} is no workload: it is too large", self.workload)));
-        }
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            Failure::new(format!(
-                "there is no workload {} ({error}); `corelane bench workloads list` shows those \
-                 that come along",
-                self.workload
-            ))
-        })?;
-        Ok((text, path.parent().map(Path::to_path_buf)))
-    }
-
     fn out(&self, name: &str) -> Option<PathBuf> {
         match &self.out {
             Some(folder) if folder.as_os_str() == "none" => None,
@@ -142,4 +122,23 @@ impl LoadArgs {
             }
         }
     }
+}
+
+/// A workload's text, and the folder that it is in.
+pub(super) fn workload_text(name: &str) -> Result<(String, Option<PathBuf>), Failure> {
+    let path = Path::new(name);
+    if let Some(text) = shipped::find(name).filter(|_| !path.is_file()) {
+        return Ok((text.to_owned(), None));
+    }
+    let length = path.metadata().map_or(0, |data| data.len());
+    if length > WORKLOAD_FILE_BYTES_MAX {
+        return Err(Failure::new(format!("{name} is no workload: it is too large")));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::new(format!(
+            "there is no workload {name} ({error}); `corelane bench workloads list` shows those \
+             that come along"
+        ))
+    })?;
+    Ok((text, path.parent().map(Path::to_path_buf)))
 }

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
+use super::comparison::Comparison;
 use super::distribution::distributions;
 use super::hlog::IntervalLog;
 use super::{RunReport, omb, timeseries, used};
@@ -33,6 +34,23 @@ pub fn write(folder: &Path, artifacts: &Artifacts<'_>) -> Result<(), Failure> {
     write_files(folder, artifacts).map_err(|error| {
         Failure::new(format!(
             "the results cannot be written to {}: {error}; name another folder with --out",
+            folder.display()
+        ))
+    })
+}
+
+/// Writes `compare.json` beside the folders of its runs, and the page of it.
+pub fn write_comparison(folder: &Path, comparison: &Comparison) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(comparison).map_err(io::Error::other);
+    let written = text.and_then(|text| {
+        fs::create_dir_all(folder)?;
+        fs::write(folder.join("compare.json"), text + "\n")?;
+        let source = report::Source::read(folder).map_err(io::Error::other)?;
+        fs::write(folder.join("report.html"), report::html(&[source]))
+    });
+    written.map_err(|error| {
+        Failure::new(format!(
+            "the comparison cannot be written to {}: {error}; the runs' files are there",
             folder.display()
         ))
     })

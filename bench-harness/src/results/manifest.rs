@@ -22,8 +22,6 @@ pub struct Subject<'a> {
 
 #[must_use]
 pub fn manifest(subject: &Subject<'_>) -> Value {
-    let host = HostRoot::live();
-    let facts = HostFacts::read(&host);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     json!({
         "format": 1,
@@ -38,13 +36,19 @@ pub fn manifest(subject: &Subject<'_>) -> Value {
         "workload": subject.workload,
         "client": client_of(subject),
         "broker": broker_of(subject),
-        "machine": {
-            "facts": facts,
-            "cpu_model": cpu_model(),
-            "command_line_of_kernel": text_of("/proc/cmdline"),
-            "clock_source":
-                text_of("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
-        },
+        "machine": machine(),
+    })
+}
+
+/// What a result depends on beside the broker.
+#[must_use]
+pub fn machine() -> Value {
+    json!({
+        "facts": HostFacts::read(&HostRoot::live()),
+        "cpu_model": cpu_model(),
+        "command_line_of_kernel": text_of("/proc/cmdline"),
+        "clock_source":
+            text_of("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
     })
 }
 

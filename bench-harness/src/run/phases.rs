@@ -208,6 +208,8 @@ impl Phases<'_> {
             WarmUp::Stable if self.workload.backlog_bytes > 0 => {}
             WarmUp::Stable => {
                 let limit_ns = start_ns + STABLE_SECONDS_MAX * WINDOW_NS;
+                let least_ns = (self.workload.own.warm_up_seconds_min * 1e9) as u64;
+                self.collect_until(start_ns + least_ns, running)?;
                 while !is_stable(&self.collector.seconds) {
                     self.collect(running)?;
                     if self.clock.now_ns() > limit_ns {

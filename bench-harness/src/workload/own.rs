@@ -8,7 +8,7 @@ use super::yaml::{Fields, WorkloadError};
 use crate::histograms::Latency;
 
 /// What each key is, as `workloads keys` and the documentation show it.
-pub const EXPLAINED: [(&str, &str); 26] = [
+pub const EXPLAINED: [(&str, &str); 27] = [
     ("client", "rdkafka (what users have; default) or raw (batches encoded beforehand)"),
     ("arrival", "constant (default), poisson or bursty"),
     ("burstOnMilliseconds", "bursty: how long a burst lasts (default 100)"),
@@ -29,6 +29,7 @@ pub const EXPLAINED: [(&str, &str); 26] = [
     ("fetchMinBytes", "least bytes of a fetch (default 1)"),
     ("fetchWaitMillisecondsMax", "how long a fetch waits for them (default 500)"),
     ("warmUp", "seconds, or stable: until throughput and p99 hold within 5 % (default, ≤ 60 s)"),
+    ("warmUpSecondsMin", "stable: not before so many seconds (default 0)"),
     ("durationSeconds", "replaces testDurationMinutes"),
     ("replicationFactor", "of the topics (default: the broker's)"),
     ("topicConfigs", "properties of the topics, NAME: VALUE"),
@@ -80,6 +81,7 @@ pub struct OwnKeys {
     pub fetch_min_bytes: u32,
     pub fetch_wait_milliseconds_max: u32,
     pub warm_up: Option<WarmUp>,
+    pub warm_up_seconds_min: f64,
     pub duration_seconds: Option<f64>,
     pub replication_factor: Option<u32>,
     pub topic_configs: Vec<(String, String)>,
@@ -264,6 +266,7 @@ pub(super) fn read(mut fields: Fields) -> Result<OwnKeys, WorkloadError> {
         fetch_min_bytes: f.count("fetchMinBytes")?.unwrap_or(1),
         fetch_wait_milliseconds_max: f.count("fetchWaitMillisecondsMax")?.unwrap_or(500),
         warm_up: warm_up(f)?,
+        warm_up_seconds_min: f.number("warmUpSecondsMin")?.unwrap_or(0.0),
         duration_seconds: f.number("durationSeconds")?,
         replication_factor: f.count("replicationFactor")?,
         topic_configs: f.texts("topicConfigs")?,

@@ -1,0 +1,239 @@
+//! `compare`: brokers side by side, a table of ratios, and `compare.json`.
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+
+use super::compare_progress::CompareLines;
+use super::{Format, compare_table, load_args, print};
+use crate::brokers::corelane::{self, Corelane};
+use crate::brokers::kafka::{HEAP_DEFAULT, Kafka, java_version};
+use crate::brokers::kafka_jars::{KAFKA_VERSION, KafkaJars};
+use crate::brokers::{DATA_FOLDER_DEFAULT, Place, keeper};
+use crate::compare::contender::Contender;
+use crate::compare::plan::CasePlan;
+use crate::compare::standard::{
+    CONTROL_SECONDS, FULL, NamedWorkload, SHORT, Timing, WARM_UP_SECONDS_MIN, full, named,
+    settings, short,
+};
+use crate::compare::{CompareRequest, compare};
+use crate::failure::{Exit, Failure};
+use crate::results::folder;
+use crate::workload::Durability;
+
+pub(super) const EXAMPLES: &str = "Examples:
+  corelane bench compare --against kafka            about 15 minutes: fetches Apache Kafka, starts and stops it
+  corelane bench compare --against kafka --full     every mode and eight blocks: some hours
+  corelane bench compare --against broker:9092 --workload telemetry-1k --blocks 6
+  corelane bench compare --against kafka --workload my-workload.yaml --duration 20 --out results/tuesday
+
+Ours is the `corelane` beside this program, started anew with an empty data directory for each run, as Kafka is. Runs are
+interleaved, A B B A; first, ours is compared with itself (A/A): what it differs by is noise. With --against kafka, mvn
+and java are needed: sudo apt-get install maven openjdk-17-jre-headless.
+
+Exit codes are those of `run`; 3 where any run did not verify, 4 where a block stayed invalid after its repeats.";
+
+#[derive(Args, Debug)]
+pub(super) struct CompareArgs {
+    /// `kafka`, or the address of somebody else's broker.
+    #[arg(long, value_name = "kafka|HOST:PORT")]
+    against: String,
+
+    /// A workload file or the name of a shipped one, at the rate that it says; may be repeated.
+    #[arg(long = "workload", value_name = "WORKLOAD")]
+    workloads: Vec<String>,
+
+    /// Blocks, each a run of every broker (default: 4; 8 with --full).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    blocks: Option<u32>,
+
+    /// Every mode: ours with fsync and memory, Kafka with its default flush and with flush.messages=1.
+    #[arg(long)]
+    full: bool,
+
+    /// Measured seconds of each run (default: 15; 30 with --full).
+    #[arg(long, value_name = "SECONDS")]
+    duration: Option<f64>,
+
+    /// Replaces a key of the --workload files; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+
+    /// Leaves the A/A control out.
+    #[arg(long)]
+    no_control: bool,
+
+    /// Folder for compare.json and the files of all runs (default: bench-results/<time>-compare).
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+
+    /// Where brokers keep their data while they run, on the disk to be measured.
+    #[arg(long, value_name = "FOLDER", default_value = DATA_FOLDER_DEFAULT)]
+    data_dir: PathBuf,
+
+    /// `limits.json` of `corelane bench limits`.
+    #[arg(long, value_name = "FILE")]
+    limits: Option<PathBuf>,
+
+    /// Our server (default: beside this program).
+    #[arg(long, value_name = "PATH")]
+    corelane: Option<PathBuf>,
+
+    /// Memory of our node, as `corelane serve --memory` takes it (default: the node's own).
+    #[arg(long, value_name = "SIZE")]
+    corelane_memory: Option<String>,
+
+    #[arg(long, value_name = "VERSION", default_value = KAFKA_VERSION)]
+    kafka_version: String,
+
+    /// Folder of Kafka's jars (default: ~/.cache/corelane-bench/kafka-VERSION, fetched once).
+    #[arg(long, value_name = "FOLDER")]
+    kafka_dir: Option<PathBuf>,
+
+    /// Java's heap for Kafka; the default is that of Kafka's start script.
+    #[arg(long, value_name = "SIZE", default_value = HEAP_DEFAULT)]
+    kafka_heap: String,
+}
+
+impl CompareArgs {
+    pub(super) fn run(&self, format: Format) -> Result<Exit, Failure> {
+        let request = self.request()?;
+        let mut lines = CompareLines::default();
+        let compared = compare(&request, &mut |event| lines.show(event))?;
+        let out = request.out.as_deref();
+        print(&match format {
+            Format::Text => compare_table::text(&compared.comparison, out),
+            Format::Json => {
+                let value = serde_json::json!({ "result": compared.comparison, "folder": out });
+                format!("{value}\n")
+            }
+        })?;
+        Ok(compared.exit)
+    }
+
+    fn request(&self) -> Result<CompareRequest, Failure> {
+        let extent = if self.full { FULL } else { SHORT };
+        let timing = Timing {
+            measured_seconds: self.duration.unwrap_or(extent.measured_seconds),
+            warm_up_seconds_min: WARM_UP_SECONDS_MIN,
+        };
+        // What is asked for, before anything is fetched.
+        let named_workloads = self.named_workloads(timing)?;
+        let (limits, limits_missing) = self.limits()?;
+        let contenders = self.contenders()?;
+        let cases: Vec<CasePlan> = if !named_workloads.is_empty() {
+            let plans = named_workloads.iter().map(|workload| named(workload, &contenders));
+            plans.collect::<Result<_, _>>()?
+        } else if self.full {
+            full(&contenders, timing)?
+        } else {
+            short(&contenders, timing)?
+        };
+        Ok(CompareRequest {
+            contenders,
+            cases,
+            control_seconds: (!self.no_control).then_some(CONTROL_SECONDS),
+            blocks: self.blocks.unwrap_or(extent.blocks),
+            measured_seconds: timing.measured_seconds,
+            warm_up_seconds_min: timing.warm_up_seconds_min,
+            place: Place { keeper: own_program()?, folder: self.data_dir.clone() },
+            out: Some(self.out()),
+            arguments: std::env::args().collect(),
+            limits,
+            limits_missing,
+        })
+    }
+
+    /// In the order that the standard cases know.
+    fn contenders(&self) -> Result<Vec<Contender>, Failure> {
+        let program = corelane::find(self.corelane.as_deref())?;
+        let version = corelane::version(&program)?;
+        let ours = |durability| {
+            let memory = self.corelane_memory.clone();
+            Contender::corelane(Corelane { program: program.clone(), durability, memory }, &version)
+        };
+        let mut contenders = vec![ours(Durability::Fsync)];
+        let theirs_flushed = if self.against == "kafka" {
+            let kafka = self.kafka()?;
+            contenders.push(Contender::kafka(kafka.clone(), false));
+            Some(Contender::kafka(kafka, true))
+        } else {
+            if !self.against.contains(':') {
+                return Err(Failure::new(format!(
+                    "--against {} is neither `kafka` nor HOST:PORT",
+                    self.against
+                )));
+            }
+            contenders.push(Contender::address(&self.against));
+            None
+        };
+        if self.full {
+            contenders.push(ours(Durability::Memory));
+            contenders.extend(theirs_flushed);
+        }
+        Ok(contenders)
+    }
+
+    fn kafka(&self) -> Result<Kafka, Failure> {
+        let java = java_version()?;
+        let jars = KafkaJars::at(&self.kafka_version, self.kafka_dir.as_deref());
+        if !jars.are_there() {
+            super::compare_progress::tell(&format!(
+                "fetching Apache Kafka {} from Maven Central into {}, once",
+                jars.version,
+                jars.folder.display()
+            ));
+            jars.fetch()?;
+        }
+        super::compare_progress::tell(&format!(
+            "Apache Kafka {} on Java {java}, heap {}",
+            jars.version, self.kafka_heap
+        ));
+        Ok(Kafka { jars, heap: self.kafka_heap.clone() })
+    }
+
+    fn named_workloads(&self, timing: Timing) -> Result<Vec<NamedWorkload>, Failure> {
+        if !self.settings.is_empty() && self.workloads.is_empty() {
+            return Err(Failure::new("--set changes what --workload names; give one"));
+        }
+        let named = self.workloads.iter().map(|name| {
+            let (text, directory) = load_args::workload_text(name)?;
+            let mut settings = settings(timing);
+            settings.extend(self.settings.iter().cloned());
+            let stem = Path::new(name).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+            Ok(NamedWorkload { name: stem.unwrap_or_default(), text, directory, settings })
+        });
+        named.collect()
+    }
+
+    fn limits(&self) -> Result<(Option<serde_json::Value>, Option<String>), Failure> {
+        let Some(path) = &self.limits else {
+            let why = "no limits were given; measure them with `corelane bench limits` and give \
+                       them with --limits FILE";
+            return Ok((None, Some(why.to_owned())));
+        };
+        let read = std::fs::read_to_string(path).map_err(std::io::Error::other);
+        let parsed = read.and_then(|text| serde_json::from_str(&text).map_err(Into::into));
+        parsed.map(|limits| (Some(limits), None)).map_err(|error| {
+            Failure::new(format!(
+                "{} is no limits.json: {error}; `corelane bench limits` writes one",
+                path.display()
+            ))
+        })
+    }
+
+    fn out(&self) -> PathBuf {
+        self.out.clone().unwrap_or_else(|| {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            let now = now.map_or(0, |since| since.as_secs());
+            folder::fresh(Path::new("bench-results"), "compare", now)
+        })
+    }
+}
+
+/// Ourselves: the keeper of what is started.
+fn own_program() -> Result<PathBuf, Failure> {
+    std::env::current_exe()
+        .map_err(|error| Failure::new(format!("{} cannot be started: {error}", keeper::COMMAND)))
+}

@@ -1,0 +1,365 @@
+//! Brokers side by side: the same client and workload, interleaved blocks, ratios with their intervals.
+//!
+//! * `contender`: a broker in one mode
+//! * `plan`: the cases, and the rate of each
+//! * `standard`: what is compared where nothing else is asked for, and with `--full`
+//! * `blocks`: who runs when, repeats
+//! * `ratios`: from runs to ratios
+//! * `pace`: how long it will take
+//!
+//! One broker runs at a time: each run starts its broker with an empty data directory and ends it afterwards, so that
+//! an idle one disturbs nobody, and start-up, memory and what a virtual machine compiles are measured anew in each block.
+//! Somebody else's broker stays where it is. Nothing here prints.
+
+mod blocks;
+pub mod contender;
+mod pace;
+pub mod plan;
+mod ratios;
+pub mod standard;
+
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+
+use crate::brokers::Place;
+use crate::failure::{Exit, Failure};
+use crate::limits::COMPARE_DISK_FREE_BYTES_MIN;
+use crate::results::comparison::{
+    COMPARISON_FORMAT, Case, CaseRun, Comparison, Method, StartUp, Subject,
+};
+use crate::results::{RunReport, folder, manifest};
+use crate::run::{self, RunRequest};
+use crate::statistics::CONFIDENCE_PERCENT;
+use crate::workload::{Rate, Workload};
+use blocks::Turn;
+use contender::Contender;
+use pace::Remaining;
+use plan::CasePlan;
+
+/// What to compare.
+#[derive(Clone, Debug)]
+pub struct CompareRequest {
+    pub contenders: Vec<Contender>,
+    pub cases: Vec<CasePlan>,
+    /// Measured seconds of each run of the control; no control without it.
+    pub control_seconds: Option<f64>,
+    pub blocks: u32,
+    /// What the cases' workloads have; told, not set here.
+    pub measured_seconds: f64,
+    pub warm_up_seconds_min: f64,
+    pub place: Place,
+    /// Folder of `compare.json` and of the runs' files; none are written without it.
+    pub out: Option<PathBuf>,
+    pub arguments: Vec<String>,
+    pub limits: Option<Value>,
+    pub limits_missing: Option<String>,
+}
+
+/// What happens, for whoever shows it.
+#[derive(Debug)]
+pub enum Event<'a> {
+    Case {
+        title: &'a str,
+        runs: usize,
+    },
+    Begins {
+        /// From 1, of all runs that are planned; repeats have the number of what they repeat.
+        run: usize,
+        runs: usize,
+        case: &'a str,
+        subject: &'a str,
+        attempt: u32,
+        seconds_left: f64,
+    },
+    Run(&'a run::Event<'a>),
+    Done(&'a CaseRun),
+}
+
+/// Takes events.
+pub type Observer<'a> = &'a mut dyn FnMut(&Event<'_>);
+
+/// A comparison, and how the process is to end.
+#[derive(Debug)]
+pub struct Compared {
+    pub comparison: Comparison,
+    pub exit: Exit,
+}
+
+/// Runs the control and all cases. Fails only where nothing can go on.
+pub fn compare(request: &CompareRequest, observe: Observer<'_>) -> Result<Compared, Failure> {
+    if let Some(out) = request.out.as_deref().filter(|out| out.exists()) {
+        return Err(folder::exists_already(out));
+    }
+    let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let control = request.control_seconds.map(|seconds| request.cases[0].control(seconds));
+    let plans: Vec<&CasePlan> = control.iter().chain(&request.cases).collect();
+    let mut comparing = Comparing {
+        request,
+        subjects: request.contenders.iter().map(|one| one.subject.clone()).collect(),
+        exits: Vec::new(),
+        remaining: Remaining::new(&plans, request),
+        observe,
+        began: Instant::now(),
+    };
+    let control = match &control {
+        Some(plan) => Some(comparing.case(plan, &[])?),
+        None => None,
+    };
+    let mut cases: Vec<Case> = Vec::new();
+    for plan in &request.cases {
+        let case = comparing.case(plan, &cases)?;
+        cases.push(case);
+    }
+    let comparison = Comparison {
+        format: COMPARISON_FORMAT,
+        harness_version: env!("CARGO_PKG_VERSION").to_owned(),
+        arguments: request.arguments.clone(),
+        started_unix_seconds: started,
+        seconds: comparing.began.elapsed().as_secs_f64(),
+        machine: manifest::machine(),
+        data_directory: request.place.folder.display().to_string(),
+        method: method(request),
+        subjects: comparing.subjects,
+        control,
+        cases,
+        limits: request.limits.clone(),
+        limits_missing: request.limits_missing.clone(),
+        notes: notes(request),
+    };
+    if let Some(out) = &request.out {
+        folder::write_comparison(out, &comparison)?;
+    }
+    Ok(Compared { comparison, exit: blocks::worst(comparing.exits.into_iter()) })
+}
+
+struct Comparing<'a> {
+    request: &'a CompareRequest,
+    subjects: Vec<Subject>,
+    /// Of runs that count and of those whose repeats did not help.
+    exits: Vec<Exit>,
+    remaining: Remaining,
+    observe: Observer<'a>,
+    began: Instant,
+}
+
+impl Comparing<'_> {
+    fn case(&mut self, plan: &CasePlan, done: &[Case]) -> Result<Case, Failure> {
+        let mut case = Case {
+            id: plan.id.clone(),
+            title: plan.title.clone(),
+            workload: plan.workload.name.clone(),
+            load: if plan.workload.rate == Rate::Closed { "closed" } else { "open" }.to_owned(),
+            rate_chosen: plan.rate_chosen(),
+            subjects: plan.seats.iter().map(|seat| seat.id.clone()).collect(),
+            runs: Vec::new(),
+            pairs: Vec::new(),
+            notes: Vec::new(),
+        };
+        let runs = plan.seats.len() * self.request.blocks as usize;
+        (self.observe)(&Event::Case { title: &plan.title, runs });
+        let workloads = match plan.workloads(done) {
+            Ok(workloads) => workloads,
+            Err(failure) => {
+                // Other cases do not depend on it.
+                case.notes.push(failure.sentence);
+                self.remaining.skip(runs);
+                return Ok(case);
+            }
+        };
+        if workloads.iter().all(|workload| workload.rate != Rate::Closed) {
+            "open".clone_into(&mut case.load);
+        }
+        let mut last_exit = Vec::new();
+        case.runs = blocks::run(plan.seats.len(), self.request.blocks, &mut |turn| {
+            let (run, exit) = self.turn(plan, &workloads[turn.seat], turn)?;
+            last_exit.push((turn, exit));
+            Ok(run)
+        })?;
+        let last_of = |block: u32| {
+            let attempts = last_exit.iter().filter(move |(turn, _)| turn.block == block);
+            attempts.map(|(turn, _)| turn.attempt).max()
+        };
+        self.exits.extend(
+            last_exit
+                .iter()
+                .filter(|(turn, exit)| {
+                    last_of(turn.block) == Some(turn.attempt) || *exit == Exit::NotVerified
+                })
+                .map(|(_, exit)| *exit),
+        );
+        let id = |at: usize| plan.seats[at].id.as_str();
+        case.pairs =
+            plan.pairs.iter().map(|(a, b)| ratios::pair(&case.runs, id(*a), id(*b))).collect();
+        let left_out = case.runs.iter().filter(|run| !run.counts).count();
+        if left_out > 0 {
+            case.notes.push(format!(
+                "{left_out} of {} runs do not count; each says why",
+                case.runs.len()
+            ));
+        }
+        Ok(case)
+    }
+
+    fn turn(
+        &mut self,
+        plan: &CasePlan,
+        workload: &Workload,
+        turn: Turn,
+    ) -> Result<(CaseRun, Exit), Failure> {
+        let seat = &plan.seats[turn.seat];
+        let contender = &self.request.contenders[seat.contender];
+        if turn.attempt == 1 {
+            self.remaining.begin();
+        }
+        (self.observe)(&Event::Begins {
+            run: self.remaining.number(),
+            runs: self.remaining.runs(),
+            case: &plan.id,
+            subject: &contender.subject.name,
+            attempt: turn.attempt,
+            seconds_left: self.remaining.seconds_left(),
+        });
+        let began = Instant::now();
+        let workload = contender.workload(workload);
+        let name = format!("{}-{}-{}-{}", plan.id, turn.block, turn.attempt, seat.id);
+        let (result, start_up) = self.measure(seat.contender, &workload, &name)?;
+        let offered = match workload.rate {
+            Rate::Open { records_per_second } => Some(records_per_second),
+            Rate::Closed => None,
+        };
+        let (report, reason, exit) = judged(result)?;
+        let is_written = report.is_some() && self.request.out.is_some();
+        let run = CaseRun {
+            subject: seat.id.clone(),
+            block: turn.block,
+            attempt: turn.attempt,
+            counts: reason.is_none(),
+            reason,
+            offered_records_per_second: offered,
+            start_up,
+            report,
+            folder: is_written.then_some(name),
+        };
+        self.remaining.took(began.elapsed().as_secs_f64());
+        (self.observe)(&Event::Done(&run));
+        Ok((run, exit))
+    }
+
+    /// A fresh broker, one run, and its end.
+    fn measure(
+        &mut self,
+        contender: usize,
+        workload: &Workload,
+        name: &str,
+    ) -> Result<(Result<RunReport, Failure>, Option<StartUp>), Failure> {
+        let one = &self.request.contenders[contender];
+        if one.is_started() {
+            has_room(&self.request.place.folder)?;
+        }
+        let broker = one.broker.start(&self.request.place, &one.subject.topic_configs)?;
+        let subject = &mut self.subjects[contender];
+        subject.command.clone_from(&broker.command);
+        subject.configuration.clone_from(&broker.configuration);
+        let request = RunRequest {
+            workload: workload.clone(),
+            bootstrap: broker.bootstrap.clone(),
+            label: one.subject.name.clone(),
+            broker_process: broker.process,
+            metrics: broker.metrics.clone(),
+            // They go with the broker's folder.
+            keep_topics: one.is_started(),
+            out: self.request.out.as_ref().map(|out| out.join(name)),
+            arguments: self.request.arguments.clone(),
+        };
+        let observe = &mut self.observe;
+        let result = run::run(&request, &mut |event| observe(&Event::Run(event)));
+        let result = result.map_err(|failure| match broker.ended() {
+            Some(last) => Failure {
+                sentence: format!("{failure}; the broker ended, and said last:\n{last}"),
+                ..failure
+            },
+            None => failure,
+        });
+        Ok((result, broker.start_up))
+    }
+}
+
+/// The report, why it does not count, and the exit code of the run alone.
+fn judged(
+    result: Result<RunReport, Failure>,
+) -> Result<(Option<Value>, Option<String>, Exit), Failure> {
+    match result {
+        Err(failure) => Ok((None, Some(failure.sentence), failure.exit)),
+        Ok(report) => {
+            let value = serde_json::to_value(&report)
+                .map_err(|error| Failure::new(format!("the result cannot be told: {error}")))?;
+            if report.validity.is_valid {
+                return Ok((Some(value), None, Exit::Done));
+            }
+            let reasons = format!("not valid: {}", report.validity.reasons.join("; "));
+            Ok((Some(value), Some(reasons), Exit::InvalidEnvironment))
+        }
+    }
+}
+
+/// A run at saturation writes gigabytes, and nothing is deleted beneath it.
+fn has_room(folder: &Path) -> Result<(), Failure> {
+    let parent = folder.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("."));
+    let Ok(space) = rustix::fs::statvfs(parent) else { return Ok(()) };
+    let free = space.f_bavail * space.f_frsize;
+    if free >= COMPARE_DISK_FREE_BYTES_MIN {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "{} has {} GB free, and a run at saturation writes up to {}; name a folder on a larger disk \
+         with --data-dir",
+        parent.display(),
+        free / 1_000_000_000,
+        COMPARE_DISK_FREE_BYTES_MIN / 1_000_000_000
+    )))
+}
+
+fn method(request: &CompareRequest) -> Method {
+    let sentences = [
+        "A block is one run of each broker with the same client and workload; every second block \
+         goes through them in reverse order: A B, B A, A B, …",
+        "Each run starts its broker with an empty data directory on the same file system and ends \
+         it afterwards, so one broker is active at a time, and start-up, memory and just-in-time \
+         compilation are measured anew in each run. A broker given by address stays where it is.",
+        "A ratio is the geometric mean of the ratios within blocks; its interval is Student's t \
+         over their logarithms, printed however wide. Means of hours apart are never divided.",
+        "Every run verifies its data by a hash chain for each partition; one that does not verify \
+         has no result. Rules fixed beforehand say when a run is invalid. Such a block is repeated \
+         at most twice, and every run is kept.",
+        "Response and end to end count from when a record was due (open loop). Closed loops \
+         measure throughput; their latencies are not compared.",
+        "Broker CPU is of the broker's process, for a gigabyte acknowledged and read taken together; \
+         device bytes are of the whole device until everything is written back, for each byte \
+         acknowledged; memory is the peak resident set, page cache apart; start-up is from the \
+         start of the process, without formatting Kafka's storage.",
+    ];
+    Method {
+        blocks: request.blocks,
+        confidence_percent: CONFIDENCE_PERCENT,
+        measured_seconds: request.measured_seconds,
+        warm_up_seconds_min: request.warm_up_seconds_min,
+        sentences: sentences.map(str::to_owned).into(),
+    }
+}
+
+fn notes(request: &CompareRequest) -> Vec<String> {
+    let mut notes = Vec::new();
+    if cfg!(debug_assertions) {
+        notes.push(
+            "corelane-bench was built without optimisation: throughputs are too low; use `cargo \
+             build --release -p bench-harness`"
+                .to_owned(),
+        );
+    }
+    if request.control_seconds.is_none() {
+        notes.push("there was no A/A control: how noisy the machine is, is not known".to_owned());
+    }
+    notes
+}

@@ -2,6 +2,8 @@
 
 mod world;
 
+use std::path::PathBuf;
+
 use protocol::Offset;
 use world::{Batch, World};
 
@@ -282,4 +284,27 @@ fn more_partitions_than_the_whole_journal_has_blocks_for_take_records() {
     }
     assert!(world.engine().journal_metrics().rotations >= 4);
     world.append(partitions[1_200], &Batch::of(1));
+}
+
+/// A power cut at the creation of a partition left zeros in its file, and `verify` called that damage.
+#[test]
+fn a_creation_that_ended_too_early_is_no_damage_and_a_damaged_identity_is() {
+    let mut world = World::new();
+    let half = world.root().join("half-0");
+    std::fs::create_dir(&half).unwrap();
+    let metadata = half.join("partition.metadata");
+    for unwritten in [None, Some(&[][..]), Some(&[0; 44])] {
+        if let Some(bytes) = unwritten {
+            std::fs::write(&metadata, bytes).unwrap();
+        }
+        world.crash();
+        assert_eq!(world.left_alone, [""; 0].map(PathBuf::from), "{unwritten:?}");
+    }
+    std::fs::write(half.join("00000000000000000000.log"), [0; 4096]).unwrap();
+    world.crash();
+    assert_eq!(world.left_alone, [PathBuf::from("half-0")], "it has records, perhaps");
+    std::fs::remove_file(half.join("00000000000000000000.log")).unwrap();
+    std::fs::write(&metadata, b"version: 0\ntopic_id: ?\n").unwrap();
+    world.crash();
+    assert_eq!(world.left_alone, [PathBuf::from("half-0")], "it was written once");
 }

@@ -124,6 +124,8 @@ pub struct World {
     held: Vec<(usize, DiskEffect)>,
     /// Recovery may find damage.
     pub may_be_suspect: bool,
+    /// Directories that the newest start could not make out.
+    pub left_alone: Vec<PathBuf>,
     /// Every answer to an append or a request, by its token.
     pub appended: BTreeMap<Token, Vec<Result<Appended, AppendError>>>,
     read_answers: BTreeMap<Token, Vec<Result<Records, ReadError>>>,
@@ -167,6 +169,7 @@ impl World {
             hold: |_| false,
             held: Vec::new(),
             may_be_suspect: false,
+            left_alone: Vec::new(),
             appended: BTreeMap::new(),
             read_answers: BTreeMap::new(),
             done: BTreeMap::new(),
@@ -212,6 +215,7 @@ impl World {
             journals_missing: false,
         };
         let recovery = recover(&directories).unwrap();
+        self.left_alone = recovery.unknown.iter().map(|(_, path)| path.clone()).collect();
         for partition in recovery.partitions.values().filter(|_| !self.may_be_suspect) {
             assert_eq!(partition.suspicion, None, "a crash alone makes nothing suspect");
         }

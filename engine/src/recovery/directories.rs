@@ -152,7 +152,7 @@ fn recover_directory(
         }
         let path = entry.name.join(identity::FILE_NAME);
         let metadata = read_file(fs, &path, identity::FILE_BYTES_MAX)?;
-        let is_begun = metadata.as_ref().is_none_or(|metadata| metadata.is_empty());
+        let is_begun = identity::was_never_written(metadata.as_deref());
         let id = metadata.and_then(|metadata| identity::partition_id(name, &metadata));
         let Some(id) = id else {
             // A partition whose creation a crash cut short has nothing in it, and is created again.

@@ -48,6 +48,12 @@ fn parse_topic_id(text: &str) -> Option<TopicId> {
     Some(TopicId(bits.to_be_bytes()))
 }
 
+/// Whether a creation that ended too early left a `partition.metadata` so: none, or one whose length became durable
+/// before its bytes.
+pub fn was_never_written(metadata: Option<&[u8]>) -> bool {
+    metadata.is_none_or(|bytes| bytes.iter().all(|byte| *byte == 0))
+}
+
 /// Topic and partition in a directory's name.
 pub fn split_name(name: &str) -> Option<(&str, PartitionIndex)> {
     let (topic, partition) = name.rsplit_once('-')?;

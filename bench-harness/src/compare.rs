@@ -5,6 +5,7 @@
 //! * `standard`: what is compared where nothing else is asked for, and with `--full`
 //! * `blocks`: who runs when, repeats
 //! * `ratios`: from runs to ratios
+//! * `fractions`: of the machine's limits
 //! * `pace`: how long it will take
 //!
 //! One broker runs at a time: each run starts its broker with an empty data directory and ends it afterwards, so that
@@ -13,6 +14,7 @@
 
 mod blocks;
 pub mod contender;
+mod fractions;
 mod pace;
 pub mod plan;
 mod ratios;
@@ -192,6 +194,10 @@ impl Comparing<'_> {
         let id = |at: usize| plan.seats[at].id.as_str();
         case.pairs =
             plan.pairs.iter().map(|(a, b)| ratios::pair(&case.runs, id(*a), id(*b))).collect();
+        let (limits, missing) = (&self.request.limits, &self.request.limits_missing);
+        for ratio in case.pairs.iter_mut().flat_map(|pair| &mut pair.ratios) {
+            fractions::fill(ratio, &workloads[0], limits.as_ref(), missing.as_deref());
+        }
         let left_out = case.runs.iter().filter(|run| !run.counts).count();
         if left_out > 0 {
             case.notes.push(format!(

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 
 use super::compare_progress::CompareLines;
-use super::{Format, compare_table, load_args, print};
+use super::{Format, compare_progress, compare_table, load_args, print};
 use crate::brokers::corelane::{self, Corelane};
 use crate::brokers::kafka::{HEAP_DEFAULT, Kafka, java_version};
 use crate::brokers::kafka_jars::{KAFKA_VERSION, KafkaJars};
@@ -19,6 +19,7 @@ use crate::compare::standard::{
 };
 use crate::compare::{CompareRequest, compare};
 use crate::failure::{Exit, Failure};
+use crate::machine::{Group, LimitsRequest, measure};
 use crate::results::folder;
 use crate::workload::Durability;
 
@@ -72,9 +73,13 @@ pub(super) struct CompareArgs {
     #[arg(long, value_name = "FOLDER", default_value = DATA_FOLDER_DEFAULT)]
     data_dir: PathBuf,
 
-    /// `limits.json` of `corelane bench limits`.
+    /// `limits.json` of `corelane bench limits` (default: measured first, in less than a minute).
     #[arg(long, value_name = "FILE")]
     limits: Option<PathBuf>,
+
+    /// Measures no limits: figures have no fraction of them.
+    #[arg(long, conflicts_with = "limits")]
+    no_limits: bool,
 
     /// Our server (default: beside this program).
     #[arg(long, value_name = "PATH")]
@@ -95,6 +100,9 @@ pub(super) struct CompareArgs {
     #[arg(long, value_name = "SIZE", default_value = HEAP_DEFAULT)]
     kafka_heap: String,
 }
+
+/// `limits.json`, or why there is none.
+type Limits = (Option<serde_json::Value>, Option<String>);
 
 impl CompareArgs {
     pub(super) fn run(&self, format: Format) -> Result<Exit, Failure> {
@@ -120,8 +128,8 @@ impl CompareArgs {
         };
         // What is asked for, before anything is fetched.
         let named_workloads = self.named_workloads(timing)?;
-        let (limits, limits_missing) = self.limits()?;
         let contenders = self.contenders()?;
+        let (limits, limits_missing) = self.limits()?;
         let cases: Vec<CasePlan> = if !named_workloads.is_empty() {
             let plans = named_workloads.iter().map(|workload| named(workload, &contenders));
             plans.collect::<Result<_, _>>()?
@@ -179,14 +187,14 @@ impl CompareArgs {
         let java = java_version()?;
         let jars = KafkaJars::at(&self.kafka_version, self.kafka_dir.as_deref());
         if !jars.are_there() {
-            super::compare_progress::tell(&format!(
+            compare_progress::tell(&format!(
                 "fetching Apache Kafka {} from Maven Central into {}, once",
                 jars.version,
                 jars.folder.display()
             ));
             jars.fetch()?;
         }
-        super::compare_progress::tell(&format!(
+        compare_progress::tell(&format!(
             "Apache Kafka {} on Java {java}, heap {}",
             jars.version, self.kafka_heap
         ));
@@ -207,12 +215,11 @@ impl CompareArgs {
         named.collect()
     }
 
-    fn limits(&self) -> Result<(Option<serde_json::Value>, Option<String>), Failure> {
-        let Some(path) = &self.limits else {
-            let why = "no limits were given; measure them with `corelane bench limits` and give \
-                       them with --limits FILE";
-            return Ok((None, Some(why.to_owned())));
-        };
+    fn limits(&self) -> Result<Limits, Failure> {
+        if self.no_limits {
+            return Ok((None, Some("not measured (--no-limits)".to_owned())));
+        }
+        let Some(path) = &self.limits else { return self.measured_limits() };
         let read = std::fs::read_to_string(path).map_err(std::io::Error::other);
         let parsed = read.and_then(|text| serde_json::from_str(&text).map_err(Into::into));
         parsed.map(|limits| (Some(limits), None)).map_err(|error| {
@@ -221,6 +228,21 @@ impl CompareArgs {
                 path.display()
             ))
         })
+    }
+
+    /// Of the disk that the brokers will use.
+    fn measured_limits(&self) -> Result<Limits, Failure> {
+        compare_progress::tell("measuring what the machine can do at most");
+        let directory = self.data_dir.ancestors().find(|path| path.is_dir());
+        let request = LimitsRequest {
+            directory: directory.unwrap_or(Path::new(".")).to_owned(),
+            is_thorough: false,
+            groups: Group::ALL.into(),
+        };
+        let measured = measure(&request, &mut |_| {})?;
+        let value = serde_json::to_value(&measured)
+            .map_err(|error| Failure::new(format!("the limits cannot be told: {error}")))?;
+        Ok((Some(value), None))
     }
 
     fn out(&self) -> PathBuf {

@@ -85,7 +85,8 @@ fn one_pair(text: &mut String, pair: &Pair, subjects: &[Subject]) {
             estimate.map_or_else(|| "–".to_owned(), |found| with_unit(ratio.metric, &found))
         };
         let n = ratio.ratio.map_or(0, |found| found.observations);
-        let end = [n.to_string(), read(ratio), ratio.note.clone().unwrap_or_default()];
+        let end =
+            [n.to_string(), read(ratio), fractions(ratio), ratio.note.clone().unwrap_or_default()];
         let end: Vec<&str> =
             end.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
         row(
@@ -99,6 +100,16 @@ fn one_pair(text: &mut String, pair: &Pair, subjects: &[Subject]) {
             ],
         );
     }
+}
+
+/// Of the limit that bounds the figure.
+fn fractions(ratio: &MetricRatio) -> String {
+    let shares = [ratio.fraction_of_limit_a, ratio.fraction_of_limit_b];
+    let [Some(a), Some(b)] = shares.map(|share| share.map(|share| share * 100.0)) else {
+        return String::new();
+    };
+    let limit = ratio.limit.as_deref().unwrap_or_default();
+    format!("{a:.0} % and {b:.0} % of {limit}")
 }
 
 fn row(text: &mut String, cells: [&str; 5]) {

@@ -10,12 +10,16 @@
 //! memory = "16GiB"
 //! pin-memory = true
 //!
+//! [disk]                        # written by `corelane tune calibrate`
+//! journal-groups-in-flight = 4
+//!
 //! [kafka]                       # Kafka's broker properties, with Kafka's names
 //! log.retention.hours = 72
 //! auto.create.topics.enable = false
 //! ```
 
 mod addresses;
+mod disk;
 mod file;
 
 use std::fmt;
@@ -23,7 +27,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use coordinator::topic_config::{ConfigError as PropertyError, StaticBrokerConfig};
-use engine::config::Durability;
+use engine::config::{DiskConfig, Durability};
 use protocol::Str;
 use tuning::ByteCount;
 
@@ -81,6 +85,8 @@ pub struct Config {
     pub log_format: LogFormat,
     pub give_up_missing: bool,
     pub pin_memory: bool,
+    /// How journals and segments are written.
+    pub disk: DiskConfig,
     /// Kafka's broker properties of the file.
     pub properties: StaticBrokerConfig,
     /// Sentences that the operator should see.
@@ -169,6 +175,7 @@ impl Config {
             log_format: settings.log_format.or(file.log_format).unwrap_or_default(),
             give_up_missing: settings.give_up_missing,
             pin_memory: settings.pin_memory.or(file.pin_memory).unwrap_or_default(),
+            disk: file.disk,
             properties,
             warnings,
         })

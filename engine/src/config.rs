@@ -1,9 +1,15 @@
 //! Configuration of a log and of a shard's engine, as parsed values with units.
 
+use std::ops::RangeInclusive;
+
 use protocol::record_batch::TimestampType;
 
 use crate::disk::DirId;
-use crate::limits::INDEX_INTERVAL_BYTES;
+use crate::limits::{
+    BYPASS_RUNS_IN_FLIGHT_MAX, INDEX_INTERVAL_BYTES, JOURNAL_GROUP_BYTES_EAGER,
+    JOURNAL_GROUP_BYTES_EAGER_MAX, JOURNAL_GROUP_BYTES_EAGER_MIN, JOURNAL_GROUPS_IN_FLIGHT_MAX,
+    WRITE_BEHIND_BYTES_MAX, WRITE_BEHIND_BYTES_MIN, WRITE_BEHIND_IN_FLIGHT_MAX,
+};
 
 /// When an append counts as done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,6 +89,45 @@ impl Default for LogConfig {
     }
 }
 
+/// How a shard writes to its disk: what `corelane tune calibrate` finds out, within bounds that memory, recovery and
+/// the queues of the ring are made for. The defaults are the bounds of `limits`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskConfig {
+    /// Journal groups that are written and not acknowledged.
+    pub journal_groups_in_flight: usize,
+    /// A further group is begun beside one in flight when so much waits.
+    pub journal_group_bytes_eager: usize,
+    /// One write behind the journal into a segment is at most so long.
+    pub segment_write_bytes: u64,
+    /// Such writes in flight.
+    pub segment_writes_in_flight: usize,
+    /// Large runs in flight, which go to their segment first.
+    pub large_runs_in_flight: usize,
+}
+
+impl DiskConfig {
+    pub const JOURNAL_GROUPS_IN_FLIGHT: RangeInclusive<u64> =
+        1..=JOURNAL_GROUPS_IN_FLIGHT_MAX as u64;
+    pub const JOURNAL_GROUP_BYTES_EAGER: RangeInclusive<u64> =
+        JOURNAL_GROUP_BYTES_EAGER_MIN as u64..=JOURNAL_GROUP_BYTES_EAGER_MAX as u64;
+    pub const SEGMENT_WRITE_BYTES: RangeInclusive<u64> =
+        WRITE_BEHIND_BYTES_MIN..=WRITE_BEHIND_BYTES_MAX;
+    pub const SEGMENT_WRITES_IN_FLIGHT: RangeInclusive<u64> = 1..=WRITE_BEHIND_IN_FLIGHT_MAX as u64;
+    pub const LARGE_RUNS_IN_FLIGHT: RangeInclusive<u64> = 1..=BYPASS_RUNS_IN_FLIGHT_MAX as u64;
+}
+
+impl Default for DiskConfig {
+    fn default() -> Self {
+        Self {
+            journal_groups_in_flight: JOURNAL_GROUPS_IN_FLIGHT_MAX,
+            journal_group_bytes_eager: JOURNAL_GROUP_BYTES_EAGER,
+            segment_write_bytes: WRITE_BEHIND_BYTES_MAX,
+            segment_writes_in_flight: WRITE_BEHIND_IN_FLIGHT_MAX,
+            large_runs_in_flight: BYPASS_RUNS_IN_FLIGHT_MAX,
+        }
+    }
+}
+
 /// What the engine of one shard needs to know.
 #[derive(Clone, Copy, Debug)]
 pub struct EngineConfig {
@@ -99,4 +144,5 @@ pub struct EngineConfig {
     pub retention_check_ms: u64,
     /// Logs to compact are looked for this often (`log.cleaner.backoff.ms`).
     pub cleaner_backoff_ms: u64,
+    pub disk: DiskConfig,
 }

@@ -181,8 +181,12 @@ impl Engine {
     pub fn new(start: EngineStart, arena: Arena, now: Now) -> Self {
         let file = FileId(0);
         let opened = start.journal;
-        let journal =
-            Journal::new(opened.identity, opened.opening, (file, opened.first_file_bytes));
+        let journal = Journal::new(
+            opened.identity,
+            opened.opening,
+            (file, opened.first_file_bytes),
+            start.config.disk,
+        );
         let mut engine = Self {
             config: start.config,
             arena,

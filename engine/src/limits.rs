@@ -18,6 +18,9 @@ pub const JOURNAL_GROUPS_IN_FLIGHT_MAX: usize = 8;
 /// A further group is begun beside one in flight only when this much waits: a 64 KiB durable write
 /// costs the same as 4 KiB, so smaller groups would only add writes.
 pub const JOURNAL_GROUP_BYTES_EAGER: usize = 128 << 10;
+/// … where the configuration says nothing else: from a small batch of records to half of the largest group.
+pub const JOURNAL_GROUP_BYTES_EAGER_MIN: usize = 16 << 10;
+pub const JOURNAL_GROUP_BYTES_EAGER_MAX: usize = 512 << 10;
 
 /// Journal files of a shard.
 pub const JOURNAL_FILES: usize = 4;

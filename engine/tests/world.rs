@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use engine::config::{EngineConfig, LogConfig};
+use engine::config::{DiskConfig, EngineConfig, LogConfig};
 use engine::disk::real::{DataAccess, RealFileSystem};
 use engine::disk::{
     DirId, DiskEffect, DiskEvent, DiskOp, DiskOutput, FileId, FileSystem, FileSystemError, execute,
@@ -245,6 +245,7 @@ impl World {
             producer_expiration_ms: 86_400_000,
             retention_check_ms: 1_000,
             cleaner_backoff_ms: 1_000,
+            disk: DiskConfig::default(),
         };
         let start = EngineStart { config, journal, partitions };
         self.engines.push(Engine::new(start, Arena::new(ARENA_BYTES).unwrap(), self.now));

@@ -19,6 +19,7 @@ mod network;
 mod service;
 mod sysctls;
 
+use crate::calibration::CalibrationOrigin;
 use crate::check::Status;
 use crate::directory::DirectoryFacts;
 use crate::finding::Finding;
@@ -36,6 +37,8 @@ pub struct Examined {
     pub facts: HostFacts,
     pub ring: RingProbe,
     pub directories: Vec<DirectoryFacts>,
+    /// What the node's configuration says it was calibrated on, and what is here now.
+    pub calibration: Option<(CalibrationOrigin, CalibrationOrigin)>,
 }
 
 /// All entries, group by group.
@@ -53,9 +56,12 @@ pub fn entries() -> Vec<&'static Entry> {
 
 /// Looks at the machine: group by group, in each what failed and matters most first.
 pub fn examine(host: &HostRoot, examined: &Examined, profile: Profile) -> Vec<Finding> {
-    let Examined { facts, ring, directories } = examined;
+    let Examined { facts, ring, directories, calibration } = examined;
     let machine = Machine { host, facts, ring: *ring, directories, profile };
     let mut findings = adopted::findings(&machine);
+    if let Some((then, now)) = calibration {
+        findings.push(adopted::of_calibration(&machine, then.check(now)));
+    }
     findings.extend(sysctls::findings(&machine));
     findings.extend(cpu::findings(&machine));
     findings.extend(memory::findings(&machine));

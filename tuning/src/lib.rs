@@ -28,6 +28,7 @@
 //! | `directory` | all facts of one data directory |
 //! | `directory_probe` | direct I/O, stable writes and copy on write, tried rather than looked up |
 //! | `disk_probes` | how fast a disk is (`aligned_bytes`, `durable`, `probe_file`, `samples`, `sequential`) |
+//! | `calibration` | a disk measured for the node (`advice`, `origin`) |
 //! | `recorded_tree` | trees of other machines, for tests |
 //! | `shard_plan` | facts and wishes to shards, cores and memory |
 //! | `check` | one finding: current, wanted, why, and the command that mends it |
@@ -43,6 +44,7 @@
 
 mod block_device;
 mod byte_count;
+mod calibration;
 mod catalogue;
 mod cgroup;
 mod changes;
@@ -72,6 +74,7 @@ mod systemd_unit;
 
 pub use block_device::{BlockDevice, WriteCache};
 pub use byte_count::{ByteCount, ParseByteCountError};
+pub use calibration::{Calibration, CalibrationOrigin, DiskAdvice, Effort};
 pub use catalogue::{Entry, Examined, entries, examine};
 pub use changes::{
     Applied, AppliedCheck, AppliedState, Change, ChangeError, ChangeState, ChangeStatus, Choice,

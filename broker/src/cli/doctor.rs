@@ -8,14 +8,16 @@ use runtime::probe::{Refusal, RingCall};
 use rustix::io::Errno;
 use serde::Serialize;
 use tuning::{
-    Check, DirectoryContents, DirectoryFacts, DurabilityWanted, HostFacts, HostRoot, RingProbe,
-    Severity, Status, directory_checks, host_checks, probe_directory, raise_soft_limits,
+    CalibrationOrigin, Check, DirectoryContents, DirectoryFacts, DurabilityWanted, HostFacts,
+    HostRoot, RingProbe, Severity, Status, directory_checks, host_checks, probe_directory,
+    raise_soft_limits,
 };
 
 use super::admin_http::AdminArgs;
 use super::failure::Failure;
 use super::output::{Colour, Output};
 use super::partition::{DamagedPlace, Placement};
+use super::tune::calibrated_origin;
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
@@ -34,6 +36,10 @@ pub(crate) struct DoctorArgs {
         default_value = "./corelane-data"
     )]
     data_dirs: Vec<PathBuf>,
+
+    /// The node's configuration: whether what `tune calibrate` wrote there is of this disk.
+    #[arg(long, value_name = "FILE", env = "CORELANE_CONFIG")]
+    config: Option<PathBuf>,
 
     /// Show what is in order too.
     #[arg(long)]
@@ -62,7 +68,7 @@ struct NodeHealth {
 
 impl DoctorArgs {
     pub(crate) fn run(&self, output: &mut Output) -> Result<(), Failure> {
-        let checks = self.checks();
+        let checks = self.checks()?;
         let node = self.node_health();
         let healthy = node.problems.is_empty() && !checks.iter().any(Check::is_fatal);
         let diagnosis = Diagnosis { healthy, checks, node };
@@ -74,10 +80,12 @@ impl DoctorArgs {
         if healthy { Ok(()) } else { Err(Failure::said()) }
     }
 
-    fn checks(&self) -> Vec<Check> {
+    fn checks(&self) -> Result<Vec<Check>, Failure> {
         let host = HostRoot::live();
         let ring = try_ring();
-        let mut checks = host_checks(&HostFacts::read(&host), ring);
+        let machine = HostFacts::read(&host);
+        let mut checks = host_checks(&machine, ring);
+        let mut calibrated = self.config.as_deref().map(calibrated_origin).transpose()?.flatten();
         for directory in &self.data_dirs {
             match DirectoryFacts::read(&host, directory) {
                 Ok(facts) => {
@@ -88,12 +96,16 @@ impl DoctorArgs {
                         false => DirectoryContents::Nothing,
                     };
                     let durability = DurabilityWanted::Fsync;
+                    // There is one `[disk]` for all directories: the first counts.
+                    if let Some(then) = calibrated.take() {
+                        checks.push(then.check(&CalibrationOrigin::of(&facts, &machine.kernel)));
+                    }
                     checks.extend(directory_checks(&facts, &probe, durability, contents));
                 }
                 Err(error) => checks.push(unreadable(directory, &error.to_string())),
             }
         }
-        checks
+        Ok(checks)
     }
 
     fn node_health(&self) -> NodeHealth {

@@ -18,7 +18,9 @@ use super::output::{Colour, Output};
   corelane --data-dir /mnt/a --data-dir /mnt/b --memory 16GiB
   corelane --listen 0.0.0.0:9092 --advertise broker1.example.com:9092
 \nEvery flag can stand in a file (--config) or in the environment (CORELANE_DATA_DIR, CORELANE_LISTEN, …): flags
-come before the environment, the environment before the file. SIGTERM and Ctrl-C end the node in good order, however often
+come before the environment, the environment before the file. [disk] of the file says how journals and segments are
+written: journal-groups-in-flight (1 to 8), journal-group-eager (16KiB to 512KiB), segment-write (64KiB to 1MiB),
+segment-writes-in-flight and large-runs-in-flight (1 to 8); `corelane tune calibrate` measures the disk and writes them. SIGTERM and Ctrl-C end the node in good order, however often
 SIGTERM comes; a second Ctrl-C ends it at once. After that, SIGKILL or a power cut, everything that was acknowledged is there.")]
 pub(crate) struct ServeArgs {
     /// A TOML file with the settings below and with Kafka's broker properties.

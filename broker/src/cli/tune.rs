@@ -2,11 +2,14 @@
 //!
 //! * `machine`: which machine, which profile, which journal: options that the commands share
 //! * `check`, `plan`, `apply`, `rollback`, `status`, `explain`, `list`, `shards`, `unit`: one command each
+//! * `calibrate`: the disk measured, and its settings; `disk_settings`: these in the configuration file
 //! * `rows`: findings as lines
 //! * `exit_code`: how a command ends
 
 mod apply;
+mod calibrate;
 mod check;
+mod disk_settings;
 mod exit_code;
 mod explain;
 mod list;
@@ -23,6 +26,7 @@ use clap::Subcommand;
 use super::failure::Failure;
 use super::output::Output;
 
+pub(super) use disk_settings::calibrated_origin;
 pub(super) use exit_code::ERROR;
 
 pub(super) const EXAMPLES: &str = "Examples:
@@ -31,6 +35,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   corelane tune plan                              what `apply` would write; nothing is written
   sudo corelane tune apply                        write it, each value noted in a journal first
   sudo corelane tune apply disk memory.swap --persist
+  corelane tune calibrate --data-dir /mnt/data --config /etc/corelane.toml   measure the disk for the node
   sudo corelane tune rollback                     put everything back as it was
 
 Profiles weigh findings: prod (a server of its own), bench (and steady numbers), container (settings of the
@@ -61,6 +66,8 @@ pub(crate) enum TuneCommand {
     Explain(explain::ExplainArgs),
     /// Lists all checks.
     List,
+    /// Measures the disk, and writes what fits it into the node's configuration.
+    Calibrate(calibrate::CalibrateArgs),
     /// Shows how many shards fit where, with the arithmetic.
     Shards(shards::ShardsArgs),
     /// Prints a systemd unit that fits the machine: limits, cores, a watchdog.
@@ -77,6 +84,7 @@ impl TuneCommand {
             Self::Status(args) => args.run(output),
             Self::Explain(args) => args.run(output),
             Self::List => list::run(output),
+            Self::Calibrate(args) => args.run(output),
             Self::Shards(args) => args.run(output),
             Self::Unit(args) => args.run(output),
         };

@@ -4,11 +4,12 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use engine::config::Durability;
+use engine::config::{DiskConfig, Durability};
 use serde::Deserialize;
 use tuning::ByteCount;
 
 use super::LogFormat;
+use super::disk::DiskKeys;
 
 /// Why the file cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +68,7 @@ pub(super) struct File {
     pub(super) durability: Option<Durability>,
     pub(super) log_format: Option<LogFormat>,
     pub(super) pin_memory: Option<bool>,
+    pub(super) disk: DiskConfig,
     /// Kafka's properties, dotted.
     pub(super) kafka: Vec<(String, String)>,
 }
@@ -90,6 +92,8 @@ struct Keys {
     log_format: Option<String>,
     #[serde(alias = "pin_memory")]
     pin_memory: Option<bool>,
+    #[serde(default)]
+    disk: DiskKeys,
     #[serde(default)]
     kafka: toml::Table,
 }
@@ -153,6 +157,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<File, FileError> {
         durability: durability.transpose()?,
         log_format: log_format.transpose()?,
         pin_memory: keys.pin_memory,
+        disk: keys.disk.config(path)?,
         kafka,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use engine::config::Durability;
+use engine::config::{DiskConfig, Durability};
 
 use super::{AddressError, Config, ConfigError, Settings, file};
 
@@ -100,4 +100,33 @@ fn properties_that_the_node_has_keys_for_are_refused_with_the_key() {
         let name = line.split(' ').next().unwrap();
         assert!(error.contains(name) && error.contains(instead), "{error}");
     }
+}
+
+#[test]
+fn how_the_disk_is_written_is_set_within_bounds_and_what_was_measured_is_let_be() {
+    let text = "[disk]\njournal-groups-in-flight = 2\njournal-group-eager = \"64KiB\"\n\
+                segment-write = \"256KiB\"\n[disk.calibrated]\ndevice = \"vda\"\n";
+    let disk = merged(Settings::default(), text).unwrap().disk;
+    let wanted = DiskConfig {
+        journal_groups_in_flight: 2,
+        journal_group_bytes_eager: 64 << 10,
+        segment_write_bytes: 256 << 10,
+        ..DiskConfig::default()
+    };
+    assert_eq!(disk, wanted);
+    assert_eq!(merged(Settings::default(), "").unwrap().disk, DiskConfig::default());
+    for line in [
+        "journal-groups-in-flight = 0",
+        "segment-writes-in-flight = 9",
+        "large-runs-in-flight = 9",
+        "journal-group-eager = \"8KiB\"",
+        "journal-group-eager = \"100000\"",
+        "segment-write = \"2MiB\"",
+        "segment-write = \"soon\"",
+    ] {
+        let error = merged(Settings::default(), &format!("[disk]\n{line}")).unwrap_err();
+        let key = line.split(' ').next().unwrap();
+        assert!(error.to_string().contains(&format!("disk.{key} = ")), "{error}");
+    }
+    assert!(merged(Settings::default(), "[disk]\nunknown = 1").is_err());
 }

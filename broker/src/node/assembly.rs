@@ -19,7 +19,7 @@ use coordinator::metadata::{
     LogDirectory, LogDirectoryId, MetadataRecord, RegisterBroker, ShardId, Topic, WallMillis,
 };
 use coordinator::topic_config::StaticBrokerConfig;
-use engine::config::{Durability, EngineConfig};
+use engine::config::{DiskConfig, Durability, EngineConfig};
 use engine::disk::{DirId, FileSystem, FileSystemError};
 use engine::journal::group::JournalSalt;
 use engine::journal::writer::{JournalFileName, JournalIdentity};
@@ -91,6 +91,8 @@ pub struct StartPlan {
     pub batch_bytes_max: usize,
     /// A start without a log directory of before is what the operator wants.
     pub give_up_missing: bool,
+    /// How journals and segments are written.
+    pub disk: DiskConfig,
     pub now: WallMillis,
 }
 
@@ -565,6 +567,7 @@ fn planned_shards(
         producer_expiration_ms,
         retention_check_ms,
         cleaner_backoff_ms,
+        disk: plan.disk,
     };
     let data = (0..plan.data_shards).map(|number| PlannedShard {
         config: config(number.into(), usize::from(number), &plan.data),

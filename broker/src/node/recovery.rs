@@ -68,6 +68,7 @@ pub(super) fn recover(
         properties: with_own(&config.properties, directories.node_id, listen, &log_dirs),
         batch_bytes_max: memory.data.batch_bytes_max(),
         give_up_missing: config.give_up_missing,
+        disk: config.disk,
         now: WallMillis(runtime::clock::WallMillis::read().0),
     };
     let mut assembly = assemble(&start_directories, &start_plan, found)?;

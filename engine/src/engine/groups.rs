@@ -9,9 +9,7 @@ use crate::disk::planted::PlantedFault;
 use crate::disk::{DiskClass, DiskOp, OpId};
 use crate::journal::entry::{ENTRY_BYTES, Entry, EntryKind};
 use crate::journal::group::{HEADER_BYTES, group_bytes};
-use crate::limits::{
-    BLOCK_BYTES, BYPASS_RUN_BYTES_MIN, BYPASS_RUNS_IN_FLIGHT_MAX, JOURNAL_GROUP_ENTRIES_MAX,
-};
+use crate::limits::{BLOCK_BYTES, BYPASS_RUN_BYTES_MIN, JOURNAL_GROUP_ENTRIES_MAX};
 use crate::partition::{Closing, Partition, Run, RunState};
 
 /// What a draft consists of, to be put back if the group cannot be written now.
@@ -227,7 +225,7 @@ impl Engine {
     /// Runs of 256 KiB and more are written to their segment at once, several at a time.
     fn launch_direct_runs(&mut self) {
         for at in 0..self.ready.len() {
-            if self.direct_in_flight >= BYPASS_RUNS_IN_FLIGHT_MAX {
+            if self.direct_in_flight >= self.config.disk.large_runs_in_flight {
                 return;
             }
             let slot = self.ready[at];
@@ -236,7 +234,7 @@ impl Engine {
     }
 
     fn launch_direct_run(&mut self, slot: Slot) -> bool {
-        if self.direct_in_flight >= BYPASS_RUNS_IN_FLIGHT_MAX {
+        if self.direct_in_flight >= self.config.disk.large_runs_in_flight {
             return false;
         }
         let Some(partition) = self.partition(slot) else { return false };

@@ -1,6 +1,6 @@
 //! Segments grow, roll, are written behind and finished.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -11,10 +11,7 @@ use super::append::fits_segment;
 use super::completion::Pending;
 use super::{Engine, Slot};
 use crate::disk::{DiskClass, DiskOp, FileId, Step};
-use crate::limits::{
-    BLOCK_BYTES, FREE_BYTES_RESERVED, WRITE_BEHIND_BYTES_MAX, WRITE_BEHIND_BYTES_MIN,
-    WRITE_BEHIND_IN_FLIGHT_MAX,
-};
+use crate::limits::{BLOCK_BYTES, FREE_BYTES_RESERVED, WRITE_BEHIND_BYTES_MIN};
 use crate::partition::index::segment_path;
 use crate::partition::position::LogPosition;
 use crate::partition::segment::{Segment, SegmentState};
@@ -136,10 +133,13 @@ impl Engine {
         if self.partition(slot).is_none_or(|partition| partition.state == PartitionState::Offline) {
             return;
         }
-        while self.write_behind_in_flight < WRITE_BEHIND_IN_FLIGHT_MAX {
-            let Some((base, range, parts)) =
-                self.partition(slot).and_then(|partition| next_write(partition, bytes_min))
-            else {
+        let disk = self.config.disk;
+        while self.write_behind_in_flight < disk.segment_writes_in_flight {
+            let bytes_max = disk.segment_write_bytes;
+            let next = self
+                .partition(slot)
+                .and_then(|partition| next_write(partition, bytes_min..=bytes_max));
+            let Some((base, range, parts)) = next else {
                 return;
             };
             let Some(file) = self.segment_file(slot, base) else { return };
@@ -292,8 +292,11 @@ fn must_roll(
             || !fits_segment(segment.base, partition.end.offset, header))
 }
 
-/// The next blocks of the partition to write behind.
-fn next_write(partition: &Partition, bytes_min: u64) -> Option<(Offset, Range<u64>, Vec<Bytes>)> {
+/// The next blocks of the partition to write behind: so many wait at least, and so many go at once at most.
+fn next_write(
+    partition: &Partition,
+    bytes: RangeInclusive<u64>,
+) -> Option<(Offset, Range<u64>, Vec<Bytes>)> {
     for segment in &partition.segments {
         if segment.is_finished() || segment.state == SegmentState::Finishing {
             continue;
@@ -301,10 +304,10 @@ fn next_write(partition: &Partition, bytes_min: u64) -> Option<(Offset, Range<u6
         let acknowledged = partition.acknowledged_in(segment);
         let waits = acknowledged.saturating_sub(segment.flushed);
         let is_sealed = segment.state == SegmentState::Sealed;
-        if waits < bytes_min && !is_sealed {
+        if waits < *bytes.start() && !is_sealed {
             continue;
         }
-        if let Some(range) = segment.write_behind_range(acknowledged, WRITE_BEHIND_BYTES_MAX) {
+        if let Some(range) = segment.write_behind_range(acknowledged, *bytes.end()) {
             let parts = partition.tail.blocks(segment.base, range.clone());
             return Some((segment.base, range, parts));
         }

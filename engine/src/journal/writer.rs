@@ -16,11 +16,9 @@ use runtime::memory::Arena;
 
 use super::entry::Entry;
 use super::group::{self, GroupHeader, JournalSalt, group_bytes};
+use crate::config::DiskConfig;
 use crate::disk::{DiskClass, DiskEffect, DiskOp, FileId, OpId};
-use crate::limits::{
-    JOURNAL_GROUP_BYTES_EAGER, JOURNAL_GROUP_BYTES_MAX, JOURNAL_GROUP_ENTRIES_MAX,
-    JOURNAL_GROUPS_IN_FLIGHT_MAX, JOURNAL_IDLE_MS,
-};
+use crate::limits::{JOURNAL_GROUP_BYTES_MAX, JOURNAL_GROUP_ENTRIES_MAX, JOURNAL_IDLE_MS};
 
 /// Name of a journal file: `journal/<shard>/<number>.journal` below its log directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -121,12 +119,18 @@ pub struct Journal<N> {
     /// When the last group was acknowledged, for the empty group of an idle shard.
     quiet_since: u64,
     failed: bool,
+    disk: DiskConfig,
     pub metrics: JournalMetrics,
 }
 
 impl<N> Journal<N> {
     /// Goes on behind the opening in `first` file.
-    pub fn new(identity: JournalIdentity, opening: JournalOpening, first: (FileId, u64)) -> Self {
+    pub fn new(
+        identity: JournalIdentity,
+        opening: JournalOpening,
+        first: (FileId, u64),
+        disk: DiskConfig,
+    ) -> Self {
         let (file, bytes) = first;
         Self {
             identity,
@@ -146,6 +150,7 @@ impl<N> Journal<N> {
             in_flight: VecDeque::new(),
             quiet_since: 0,
             failed: false,
+            disk,
             metrics: JournalMetrics::default(),
         }
     }
@@ -200,8 +205,8 @@ impl<N> Journal<N> {
     pub fn admits(&self, waiting_bytes: usize) -> bool {
         !self.failed
             && (self.in_flight.is_empty()
-                || (waiting_bytes >= JOURNAL_GROUP_BYTES_EAGER
-                    && self.in_flight.len() < JOURNAL_GROUPS_IN_FLIGHT_MAX))
+                || (waiting_bytes >= self.disk.journal_group_bytes_eager
+                    && self.in_flight.len() < self.disk.journal_groups_in_flight))
     }
 
     /// Bytes that a group in the active file may have at most.

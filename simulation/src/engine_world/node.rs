@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
-use broker::engine::config::{EngineConfig, LogConfig};
+use broker::engine::config::{DiskConfig, EngineConfig, LogConfig};
 use broker::engine::disk::{DirId, FileSystem, FileSystemError, Job, Step, execute};
 use broker::engine::journal::group::JournalSalt;
 use broker::engine::journal::writer::{JournalFileName, JournalIdentity};
@@ -165,6 +165,7 @@ impl NodeStart<'_> {
                     producer_expiration_ms: PRODUCER_EXPIRATION_MS,
                     retention_check_ms: RETENTION_CHECK_MS,
                     cleaner_backoff_ms: CLEANER_BACKOFF_MS,
+                    disk: DiskConfig::default(),
                 };
                 let start = EngineStart { config, journal, partitions };
                 let arena = self.arenas[shard as usize].clone();

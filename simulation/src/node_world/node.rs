@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use broker::coordinator::metadata::{LogDirectoryId, WallMillis};
 use broker::coordinator::topic_config::StaticBrokerConfig;
+use broker::engine::config::DiskConfig;
 use broker::engine::disk::{DirId, FileSystem, FileSystemError};
 use broker::engine::journal::group::JournalSalt;
 use broker::engine::recovery::meta::{FORMAT_VERSION, MetaError, MetaProperties};
@@ -295,6 +296,7 @@ impl NodeStart<'_> {
                 false => StaticBrokerConfig::new([at_once]).expect("there is such a property"),
             },
             give_up_missing: false,
+            disk: DiskConfig::default(),
             now: WallMillis(self.now.wall.0),
         }
     }

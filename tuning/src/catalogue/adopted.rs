@@ -10,7 +10,7 @@ use crate::directory::DirectoryFacts;
 use crate::finding::{Finding, Group, Scope, SettingWrite};
 use crate::setting::{Form, Setting, same};
 
-pub(crate) static ENTRIES: [Entry; 21] = [
+pub(crate) static ENTRIES: [Entry; 22] = [
     Entry {
         prod: Severity::Fatal,
         bench: Severity::Fatal,
@@ -243,6 +243,17 @@ pub(crate) static ENTRIES: [Entry; 21] = [
         source: "/sys/block/DISK/queue/write_cache, fua",
         ..Entry::of("disk.write_cache", Group::Disk, "the disk's write cache")
     },
+    Entry {
+        prod: Severity::Warning,
+        bench: Severity::Warning,
+        why: "block sizes and depths of one disk may be wrong for another",
+        lesson: "`corelane tune calibrate` measures how many durable writes at once a disk gains from, and \
+                 from which size on; another disk, file system or kernel may differ by a factor. Looked at \
+                 where --config names a file in which it wrote.",
+        source: "[disk.calibrated] of the node's configuration",
+        of_host: false,
+        ..Entry::of("disk.calibration", Group::Disk, "what `tune calibrate` measured")
+    },
 ];
 
 pub(crate) fn findings(machine: &Machine<'_>) -> Vec<Finding> {
@@ -279,6 +290,11 @@ pub(crate) fn of_disk(
     disk: &crate::block_device::BlockDevice,
 ) -> Vec<Finding> {
     data_directory::of_disk(disk).into_iter().map(|check| adopt(machine, check, None)).collect()
+}
+
+/// Of what the configuration says it was calibrated on.
+pub(crate) fn of_calibration(machine: &Machine<'_>, check: Check) -> Finding {
+    adopt(machine, check, None)
 }
 
 fn adopt(machine: &Machine<'_>, check: Check, directory: Option<&Path>) -> Finding {

@@ -17,7 +17,9 @@ fn look(tree: &RecordedTree, directory: &str, profile: Profile) -> Vec<Finding> 
     let host = tree.root();
     let directories = vec![DirectoryFacts::recorded(&host, Path::new(directory))];
     let facts = HostFacts::read(&host);
-    examine(&host, &Examined { facts, ring: RingProbe::Works, directories }, profile)
+    let calibration = None;
+    let examined = Examined { facts, ring: RingProbe::Works, directories, calibration };
+    examine(&host, &examined, profile)
 }
 
 fn server(profile: Profile) -> Vec<Finding> {

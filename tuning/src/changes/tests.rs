@@ -60,7 +60,9 @@ impl Bench {
         let host = self.host();
         let directories = vec![DirectoryFacts::recorded(&host, Path::new(self.directory))];
         let facts = HostFacts::read(&host);
-        examine(&host, &Examined { facts, ring: RingProbe::Works, directories }, profile)
+        let calibration = None;
+        let examined = Examined { facts, ring: RingProbe::Works, directories, calibration };
+        examine(&host, &examined, profile)
     }
 
     fn plan(&self, profile: Profile, choice: &Choice) -> Plan {

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use tuning::{
-    DirectoryFacts, Examined, Finding, HostFacts, HostRoot, Profile, RingProbe, STATE_DIRECTORY,
-    examine,
+    CalibrationOrigin, DirectoryFacts, Examined, Finding, HostFacts, HostRoot, Profile, RingProbe,
+    STATE_DIRECTORY, examine,
 };
 
 use super::super::doctor::try_ring;
 use super::super::failure::Failure;
+use super::disk_settings::calibrated_origin;
 
 #[derive(Args, Debug)]
 pub(super) struct MachineArgs {
@@ -26,6 +27,10 @@ pub(super) struct MachineArgs {
         default_value = "./corelane-data"
     )]
     data_dirs: Vec<PathBuf>,
+
+    /// The node's configuration: whether what `tune calibrate` wrote there is of this disk.
+    #[arg(long, value_name = "FILE", env = "CORELANE_CONFIG")]
+    config: Option<PathBuf>,
 
     #[command(flatten)]
     root: RootArgs,
@@ -73,8 +78,24 @@ impl MachineArgs {
         };
         let ring = if host.is_live() { try_ring() } else { RingProbe::NotTried };
         let directories = self.directories(&host)?;
-        let findings = examine(&host, &Examined { facts, ring, directories }, profile);
+        let calibration = self.calibration(&facts, &directories)?;
+        let examined = Examined { facts, ring, directories, calibration };
+        let findings = examine(&host, &examined, profile);
         Ok(Machine { host, profile, findings })
+    }
+
+    /// What was calibrated and what is here, where the configuration has such a result. The first directory counts:
+    /// there is one `[disk]` for all.
+    fn calibration(
+        &self,
+        facts: &HostFacts,
+        directories: &[DirectoryFacts],
+    ) -> Result<Option<(CalibrationOrigin, CalibrationOrigin)>, Failure> {
+        let (Some(config), Some(directory)) = (&self.config, directories.first()) else {
+            return Ok(None);
+        };
+        let then = calibrated_origin(config)?;
+        Ok(then.map(|then| (then, CalibrationOrigin::of(directory, &facts.kernel))))
     }
 
     fn directories(&self, host: &HostRoot) -> Result<Vec<DirectoryFacts>, Failure> {

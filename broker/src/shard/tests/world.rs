@@ -12,7 +12,7 @@ use coordinator::metadata::{
 };
 use coordinator::topic_config::StaticBrokerConfig;
 use engine::EngineStart;
-use engine::config::EngineConfig;
+use engine::config::{DiskConfig, EngineConfig};
 use engine::disk::operation::JobOutput;
 use engine::disk::{DirId, DiskEffect, DiskError, DiskEvent, DiskOp, DiskOutput};
 use engine::journal::group::JournalSalt;
@@ -112,6 +112,7 @@ fn engine_start(shard: u32, journal_dir: DirId) -> EngineStart {
             producer_expiration_ms: 86_400_000,
             retention_check_ms: 1_000,
             cleaner_backoff_ms: 1_000,
+            disk: DiskConfig::default(),
         },
         journal: OpenedJournal {
             identity,

@@ -6,6 +6,7 @@ use runtime::memory::Arena;
 
 use super::{Journal, JournalFileName, JournalIdentity, JournalOpening};
 use crate::PartitionId;
+use crate::config::DiskConfig;
 use crate::disk::{DiskOp, FileId, OpId};
 use crate::journal::entry::{Entry, EntryKind};
 use crate::journal::group::{GroupHeader, JournalSalt, peek};
@@ -24,9 +25,13 @@ struct World {
 impl World {
     /// An opening of two groups, and three further files.
     fn new() -> Self {
+        Self::with(DiskConfig::default())
+    }
+
+    fn with(disk: DiskConfig) -> Self {
         let identity = JournalIdentity { shard: 1, incarnation: 4, salt: SALT };
         let opening = JournalOpening { next_sequence: 2, previous_crc: 9, write_position: 8_192 };
-        let mut journal = Journal::new(identity, opening, (FileId(0), FILE_BYTES));
+        let mut journal = Journal::new(identity, opening, (FileId(0), FILE_BYTES), disk);
         for file in 1..4 {
             journal.add_file(FileId(file), FILE_BYTES);
         }
@@ -101,6 +106,21 @@ fn groups_beside_others_need_enough_that_waits_and_are_bounded() {
         }
         world.submit(1);
     }
+    assert!(!world.journal.admits(usize::MAX));
+}
+
+#[test]
+fn how_many_groups_and_how_eager_is_the_configurations_to_say() {
+    let disk = DiskConfig {
+        journal_groups_in_flight: 2,
+        journal_group_bytes_eager: 32 << 10,
+        ..DiskConfig::default()
+    };
+    let mut world = World::with(disk);
+    world.submit(1);
+    assert!(!world.journal.admits((32 << 10) - 1));
+    assert!(world.journal.admits(32 << 10));
+    world.submit(1);
     assert!(!world.journal.admits(usize::MAX));
 }
 

@@ -105,33 +105,19 @@ pub fn compare(request: &CompareRequest, observe: Observer<'_>) -> Result<Compar
         observe,
         began: Instant::now(),
     };
-    let control = match &control {
-        Some(plan) => Some(comparing.case(plan, &[])?),
-        None => None,
-    };
-    let mut cases: Vec<Case> = Vec::new();
-    for plan in &request.cases {
-        let case = comparing.case(plan, &cases)?;
-        cases.push(case);
+    let mut comparison = comparing.comparison(started);
+    if let Some(plan) = &control {
+        comparison.control = Some(comparing.case(plan, &[])?);
     }
-    let comparison = Comparison {
-        format: COMPARISON_FORMAT,
-        harness_version: env!("CARGO_PKG_VERSION").to_owned(),
-        arguments: request.arguments.clone(),
-        started_unix_seconds: started,
-        seconds: comparing.began.elapsed().as_secs_f64(),
-        machine: manifest::machine(),
-        data_directory: request.place.folder.display().to_string(),
-        method: method(request),
-        subjects: comparing.subjects,
-        control,
-        cases,
-        limits: request.limits.clone(),
-        limits_missing: request.limits_missing.clone(),
-        notes: notes(request),
-    };
-    if let Some(out) = &request.out {
-        folder::write_comparison(out, &comparison)?;
+    for plan in &request.cases {
+        let case = comparing.case(plan, &comparison.cases)?;
+        comparison.cases.push(case);
+        // What is measured is there, should the next case be interrupted.
+        comparison.seconds = comparing.began.elapsed().as_secs_f64();
+        comparison.subjects.clone_from(&comparing.subjects);
+        if let Some(out) = &request.out {
+            folder::write_comparison(out, &comparison)?;
+        }
     }
     Ok(Compared { comparison, exit: blocks::worst(comparing.exits.into_iter()) })
 }
@@ -147,6 +133,27 @@ struct Comparing<'a> {
 }
 
 impl Comparing<'_> {
+    /// Without anything measured yet.
+    fn comparison(&self, started_unix_seconds: u64) -> Comparison {
+        let request = self.request;
+        Comparison {
+            format: COMPARISON_FORMAT,
+            harness_version: env!("CARGO_PKG_VERSION").to_owned(),
+            arguments: request.arguments.clone(),
+            started_unix_seconds,
+            seconds: 0.0,
+            machine: manifest::machine(),
+            data_directory: request.place.folder.display().to_string(),
+            method: method(request),
+            subjects: self.subjects.clone(),
+            control: None,
+            cases: Vec::new(),
+            limits: request.limits.clone(),
+            limits_missing: request.limits_missing.clone(),
+            notes: notes(request),
+        }
+    }
+
     fn case(&mut self, plan: &CasePlan, done: &[Case]) -> Result<Case, Failure> {
         let mut case = Case {
             id: plan.id.clone(),

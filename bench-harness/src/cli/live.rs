@@ -112,6 +112,7 @@ impl View {
         }
         if let Some(used) = &self.used {
             lines.push(cpu(used));
+            lines.extend(memory_and_device(used));
         }
         lines.iter().map(|line| line.chars().take(columns).collect()).collect()
     }
@@ -138,22 +139,23 @@ impl View {
 }
 
 fn cpu(used: &UsedSecond) -> String {
-    let mut line = "  CPU           ".to_owned();
-    if let Some(broker) = used.broker_cpu_percent {
-        let _ = write!(line, "broker {broker:.0} %  ");
-    }
-    let _ = write!(
-        line,
-        "client {:.0} %  everything {:.0} % of a core  steal {:.1} %",
-        used.client_cpu_percent, used.host_cpu_percent, used.steal_percent
-    );
-    if let Some(memory) = used.broker_memory_bytes {
-        let _ = write!(line, "  memory {}", bytes(memory as f64));
-    }
-    if let Some(written) = used.device_written_bytes {
-        let _ = write!(line, "  device {}/s", bytes(written as f64));
-    }
-    line
+    let broker = used.broker_cpu_percent.map(|broker| format!("broker {broker:.0} %  "));
+    format!(
+        "  CPU           {}client {:.0} %  everything {:.0} % of a core  steal {:.1} %",
+        broker.unwrap_or_default(),
+        used.client_cpu_percent,
+        used.host_cpu_percent,
+        used.steal_percent
+    )
+}
+
+/// Where the broker's process is on this machine.
+fn memory_and_device(used: &UsedSecond) -> Option<String> {
+    let memory = used.broker_memory_bytes?;
+    let device = used
+        .device_written_bytes
+        .map(|written| format!("  device {}/s written", bytes(written as f64)));
+    Some(format!("  broker        memory {}{}", bytes(memory as f64), device.unwrap_or_default()))
 }
 
 fn push(values: &mut VecDeque<u64>, value: u64) {

@@ -139,7 +139,7 @@ pub fn main() -> ExitCode {
         Command::Report(args) => args.run(line.format),
         Command::Limits(args) => args.run(line.format),
         Command::NullBroker(args) => args.run(),
-        Command::Compare(args) => args.run(line.format),
+        Command::Compare(args) => args.run(line.format, watching),
         Command::Workloads(command) => command.run(line.format),
         Command::KeepBroker { folder, command } => keeper::keep(folder, command),
     };

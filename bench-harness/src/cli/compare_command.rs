@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 
 use super::compare_progress::CompareLines;
+use super::progress::Watching;
 use super::{Format, compare_progress, compare_table, load_args, print};
 use crate::brokers::corelane::{self, Corelane};
 use crate::brokers::kafka::{HEAP_DEFAULT, Kafka, java_version};
@@ -105,9 +106,9 @@ pub(super) struct CompareArgs {
 type Limits = (Option<serde_json::Value>, Option<String>);
 
 impl CompareArgs {
-    pub(super) fn run(&self, format: Format) -> Result<Exit, Failure> {
+    pub(super) fn run(&self, format: Format, watching: Watching) -> Result<Exit, Failure> {
         let request = self.request()?;
-        let mut lines = CompareLines::default();
+        let mut lines = CompareLines::new(watching);
         let compared = compare(&request, &mut |event| lines.show(event))?;
         let out = request.out.as_deref();
         print(&match format {

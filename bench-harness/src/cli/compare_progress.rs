@@ -1,49 +1,36 @@
-//! Lines on standard error while brokers are compared: one when a run begins, one when it is done.
+//! What is shown on standard error while brokers are compared: a line when a run begins and one when it is done, and
+//! the live view of the run for who watches a terminal.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
+use super::progress::{Progress, Watching};
 use crate::compare::Event;
 use crate::figures::{bytes, milliseconds};
 use crate::results::comparison::CaseRun;
-use crate::run;
 
-/// What happens within runs is shown where somebody watches.
 pub(super) struct CompareLines {
-    is_watched: bool,
-}
-
-impl Default for CompareLines {
-    fn default() -> Self {
-        Self { is_watched: io::stderr().is_terminal() }
-    }
+    progress: Progress,
 }
 
 impl CompareLines {
+    pub(super) fn new(watching: Watching) -> Self {
+        Self { progress: Progress::of_several("compare", watching) }
+    }
+
     pub(super) fn show(&mut self, event: &Event<'_>) {
         match event {
-            Event::Case { title, runs } => tell(&format!("\n{title}: {runs} runs")),
+            Event::Case { title, runs } => self.progress.line(&format!("\n{title}: {runs} runs")),
             Event::Begins { run, runs, case, subject, attempt, seconds_left } => {
                 let which = match attempt {
                     1 => format!("run {run} of {runs}"),
                     _ => format!("the block again (attempt {attempt})"),
                 };
                 let left = time(*seconds_left);
-                tell(&format!("{which}: {subject}, {case}; about {left} left"));
+                let part = format!("{which}: {subject}, {case}; about {left} left");
+                self.progress.part(&part);
             }
-            Event::Run(event) => self.within(event),
-            Event::Done(run) => tell(&done(run)),
-        }
-    }
-
-    fn within(&self, event: &run::Event<'_>) {
-        if !self.is_watched {
-            return;
-        }
-        match event {
-            run::Event::WarmingUp => tell("  warming up"),
-            run::Event::Measuring { seconds } => tell(&format!("  measuring for {seconds} s")),
-            run::Event::Verifying { .. } => tell("  verifying"),
-            _ => {}
+            Event::Run(event) => self.progress.show(event),
+            Event::Done(run) => self.progress.line(&done(run)),
         }
     }
 }

@@ -29,14 +29,22 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn new(workload: &Workload, watching: Watching) -> Self {
+        Self::of(&workload.name, workload.is_consumed(), watching)
+    }
+
+    /// Of runs of different workloads: each is a part.
+    pub(super) fn of_several(name: &str, watching: Watching) -> Self {
+        Self::of(name, true, watching)
+    }
+
+    fn of(name: &str, has_consumers: bool, watching: Watching) -> Self {
         let is_terminal = io::stderr().is_terminal();
         let is_live = is_terminal && watching == Watching::Live;
-        let has_consumers = workload.is_consumed();
         Self {
             has_consumers,
             every: if is_terminal { 1 } else { LINE_EVERY },
             shown: 0,
-            live: is_live.then(|| (Screen::default(), View::new(&workload.name, has_consumers))),
+            live: is_live.then(|| (Screen::default(), View::new(name, has_consumers))),
         }
     }
 

@@ -51,6 +51,10 @@ pub struct NamedWorkload {
     pub settings: Vec<String>,
 }
 
+/// As Kafka's own clients are by default: a retry of one that is not may come behind what was sent later, and a run in
+/// which that happens does not verify.
+const IDEMPOTENT: &[&str] = &["corelane.idempotence=true"];
+
 struct Recipe {
     id: &'static str,
     title: &'static str,
@@ -66,7 +70,7 @@ const SHORT_RECIPES: [Recipe; 2] = [
         id: "saturate-1k",
         title: "1 KiB records as fast as librdkafka gets them acknowledged",
         workload: "saturate-1k",
-        settings: &[],
+        settings: IDEMPOTENT,
         rate: RateChoice::AsWritten,
         seats: &[OURS, THEIRS],
         pairs: &[(OURS, THEIRS)],
@@ -75,7 +79,7 @@ const SHORT_RECIPES: [Recipe; 2] = [
         id: "telemetry-1k-half",
         title: "1 KiB records at half of the slower one's saturation, read as they come",
         workload: "telemetry-1k",
-        settings: &[],
+        settings: IDEMPOTENT,
         rate: RateChoice::HalfOfSlowest { case: SATURATION },
         seats: &[OURS, THEIRS],
         pairs: &[(OURS, THEIRS)],
@@ -87,7 +91,7 @@ const FULL_RECIPES: [Recipe; 6] = [
         id: "saturate-1k",
         title: "1 KiB records as fast as librdkafka gets them acknowledged",
         workload: "saturate-1k",
-        settings: &[],
+        settings: IDEMPOTENT,
         rate: RateChoice::AsWritten,
         seats: &[OURS, THEIRS, OURS_IN_MEMORY, THEIRS_FLUSHED],
         pairs: &[
@@ -110,7 +114,7 @@ const FULL_RECIPES: [Recipe; 6] = [
         id: "telemetry-1k-half-of-own",
         title: "1 KiB records at half of each one's own saturation, read as they come",
         workload: "telemetry-1k",
-        settings: &[],
+        settings: IDEMPOTENT,
         rate: RateChoice::HalfOfOwn { case: SATURATION },
         seats: &[OURS, THEIRS],
         pairs: &[(OURS, THEIRS)],
@@ -119,7 +123,7 @@ const FULL_RECIPES: [Recipe; 6] = [
         id: "telemetry-1k-half",
         title: "1 KiB records at half of the slowest one's saturation, read as they come",
         workload: "telemetry-1k",
-        settings: &[],
+        settings: IDEMPOTENT,
         rate: RateChoice::HalfOfSlowest { case: SATURATION },
         seats: &[OURS, THEIRS, OURS_IN_MEMORY],
         pairs: &[(OURS, THEIRS), (OURS_IN_MEMORY, THEIRS)],
@@ -128,7 +132,7 @@ const FULL_RECIPES: [Recipe; 6] = [
         id: "fan-out-4",
         title: "1 KiB records read four times from the tail",
         workload: "fan-out-4",
-        settings: &[],
+        settings: IDEMPOTENT,
         rate: RateChoice::AsWritten,
         seats: &[OURS, THEIRS],
         pairs: &[(OURS, THEIRS)],

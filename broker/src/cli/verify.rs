@@ -126,6 +126,7 @@ fn check_node(data: &NodeData, report: &mut Report) -> Result<(), Failure> {
     journals::check(data, &overlays, &mut facts, report)?;
     let dirs = overlays.iter().map(|(id, fs)| (*id, fs as &dyn FileSystem)).collect();
     let mut recovery = recover_all(data, dirs)?;
+    facts.judge_unreadable(recovery.partitions.keys(), report);
     check_incarnation(data, &recovery, report);
     metadata::check(data, &overlays, &recovery, &facts, report);
     metadata::restore(data, &overlays, &mut recovery)?;

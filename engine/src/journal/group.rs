@@ -18,7 +18,8 @@ use super::entry::{ENTRY_BYTES, Entry, field};
 use crate::limits::{BLOCK_BYTES, JOURNAL_GROUP_BYTES_MAX};
 
 pub const HEADER_BYTES: usize = 128;
-const MAGIC: u32 = u32::from_le_bytes(*b"CLJG");
+/// What every group begins with.
+pub const MAGIC: u32 = u32::from_le_bytes(*b"CLJG");
 /// Format version of journal groups.
 pub const VERSION: u16 = 1;
 const CRC_AT: usize = 124;

@@ -169,6 +169,7 @@ fn foresee(data: &NodeData, report: &mut Report) -> Result<Foreseen, Failure> {
     journals::check(data, &overlays, &mut facts, report)?;
     let dirs = overlays.iter().map(|(id, fs)| (*id, fs as &dyn FileSystem)).collect();
     let mut recovery = recover_all(data, dirs)?;
+    facts.judge_unreadable(recovery.partitions.keys(), report);
     if let Some(refusal) = metadata::refusal(data, &overlays, &recovery) {
         return Err(refusal);
     }

@@ -6,11 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use broker::shard::metadata_log::METADATA;
 use engine::PartitionId;
 use engine::disk::{DirId, FileSystem};
-use engine::journal::group::{GroupContent, JournalSalt};
+use engine::journal::group::{GroupContent, JournalSalt, MAGIC};
 use engine::journal::scan::{Damage, JournalBytes, Scan, ScanStep, scan};
 use engine::journal::writer::JournalFileName;
+use engine::limits::BLOCK_BYTES;
 use protocol::Offset;
 
 use super::node_data::NodeData;
@@ -25,12 +27,34 @@ use crate::cli::stored_files::{JOURNAL_DIRECTORY, unreadable};
 pub(super) struct JournalFacts {
     /// The highest log end that any readable entry of the newest incarnation speaks of, with that.
     ends: BTreeMap<PartitionId, (u64, Offset)>,
+    /// Journals of which nothing can be read, and which hold no more than a shard's first write.
+    unreadable: Vec<PathBuf>,
 }
 
 impl JournalFacts {
     /// `None` for a partition of which no journal speaks.
     pub(super) fn end_of(&self, id: PartitionId) -> Option<Offset> {
         self.ends.get(&id).map(|(_, end)| *end)
+    }
+
+    /// A start whose power goes leaves a torn first write in the journal of a shard that it began. All partitions are in
+    /// others then: what a start states it has from the journals before it, which it keeps until it is done.
+    pub(super) fn judge_unreadable<'a>(
+        &self,
+        partitions: impl Iterator<Item = &'a PartitionId>,
+        report: &mut Report,
+    ) {
+        // The metadata log is never a data shard's.
+        let mut of_data = partitions.filter(|id| **id != METADATA);
+        let is_torn_start = of_data.all(|id| self.ends.contains_key(id));
+        for directory in &self.unreadable {
+            if is_torn_start {
+                let what = "holds the torn first write of a start that was cut short; the next one begins it anew";
+                report.note(directory, what);
+            } else {
+                tell_unreadable(directory, report);
+            }
+        }
     }
 
     fn note(&mut self, group: &StoredGroup) {
@@ -156,12 +180,11 @@ fn check_shard(
     let scans = scan(&bytes, salt, shard);
     let is_empty = bytes.iter().all(|file| file.bytes.iter().all(|byte| *byte == 0));
     if scans.incarnation_max == 0 && !is_empty {
-        report.damage(
-            &whole,
-            None,
-            "no group of this journal can be read with the salt in meta.properties",
-            "every partition of this shard: what was not in segments yet is lost",
-        );
+        if bytes.iter().any(|file| has_later_groups(&file.bytes)) {
+            tell_unreadable(&whole, report);
+        } else {
+            facts.unreadable.push(whole.clone());
+        }
     }
     if let Some(newest) = scans.complete.first() {
         findings.newest = findings.newest.max(newest.incarnation);
@@ -169,6 +192,21 @@ fn check_shard(
         findings.add(newest, &groups, &whole);
     }
     Ok(!files.is_empty())
+}
+
+fn tell_unreadable(directory: &Path, report: &mut Report) {
+    report.damage(
+        directory,
+        None,
+        "no group of this journal can be read with the salt in meta.properties",
+        "every partition of this shard: what was not in segments yet is lost",
+    );
+}
+
+/// Whether something behind the file's first block begins as groups do.
+fn has_later_groups(bytes: &[u8]) -> bool {
+    let magic = MAGIC.to_le_bytes();
+    bytes.chunks(BLOCK_BYTES).skip(1).any(|block| block.starts_with(&magic))
 }
 
 impl Findings {
@@ -237,7 +275,7 @@ fn check_end(groups: &Groups, scan: &Scan, files: &[(PathBuf, JournalBytes)], re
         groups.values().any(|group| group.file == last.file && group.stored.position == at);
     let is_begun = files.iter().filter(|(file, _)| *file == last.file).any(|(_, data)| {
         let behind = usize::try_from(at).ok().and_then(|at| data.bytes.get(at..));
-        behind.is_some_and(|behind| behind.starts_with(b"CLJG"))
+        behind.is_some_and(|behind| behind.starts_with(&MAGIC.to_le_bytes()))
     });
     if is_begun && !is_readable {
         report.note(&last.file, format!("the group at {at} is torn or damaged; {note}"));

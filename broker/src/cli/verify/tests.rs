@@ -474,6 +474,29 @@ fn a_shard_that_has_no_journal_yet_needs_no_state_file() {
     assert_eq!(world.verify().damages.len(), 1);
 }
 
+/// A power cut during a start tore the first write of a shard that the start added, and `verify` called that damage.
+#[test]
+fn a_torn_first_write_of_a_shard_hurts_nobody_while_other_journals_tell_of_every_partition() {
+    let world = World::new();
+    std::fs::create_dir(world.path("journal/1")).unwrap();
+    std::fs::copy(world.path("journal/0/state"), world.path("journal/1/state")).unwrap();
+    let mut torn = vec![0; 65_536];
+    torn[600..700].fill(7);
+    std::fs::write(world.path("journal/1/0.journal"), &torn).unwrap();
+    let report = world.verify();
+    assert_eq!(report.damages, []);
+    assert!(format!("{:?}", report.notes).contains("torn first write"), "{:?}", report.notes);
+    // With two writes the start was over, and what came then may have been acknowledged.
+    torn[4096..4100].copy_from_slice(b"CLJG");
+    std::fs::write(world.path("journal/1/0.journal"), &torn).unwrap();
+    assert_eq!(world.verify().damages.len(), 1);
+    torn[4096..4100].fill(0);
+    std::fs::write(world.path("journal/1/0.journal"), &torn).unwrap();
+    std::fs::remove_file(world.path("journal/0/0.journal")).unwrap();
+    let damages = format!("{:?}", world.verify().damages);
+    assert!(damages.contains("no group of this journal"), "nobody tells of it: {damages}");
+}
+
 /// Where the group with this record begins in the journal.
 fn world_group_position(world: &World, offset: i64) -> usize {
     let file = std::fs::read(world.path("journal/0/0.journal")).unwrap();

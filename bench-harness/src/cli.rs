@@ -35,6 +35,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::brokers::keeper;
 use crate::failure::{Exit, Failure};
 use crate::figures;
+use crate::interruption;
 use progress::Watching;
 
 #[derive(Debug, Parser)]
@@ -60,7 +61,8 @@ Exit codes:
   1  the command makes no sense or failed: nothing was measured
   2  measured and verified, and the objective (slo) was missed
   3  records were lost, doubled, reordered or altered: there is no result
-  4  the machine disturbed the run: its numbers say nothing about the broker"
+  4  the machine disturbed the run: its numbers say nothing about the broker
+  130  interrupted: topics of the run are removed; Ctrl-C once more ends at once"
 )]
 struct CommandLine {
     /// Print for people, or one JSON value for programs.
@@ -131,6 +133,10 @@ pub fn main() -> ExitCode {
         }
     };
     let watching = if line.plain { Watching::Plain } else { Watching::Live };
+    if matches!(line.command, Command::Run(_) | Command::Ramp(_) | Command::Slo(_)) {
+        // Without it a signal ends the program, and the run's topics stay.
+        let _ = interruption::listen();
+    }
     let result = match &line.command {
         Command::Run(args) => args.run(line.format, watching),
         Command::Ramp(args) => args.run(line.format, watching),

@@ -15,6 +15,8 @@ pub enum Exit {
     NotVerified,
     /// The machine disturbed the run, or kept it from starting: its numbers say nothing about the broker.
     InvalidEnvironment,
+    /// By a signal.
+    Interrupted,
 }
 
 impl Exit {
@@ -26,6 +28,7 @@ impl Exit {
             Self::ObjectiveMissed => 2,
             Self::NotVerified => 3,
             Self::InvalidEnvironment => 4,
+            Self::Interrupted => 130,
         }
     }
 }

@@ -30,6 +30,7 @@
 //! | [`run_clock`] | the run's clock, its phases, when subscriptions begin |
 //! | [`recorder`] | what a thread records, handed over once a second |
 //! | [`keys`] | which key each record has |
+//! | [`interruption`] | Ctrl-C |
 //! | [`failure`] | why there is no result, and how the process ends |
 //! | [`random`] | reproducible randomness |
 //! | [`statistics`] | ratios of runs measured side by side, with intervals |
@@ -47,6 +48,7 @@ pub mod diff;
 pub mod failure;
 mod figures;
 pub mod histograms;
+pub mod interruption;
 pub mod keys;
 pub mod limits;
 pub mod machine;

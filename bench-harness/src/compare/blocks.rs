@@ -70,6 +70,7 @@ pub(super) fn worst(exits: impl Iterator<Item = Exit>) -> Exit {
         Exit::InvalidEnvironment => 2,
         Exit::Failed => 3,
         Exit::NotVerified => 4,
+        Exit::Interrupted => 5,
     };
     exits.max_by_key(rank).unwrap_or(Exit::Done)
 }

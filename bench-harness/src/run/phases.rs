@@ -11,6 +11,7 @@ use crate::accounting::{Meter, Snapshot, Watched};
 use crate::clients::{Pace, Produced, Read};
 use crate::collector::{Collector, Phase};
 use crate::failure::Failure;
+use crate::interruption;
 use crate::recorder::{WINDOW_NS, Window};
 use crate::results::hlog::IntervalLog;
 use crate::run_clock::RunClock;
@@ -77,7 +78,8 @@ impl Phases<'_> {
             Err(failure) => {
                 self.clock.abort();
                 // Who failed first knows better than who waited for it.
-                Err(running.end().unwrap_or(failure))
+                let first = running.end().unwrap_or(failure);
+                interruption::check().and(Err(first))
             }
         }
     }
@@ -238,6 +240,8 @@ impl Phases<'_> {
         (self.observe)(&Event::Verifying { records: acknowledged });
         self.collect_while(&running, |running| !running.is_read());
         let read = running.read();
+        // Whoever was interrupted has lost nothing, whatever is missing.
+        interruption::check()?;
         let failures = produced.iter().filter_map(|producer| producer.failure.clone());
         if let Some(failure) = failures.chain(read.failure).next() {
             return Err(failure);
@@ -288,6 +292,7 @@ impl Phases<'_> {
 
     /// Takes what threads hand over, for a moment. Fails when the run was given up.
     fn collect(&mut self, running: &Running) -> Result<(), Failure> {
+        interruption::check().inspect_err(|_| self.clock.abort())?;
         match self.collected.recv_timeout(COLLECT_FOR) {
             Ok(window) => self.collector.add(&window),
             Err(RecvTimeoutError::Timeout) => {}

@@ -68,6 +68,9 @@ pub const GROUP_MEMBERS_MAX: usize = 10_000;
 /// member id to send heartbeats with.
 pub const NEW_MEMBER_JOIN_MS_MAX: u64 = 300_000;
 
+/// Before a rebalance to which nobody came, all being static, is tried again: members may have given it no time.
+pub const REBALANCE_AGAIN_MS_MIN: u64 = 1_000;
+
 /// Groups of one partition of `__consumer_offsets` that have members or a generation, and as many that have
 /// offsets. With ids and maps a small group is about a kilobyte: 100 MB in each of the two, when full.
 pub const GROUPS_MAX: usize = 100_000;

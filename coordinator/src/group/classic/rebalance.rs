@@ -11,7 +11,7 @@ use crate::{
         Answer, Timer,
         answer::{JoinError, Joined, JoinedMember, SyncError},
     },
-    limits::NEW_MEMBER_JOIN_MS_MAX,
+    limits::{NEW_MEMBER_JOIN_MS_MAX, REBALANCE_AGAIN_MS_MIN},
 };
 
 impl Change<'_> {
@@ -146,7 +146,8 @@ impl Change<'_> {
         }
         if !self.elect_leader_among_joined() {
             // Only static members are left, and none of them came.
-            return self.set_timer_in(Timer::Rebalance, self.group.rebalance_timeout_ms());
+            let again_ms = self.group.rebalance_timeout_ms().max(REBALANCE_AGAIN_MS_MIN);
+            return self.set_timer_in(Timer::Rebalance, again_ms);
         }
         self.begin_generation();
     }

@@ -18,7 +18,7 @@ use protocol::{
 use super::{World, bytes};
 use crate::{
     group::{
-        ClassicGroup, CommittedOffset, DurableRecord, GroupRecord, GroupSettings, Groups,
+        ClassicGroup, CommittedOffset, Due, DurableRecord, GroupRecord, GroupSettings, Groups,
         classic::ClassicState,
         record::{StoredClassicGroup, StoredMember},
         subscribed::SubscribedTopics,
@@ -174,6 +174,29 @@ fn any_stored() -> impl Strategy<Value = StoredClassicGroup> {
             state_since: None,
             members,
         })
+}
+
+/// Their coordinator tried again at once, and again, until their sessions ended.
+#[test]
+fn static_members_who_give_a_rebalance_no_time_do_not_keep_their_coordinator_busy() {
+    let mut value = stored();
+    for (member, (instance, session_ms)) in
+        value.members.iter_mut().zip([("i", 1_000), ("j", 20_000)])
+    {
+        member.instance = Some(Str::from(instance));
+        (member.session_timeout_ms, member.rebalance_timeout_ms) = (session_ms, 0);
+    }
+    let mut world = World::new();
+    world.groups = replayed(&[DurableRecord::ClassicGroup { group: g(), value }]);
+    world.groups.on_loaded(world.now());
+    let mut turns = 0;
+    while world.now_ms < 10_000 {
+        world.now_ms = world.now_ms.max(world.groups.deadline_ms().unwrap());
+        world.run(&Due);
+        turns += 1;
+        assert!(turns < 100, "still at {} ms", world.now_ms);
+    }
+    assert_eq!(world.groups.get("g").unwrap().member_count(), 1);
 }
 
 proptest! {

@@ -159,6 +159,8 @@ pub struct Engine {
     /// Partitions that are being handed over.
     releasing: Vec<Slot>,
     departed: BTreeMap<PartitionId, Departed>,
+    /// Partitions that are being deleted, until their directories are gone durably: the journal goes on saying so.
+    deleting: BTreeSet<PartitionId>,
     /// Adoptions that wait for the next checkpoint run.
     adoptions: Vec<(PartitionId, Token)>,
     rebuild: ProducerRebuild,
@@ -221,6 +223,7 @@ impl Engine {
             incomplete: BTreeSet::new(),
             releasing: Vec::new(),
             departed: BTreeMap::new(),
+            deleting: BTreeSet::new(),
             adoptions: Vec::new(),
             rebuild: ProducerRebuild::default(),
             moved: Vec::new(),

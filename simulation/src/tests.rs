@@ -72,6 +72,8 @@ fn groups_keep_their_place_and_one_owner_for_each_partition() {
 ///   end.
 /// * 630214: the journal's word that a partition was deleted did not say how far its files were; a power cut
 ///   brought them back, and they were called suspect.
+/// * 466: of a partition that was being deleted the journal still said how much of it had been acknowledged, when the
+///   files that had it were written over already; after a kill it was called suspect.
 /// * 500167: an orderly end waited, without a pause, for a checkpoint that would not begin any more.
 #[test]
 fn what_was_found_once_stays_mended() {
@@ -85,6 +87,7 @@ fn what_was_found_once_stays_mended() {
         (620_037, Options { steps: 120, ..engine() }),
         (630_214, Options { steps: 120, ..node() }),
         (40, node()),
+        (466, Options { steps: 120, ..node() }),
         (57, node()),
         (1638, node()),
         (1123, node()),

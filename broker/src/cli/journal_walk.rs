@@ -74,6 +74,7 @@ pub(crate) fn kind_name(kind: EntryKind) -> &'static str {
         EntryKind::EpochStart => "epoch start",
         EntryKind::LogStart => "log start",
         EntryKind::Close => "close",
+        EntryKind::Delete => "delete",
         EntryKind::Start => "start",
         EntryKind::CheckpointEnd => "checkpoint end",
     }

@@ -7,6 +7,7 @@ use protocol::Offset;
 
 use super::reads::ReadOperation;
 use super::{Engine, Notice, Slot};
+use crate::PartitionId;
 use crate::disk::{DirId, DiskEvent, DiskOutput, FileId};
 use crate::partition::segment::SegmentState;
 use crate::request::{EngineEvent, Token};
@@ -67,6 +68,7 @@ pub(super) enum Pending {
     },
     RemovePartition {
         dir: DirId,
+        id: PartitionId,
         token: Token,
     },
     /// The sync of everything that an orderly end completed in one directory.
@@ -131,7 +133,8 @@ impl Engine {
             }
             Pending::Cleanup => {}
             Pending::CreatePartition { slot, token } => self.on_partition_created(slot, token),
-            Pending::RemovePartition { token, .. } => {
+            Pending::RemovePartition { id, token, .. } => {
+                self.deleting.remove(&id);
                 self.events.push_back(EngineEvent::Done { token, result: Ok(()) });
             }
             Pending::ShutdownSync { .. } => self.on_shutdown_synced(),

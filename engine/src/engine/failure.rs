@@ -19,7 +19,8 @@ impl Engine {
             _ if error == FileSystemError::Stopped => {}
             Pending::Cleanup => {}
             // Its directory is gone already: so much the better.
-            Pending::RemovePartition { token, .. } if error == FileSystemError::NotFound => {
+            Pending::RemovePartition { id, token, .. } if error == FileSystemError::NotFound => {
+                self.deleting.remove(&id);
                 self.done(token, Ok(()));
             }
             pending if error == FileSystemError::NoSpace => self.on_no_space(pending),
@@ -130,7 +131,7 @@ impl Engine {
             Pending::CreatePartition { slot: of, token: waiting } => {
                 (slot, token) = (Some(of), Some(waiting));
             }
-            Pending::RemovePartition { dir: of, token: waiting } => {
+            Pending::RemovePartition { dir: of, token: waiting, .. } => {
                 (dir, token) = (of, Some(waiting));
             }
             Pending::CheckpointSync { dir: of } | Pending::ShutdownSync { dir: of } => dir = of,

@@ -277,13 +277,17 @@ impl Engine {
             let Some(partition) = self.partition(slot) else { continue };
             let entry = match partition.closing {
                 Some(Closing::Release(_)) if partition.is_leaving => Some(close_entry(partition)),
-                // Deleted: nobody will ask for it.
+                // Deleted: see below.
                 _ if partition.is_leaving => None,
                 _ => self.checkpoint_entry(slot),
             };
             if let Some(entry) = entry {
                 self.control.push_front(Control { entry, body: Bytes::new(), notice: None });
             }
+        }
+        for id in &self.deleting {
+            let entry = Entry::new(EntryKind::Delete, *id);
+            self.control.push_front(Control { entry, body: Bytes::new(), notice: None });
         }
         // The files that say that a partition left may be recycled before its new owner has a word of
         // it in its own journal.

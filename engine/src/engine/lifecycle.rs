@@ -353,15 +353,13 @@ impl Engine {
         self.unjournaled_bytes -= lost;
         self.fail_appends(slot, &AppendError::NotOwner);
         self.forget_reads(slot);
-        // Its files are not complete: a power cut may bring them back under their old name, and a start that
-        // looks for what this row says must find it. Without a durable directory there is nothing to say.
-        let row = self.checkpoint_entry(slot).unwrap_or(Entry::new(EntryKind::Close, id));
-        let entry = Entry { kind: EntryKind::Close, ..row };
+        self.deleting.insert(id);
         // Its operations are over before the notice can let it go.
         if let Some(partition) = self.partition_mut(slot) {
             partition.operations += 1;
             partition.is_leaving = true;
         }
+        let entry = Entry::new(EntryKind::Delete, id);
         self.push_control(entry, Bytes::new(), Some(Notice::Closed(slot)));
     }
 
@@ -394,16 +392,16 @@ impl Engine {
             return;
         }
         let directory = partition.directory.clone();
-        let topic_id = partition.id.topic_id;
+        let id = partition.id;
         self.forget(slot);
         if let Closing::Delete(token) = closing {
-            let doomed = identity::doomed_path(&directory.path, topic_id);
+            let doomed = identity::doomed_path(&directory.path, id.topic_id);
             let steps = vec![
                 Step::Rename { from: directory.path, to: doomed.clone() },
                 Step::SyncDir(PathBuf::new()),
             ];
             let dir = directory.dir;
-            self.issue_job(dir, steps, Pending::RemovePartition { dir, token });
+            self.issue_job(dir, steps, Pending::RemovePartition { dir, id, token });
             let steps = vec![Step::RemoveDir(doomed), Step::SyncDir(PathBuf::new())];
             self.issue_job(directory.dir, steps, Pending::Cleanup);
         }

@@ -33,6 +33,7 @@ fn entry() -> impl Strategy<Value = (Entry, Vec<u8>)> {
         EntryKind::EpochStart,
         EntryKind::LogStart,
         EntryKind::Close,
+        EntryKind::Delete,
         EntryKind::CheckpointEnd,
     ]);
     let numbers = (number(), number(), number(), number(), number());

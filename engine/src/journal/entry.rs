@@ -35,13 +35,15 @@ pub enum EntryKind {
     EpochStart,
     /// The log start offset is `base` from here on.
     LogStart,
-    /// The partition left this shard: deleted, or handed to another shard at `next`.
+    /// The partition left this shard: handed to another one at `next`.
     Close,
     /// First entry of an incarnation: what follows, up to the end of the opening, is all that counts of the
     /// incarnations before it.
     Start,
     /// All rows and fragments of a checkpoint run stand before this.
     CheckpointEnd,
+    /// The partition was deleted. Whatever earlier rows say of its records need not be there any more.
+    Delete,
 }
 
 impl EntryKind {
@@ -56,6 +58,7 @@ impl EntryKind {
             Self::Close => 7,
             Self::Start => 8,
             Self::CheckpointEnd => 9,
+            Self::Delete => 10,
         }
     }
 
@@ -70,6 +73,7 @@ impl EntryKind {
             Self::Close,
             Self::Start,
             Self::CheckpointEnd,
+            Self::Delete,
         ]
         .into_iter()
         .find(|kind| kind.code() == code)

@@ -82,7 +82,9 @@ pub fn recover(directories: &LogDirectories<'_>) -> Result<NodeRecovery, Recover
     }
     for (id, replay) in replays {
         // Who let it go knows the most where the journal of its next owner is missing.
-        let is_missed = (!replay.is_closed || journals_missing) && replay.reached > Offset(0);
+        let is_missed = (!replay.is_closed || journals_missing)
+            && !replay.is_deleted
+            && replay.reached > Offset(0);
         if is_missed && !recovery.partitions.contains_key(&id) {
             let saved = saved.get(&id).cloned();
             recovery.vanished.insert(id, Vanished { replay, saved });
@@ -163,7 +165,11 @@ fn recover_directory(
         };
         let (files, accepted) = list_segments(dir, fs, &entry.name)?;
         let (replay, saved) = (replays.get(&id), saved.get(&id));
-        let recovered = materialise(fs, id, &files, replay, saved, last_blocks, &mut unsynced)?;
+        let mut recovered = materialise(fs, id, &files, replay, saved, last_blocks, &mut unsynced)?;
+        if replay.is_some_and(|replay| replay.is_deleted) {
+            // Only its directory is left, which goes as soon as the metadata say so, too.
+            recovered.suspicion = None;
+        }
         if let Some(suspicion) = &recovered.suspicion
             && files.suspect_note.is_none()
         {
@@ -173,7 +179,9 @@ fn recover_directory(
         if accepted && recovered.suspicion.is_none() {
             recovery.accepted_losses.push(id);
         }
-        if replay.is_some_and(|replay| replay.may_be_older) && recovered.suspicion.is_none() {
+        if replay.is_some_and(|replay| replay.may_be_older && !replay.is_deleted)
+            && recovered.suspicion.is_none()
+        {
             recovery.outdated.push(id);
         }
         recovery.partitions.insert(id, recovered);

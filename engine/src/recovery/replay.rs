@@ -36,7 +36,10 @@ impl Piece {
 pub struct Replay {
     pub incarnation: u64,
     pub shard: u32,
+    /// The shard let it go: to another shard, or for good.
     pub is_closed: bool,
+    /// It was deleted: nothing that is said of it has to be there.
+    pub is_deleted: bool,
     /// Journals are missing, and none that is here was the partition's newest: they may tell more.
     pub may_be_older: bool,
     pub log_start: Offset,
@@ -71,6 +74,7 @@ impl Replay {
             incarnation,
             shard,
             is_closed: false,
+            is_deleted: false,
             may_be_older: false,
             log_start: Offset(0),
             leader_epoch: LeaderEpoch(0),
@@ -103,6 +107,7 @@ impl Replay {
                 self.pieces.push(Piece { entry, body });
             }
             EntryKind::Checkpoint | EntryKind::Close => self.apply_checkpoint(&entry),
+            EntryKind::Delete => (self.is_closed, self.is_deleted) = (true, true),
             EntryKind::EpochStart => self.epochs.push((entry.leader_epoch, entry.base)),
             EntryKind::LogStart => self.log_start = self.log_start.max(entry.base),
             EntryKind::Start | EntryKind::CheckpointEnd => {}
@@ -187,14 +192,16 @@ pub fn replay(scan: Scan, shard: u32) -> BTreeMap<PartitionId, Replay> {
     replays
 }
 
-/// Adds one shard's replays to those of the others: the newer incarnation knows better; within one, the
-/// shard that did not let the partition go, then the one that knows more: offsets and epochs only grow.
+/// Adds one shard's replays to those of the others: a deletion is the last word of all; then the newer
+/// incarnation knows better; within one, the shard that did not let the partition go, then the one that knows more: offsets and epochs only grow.
 /// A shard whose row of the partition is not there yet has not taken it over, whatever else it wrote.
 pub fn merge(all: &mut BTreeMap<PartitionId, Replay>, of_shard: BTreeMap<PartitionId, Replay>) {
     for (id, replay) in of_shard {
         let rank = |replay: &Replay| {
             let known = (replay.next, replay.log_start, replay.leader_epoch);
-            (replay.tells_of_the_log(), replay.incarnation, !replay.is_closed, known)
+            let is_open = !replay.is_closed;
+            let tells = replay.tells_of_the_log();
+            (replay.is_deleted, tells, replay.incarnation, is_open, known)
         };
         let known = all.get(&id);
         if known.is_none_or(|known| rank(known) < rank(&replay)) {

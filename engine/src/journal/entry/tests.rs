@@ -6,7 +6,7 @@ use protocol::{LeaderEpoch, Offset, PartitionIndex, TopicId};
 use super::{ENTRY_BYTES, Entry, EntryKind};
 use crate::PartitionId;
 
-const KINDS: [EntryKind; 9] = [
+const KINDS: [EntryKind; 10] = [
     EntryKind::Append,
     EntryKind::Pointer,
     EntryKind::Fragment,
@@ -16,6 +16,7 @@ const KINDS: [EntryKind; 9] = [
     EntryKind::Close,
     EntryKind::Start,
     EntryKind::CheckpointEnd,
+    EntryKind::Delete,
 ];
 
 fn some_entry() -> Entry {
@@ -54,10 +55,10 @@ fn a_row_has_the_layout_that_journals_on_disk_have() {
 #[test]
 fn codes_of_kinds_never_change() {
     let codes: Vec<u8> = KINDS.iter().map(|kind| kind.code()).collect();
-    assert_eq!(codes, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    assert_eq!(codes, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
     assert!(KINDS.iter().all(|kind| EntryKind::from_code(kind.code()) == Some(*kind)));
     assert_eq!(EntryKind::from_code(0), None);
-    assert_eq!(EntryKind::from_code(10), None);
+    assert_eq!(EntryKind::from_code(11), None);
 }
 
 #[test]

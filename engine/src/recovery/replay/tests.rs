@@ -156,3 +156,17 @@ fn a_shard_without_a_row_of_the_partition_has_not_taken_it_over() {
         }
     }
 }
+
+/// The shard that had it before may have said more of it, and an older row that it was here.
+#[test]
+fn a_deletion_is_the_last_word_of_a_partition() {
+    let of = |steps| BTreeMap::from([(some_partition(), told(steps).unwrap())]);
+    let row = || control(EntryKind::Checkpoint, 7, 0);
+    let deleted = || of(vec![row(), control(EntryKind::Delete, 0, 0)]);
+    assert!(deleted()[&some_partition()].is_deleted);
+    for two in [[deleted(), of(vec![row()])], [of(vec![row()]), deleted()]] {
+        let mut all = BTreeMap::new();
+        two.into_iter().for_each(|one| merge(&mut all, one));
+        assert!(all[&some_partition()].is_deleted);
+    }
+}

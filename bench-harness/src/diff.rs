@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::histograms::Latency;
+use crate::results::comparison::Better;
 
 /// Of the workload, what may differ between comparable runs.
 const WORKLOAD_IGNORED: [&str; 6] =
@@ -83,13 +84,6 @@ pub struct Measure {
     pub ratio: Option<f64>,
     /// Whether the intervals have nothing in common; `None` where the results carry none.
     pub is_beyond_intervals: Option<bool>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Better {
-    Higher,
-    Lower,
 }
 
 impl Diff {
@@ -247,7 +241,8 @@ fn percentiles(result: &Value, latency: Latency) -> Vec<(f64, Estimate)> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{Better, Diff, Measure, Side};
+    use super::{Diff, Measure, Side};
+    use crate::results::comparison::Better;
 
     fn result(rate: u32, p99: [u64; 3], is_valid: bool) -> Value {
         json!({

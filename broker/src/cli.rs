@@ -12,6 +12,7 @@
 //! | `bench` | starts `corelane-bench` |
 //! | `client` | a blocking Kafka client |
 //! | `admin_http` | the admin address of a node |
+//! | `node_disks` | the arguments of commands that look at a node's disks |
 //! | `records`, `times` | records and times as people read them |
 //! | `stored_files`, `segment_walk`, `stored_indexes`, `journal_walk` | files of a data directory, read |
 //! | `output`, `progress`, `confirm`, `failure` | what is printed, asked, and how a command ends |
@@ -28,6 +29,7 @@ mod group;
 mod inspect;
 mod journal_walk;
 mod limits;
+mod node_disks;
 mod output;
 mod partition;
 mod produce;

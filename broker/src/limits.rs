@@ -38,6 +38,17 @@ pub const MAILBOX_SLOTS: usize = 64;
 /// Bytes that one fetch response pins.
 pub const RESPONSE_BYTES_MAX: usize = 4 << 20;
 
+/// Requests for partitions of one other shard, in a row, after which a connection goes there: a client that has
+/// just begun asks this and that.
+pub const STEERED_AFTER_REQUESTS: u32 = 32;
+
+/// A request or response of more bytes of records says that a client is after throughput rather than an early
+/// answer: its connection stays where it is.
+pub const STEERED_BYTES_MAX: usize = 32 << 10;
+
+/// Times that a connection is moved at most; each time after four times as many requests as before.
+pub const STEERED_TIMES_MAX: u32 = 8;
+
 /// The least that an owner is allowed in a fetch with many owners: one batch of a usual size.
 pub const OWNER_ALLOWANCE_BYTES_MIN: usize = 64 << 10;
 

@@ -23,6 +23,7 @@
 //! * `controller`: the metadata machine and its log; `metadata_log`: the bytes of that log
 //! * `group_coordinator`: the groups in the partitions of `__consumer_offsets` that this shard owns
 //! * `sessions`: fetch sessions; `producer_ids`: ids for idempotent producers
+//! * `steering`: connections that go to the shard that owns what they use
 //! * `client_limits`: what broker properties allow clients
 //! * `metrics`; `stages`: where a produce request's time goes
 //! * `log_config`, `placement`, `random`, `start`: what their names say
@@ -52,6 +53,7 @@ pub(crate) mod sessions;
 mod slab;
 pub mod stages;
 pub mod start;
+pub mod steering;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -82,6 +84,7 @@ use requests::{Request, RequestId};
 use sessions::FetchSessions;
 use slab::{Slab, SlabKey};
 use start::{NodeFacts, Role, ShardStart};
+use steering::Steering;
 use turns::Turns;
 
 pub use log_config::{log_config_of, metadata_log_config};
@@ -132,6 +135,7 @@ pub(crate) struct Front {
     pub(crate) connections: Connections,
     pub(crate) out: NetOutput,
     pub(crate) sessions: FetchSessions,
+    pub(crate) steering: Steering,
     pub(crate) producer_ids: ProducerIdBlock,
     pub(crate) random: Random,
     /// Bytes that all responses together may pin.
@@ -197,6 +201,7 @@ impl Shard {
                 connections: Connections::new(net_limits, arena),
                 out: NetOutput::default(),
                 sessions: FetchSessions::new(fetch_limits.sessions_max),
+                steering: Steering::default(),
                 producer_ids: ProducerIdBlock::default(),
                 random: Random::new(seed),
                 responses_bytes_max,
@@ -264,6 +269,7 @@ impl Shard {
                     self.on_mail(from, mail);
                 }
             }
+            Event::MovedHere { connection, luggage } => self.on_moved_here(connection, luggage),
             Event::Deadline => self.on_deadline(),
         }
     }
@@ -304,6 +310,10 @@ impl Shard {
         self.take_frames();
         self.report_life();
         out.net.append(&mut self.front.out.effects);
+        for left in std::mem::take(&mut self.front.out.left) {
+            let moved = self.move_of(left);
+            out.moves.push(moved);
+        }
         out.disk.append(&mut self.owner.engine.take_effects());
         self.outbox.take_parcels(&mut out.mail_slots, |to, parcel| out.mail.push((to, parcel)));
     }

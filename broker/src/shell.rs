@@ -8,15 +8,17 @@
 //! ```
 //!
 //! * `parcel`: what mailboxes carry
-//! * `acceptor`: accepting and handing out connections, on the controller's shard
+//! * `acceptor`: accepting, handing out and moving connections, on the controller's shard
 
 mod acceptor;
 mod parcel;
 
+use std::collections::VecDeque;
+
 use engine::disk::DiskEvent;
 use engine::disk::driver::DiskDriver;
-use net::NetEvent;
-use net::driver::{Driver, DriverConfig};
+use net::driver::{AcceptedSocket, Driver, DriverConfig};
+use net::{ConnectionId, NetEvent};
 use runtime::clock::{Monotonic, Now};
 use runtime::mailbox::Mailbox;
 use runtime::ring::{Completion, Ring, Token};
@@ -26,6 +28,7 @@ use crate::shard::Shard;
 use crate::shard::event::{Effects, Event};
 use crate::shard::mail::{Mail, ShardIndex};
 use crate::shard::metrics::ShellSnapshot;
+use crate::shard::steering::{Luggage, Move};
 use acceptor::Accepting;
 
 pub(crate) use parcel::Parcel;
@@ -58,6 +61,10 @@ pub(crate) struct Shell {
     effects: Effects,
     net_events: Vec<NetEvent>,
     disk_events: Vec<DiskEvent>,
+    /// Of connections that were other shards' before.
+    moved_here: Vec<(ConnectionId, Luggage)>,
+    /// To be posted as slots allow.
+    steered: VecDeque<Parcel>,
     /// Connections that ended and that the accepting shard does not know of yet.
     ended: usize,
     /// The ring's deadline, where one is set.
@@ -77,6 +84,8 @@ impl Shell {
             effects: Effects::default(),
             net_events: Vec::new(),
             disk_events: Vec::new(),
+            moved_here: Vec::new(),
+            steered: VecDeque::new(),
             ended: 0,
             armed: None,
         }
@@ -108,9 +117,10 @@ impl Shell {
                     let from = ShardIndex(u16::try_from(from).expect("mailboxes are bounded"));
                     self.shard.apply(now, Event::Mail { from, parcel });
                 }
-                Parcel::Connection(accepted) => {
-                    if self.sockets.adopt(ring, accepted, &mut self.net_events).is_err() {
-                        self.ended += 1;
+                Parcel::Connection(socket, luggage) => self.adopt(ring, socket, luggage),
+                Parcel::Steered { socket, to, luggage } => {
+                    if let Some(accepting) = &mut self.accepting {
+                        accepting.steer(socket, (from, to), luggage);
                     }
                 }
                 Parcel::Ended(count) => {
@@ -134,11 +144,23 @@ impl Shell {
         any
     }
 
+    fn adopt(&mut self, ring: &mut Ring, socket: AcceptedSocket, luggage: Option<Luggage>) {
+        match self.sockets.adopt(ring, socket, &mut self.net_events) {
+            Ok(connection) => {
+                self.moved_here.extend(luggage.map(|luggage| (connection, luggage)));
+            }
+            Err(_) => self.ended += 1,
+        }
+    }
+
     fn apply_events(&mut self, now: Now) -> bool {
         let any = !self.net_events.is_empty() || !self.disk_events.is_empty();
         for event in self.net_events.drain(..) {
             self.ended += usize::from(matches!(event, NetEvent::Closed { .. }));
             self.shard.apply(now, Event::Net(event));
+        }
+        for (connection, luggage) in self.moved_here.drain(..) {
+            self.shard.apply(now, Event::MovedHere { connection, luggage });
         }
         for event in self.disk_events.drain(..) {
             self.shard.apply(now, Event::Disk(event));
@@ -147,16 +169,21 @@ impl Shell {
     }
 
     fn perform(&mut self, ring: &mut Ring) {
-        let now = Monotonic::read();
         for effect in self.effects.net.drain(..) {
             self.sockets.perform(ring, effect);
+        }
+        for Move { connection, to, luggage } in self.effects.moves.drain(..) {
+            let socket = self.sockets.give_away(ring, connection);
+            let to = usize::from(to.0);
+            self.steered.push_back(Parcel::Steered { socket, to, luggage });
         }
         for effect in self.effects.disk.drain(..) {
             self.disk.submit(ring, effect);
         }
+        let now = (!self.effects.mail.is_empty()).then(Monotonic::read);
         for (to, mut mail) in self.effects.mail.drain(..) {
             for mail in &mut mail {
-                mail.leaves(now);
+                mail.leaves(now.expect("there is mail"));
                 if let Mail::Snapshot(snapshot) = mail {
                     snapshot.shell = Some(ShellSnapshot {
                         ring: ring.counters(),
@@ -177,9 +204,15 @@ impl Shell {
     fn post_own(&mut self) {
         let controller = self.mailbox.shards() - NOT_DATA_SHARDS;
         if let Some(accepting) = &mut self.accepting {
-            accepting.post(&mut self.mailbox);
-        } else if self.ended > 0 && self.mailbox.free_slots(controller) > 0 {
+            return accepting.post(&mut self.mailbox);
+        }
+        if self.ended > 0 && self.mailbox.free_slots(controller) > 0 {
             self.mailbox.post(controller, Parcel::Ended(std::mem::take(&mut self.ended)));
+        }
+        while self.mailbox.free_slots(controller) > 0
+            && let Some(steered) = self.steered.pop_front()
+        {
+            self.mailbox.post(controller, steered);
         }
     }
 
@@ -220,9 +253,10 @@ impl ShardLoop for Shell {
         self.effects.mail_slots.clear();
         self.effects.mail_slots.extend((0..shards).map(|to| self.mailbox.free_slots(to)));
         // The clock is read between the steps so that each stage's time counts as its own.
-        self.shard.take_requests(Now::read());
-        self.shard.take_own_mail(Now::read());
-        self.shard.finish_batch(Now::read(), &mut self.effects);
+        let later = || Now { monotonic: Monotonic::read(), ..now };
+        self.shard.take_requests(later());
+        self.shard.take_own_mail(later());
+        self.shard.finish_batch(later(), &mut self.effects);
         self.perform(ring);
         self.post_own();
         if self.is_over() {
@@ -230,7 +264,7 @@ impl ShardLoop for Shell {
         }
         self.arm(ring, now.monotonic);
         // Mail that waits for a slot is tried again: nobody tells when a slot is free.
-        busy |= self.shard.is_waiting();
+        busy |= self.shard.is_waiting() || !self.steered.is_empty();
         busy |= self.accepting.as_ref().is_some_and(Accepting::is_waiting);
         if busy { Turn::Busy } else { Turn::Idle }
     }

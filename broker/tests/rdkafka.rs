@@ -189,9 +189,12 @@ fn stored_batches(node: &Node, topic: &str) -> Vec<(String, u64)> {
 
 /// Record bytes that shards sent from elsewhere than the log's memory.
 fn record_bytes_copied(node: &Node) -> Vec<u64> {
+    by_shard(node, "corelane_record_bytes_copied_total")
+}
+
+fn by_shard(node: &Node, metric: &str) -> Vec<u64> {
     let metrics = node.admin_get("/metrics").unwrap();
-    let rows =
-        metrics.lines().filter(|line| line.starts_with("corelane_record_bytes_copied_total"));
+    let rows = metrics.lines().filter(|line| line.starts_with(metric));
     let values = rows.map(|line| line.split_whitespace().next_back().unwrap().parse().unwrap());
     values.collect()
 }
@@ -261,6 +264,34 @@ fn a_consumer_at_the_end_receives_what_is_produced_from_then_on() {
             assert_eq!((*offset, read), (at, written), "{codec}");
         }
         reach_the_end(&consumer);
+    }
+}
+
+/// Whichever shard the connection came to first, one of the two partitions is the other one's.
+#[test]
+fn a_connection_goes_to_the_shard_of_the_partition_that_it_writes_to() {
+    let node = Node::start();
+    create_topic(&node, "steered", 2);
+    let producer: BaseProducer<Deliveries> = config(&node)
+        .set("linger.ms", "0")
+        .set("enable.idempotence", "true")
+        .create_with_context(Deliveries::default())
+        .unwrap();
+    for (partition, count) in [(0, 100), (1, 400), (0, 100)] {
+        for _ in 0..count {
+            let record: BaseRecord<'_, [u8], _> = BaseRecord::to("steered").payload(b"value");
+            producer.send(record.partition(partition)).map_err(|error| error.0).unwrap();
+            while producer.in_flight_count() > 0 {
+                producer.poll(Duration::from_millis(1));
+            }
+        }
+    }
+    assert!(by_shard(&node, "corelane_connections_moved_total").iter().sum::<u64>() > 0);
+    let delivered = producer.context().0.lock().unwrap();
+    for (partition, count) in [(0, 200), (1, 400)] {
+        let of_it = delivered.iter().map(|one| one.as_ref().unwrap());
+        let offsets = of_it.filter(|one| one.0 == partition).map(|one| one.1);
+        assert!(offsets.eq(0..count), "each once, in order");
     }
 }
 

@@ -103,6 +103,8 @@ pub(crate) struct Inbound {
     pub(crate) waiting: Option<Waiting>,
     /// No request is taken any more: the connection closes after an answer, or the node is stopping.
     pub(crate) ended: bool,
+    /// Another shard shall have the connection: between frames nothing is received any more.
+    pub(crate) leaves: bool,
 }
 
 /// The times of a connection.
@@ -166,6 +168,7 @@ impl Connection {
                 armed: Armed::Nothing,
                 waiting: None,
                 ended: false,
+                leaves: false,
             },
             requests: RequestOrder::default(),
             outbound: Outbound::new(peer.ip().to_canonical().is_loopback()),
@@ -200,6 +203,7 @@ impl Connection {
             return false;
         }
         match self.inbound.framing {
+            Framing::Head { have: 0, .. } if self.inbound.leaves => false,
             Framing::Head { .. } => self.takes_requests(limits),
             // It holds memory: finishing it is the way to give that back.
             Framing::Small { .. } => self.is_open() && !self.inbound.ended,
@@ -213,6 +217,17 @@ impl Connection {
             && self.outbound.unsent() == 0
             && self.inbound.framing.begun().is_none()
             && self.inbound.set_aside.is_empty()
+    }
+
+    /// Whether the connection may go to another shard now: the driver has nothing of it, and all that it is
+    /// can be told in a few words.
+    pub(crate) fn may_leave(&self) -> bool {
+        self.inbound.leaves
+            && self.is_open()
+            && self.is_quiet()
+            && self.inbound.armed == Armed::Nothing
+            && !self.inbound.ended
+            && self.clocks.muted_until.is_none()
     }
 
     /// The next time at which something must be done although nothing happens.

@@ -39,7 +39,7 @@ use crate::log_memory::LogMemory;
 use crate::metrics::Metrics;
 use crate::request_memory::{Lane, RequestMemory};
 use crate::request_order::RequestOrder;
-use crate::seam::{ClosedConnection, NetEffect, NetEvent, NetOutput};
+use crate::seam::{ClosedConnection, LeftConnection, NetEffect, NetEvent, NetOutput};
 
 /// All connections of one shard. `!Send`: it lives on the shard's core.
 #[derive(Debug)]
@@ -207,6 +207,16 @@ impl Connections {
         }
     }
 
+    /// Lets a connection go to another shard as soon as nothing of it is under way: it is among
+    /// `NetOutput::left` then. Until that its requests are taken and answered as ever, but the next one only
+    /// if its bytes are here already.
+    pub fn let_leave(&mut self, connection: ConnectionId) {
+        if let Some(found) = self.table.get_mut(connection) {
+            found.inbound.leaves = true;
+            self.touch(connection);
+        }
+    }
+
     /// The node is stopping: no new connections, no new requests; each connection closes when what it
     /// has asked for is answered and sent. The end is `is_empty`.
     pub fn drain(&mut self) {
@@ -309,6 +319,13 @@ impl Connections {
         let (listener, peer) = (connection.listener, connection.peer);
         out.closed.push(ClosedConnection { connection: id, listener, peer, reason });
         self.settle(now, out);
+    }
+
+    fn leave(&mut self, id: ConnectionId, out: &mut NetOutput) {
+        let mut connection = self.table.remove(id).expect("the caller has looked it up");
+        self.metrics.connections_now -= 1;
+        self.deadlines.remove(id, &mut connection.clocks.entry);
+        out.left.push(LeftConnection { connection: id, principal: connection.principal });
     }
 
     fn begin_close(&mut self, id: ConnectionId, reason: CloseReason, out: &mut NetOutput) {

@@ -49,4 +49,4 @@ pub use ids::{ConnectionId, ListenerId, Principal, Sequence};
 pub use limits::Limits;
 pub use metrics::Metrics;
 pub use placement::Placement;
-pub use seam::{ClosedConnection, Frame, NetEffect, NetEvent, NetOutput, SendMode};
+pub use seam::{ClosedConnection, Frame, LeftConnection, NetEffect, NetEvent, NetOutput, SendMode};

@@ -1,5 +1,9 @@
-//! Which data shard an accepted connection goes to: the one with the fewest. Kept by the shard that
+//! Which data shard a connection goes to: the one with the fewest when it is accepted, the one that owns what its
+//! requests are about when that is known. Kept by the shard that
 //! accepts, told by the others when a connection of theirs has ended.
+
+/// So many connections a shard may have in any case before none is moved to it.
+const MOVED_CONNECTIONS_MIN: usize = 8;
 
 /// The node's connections by data shard, as seen by the accepting shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +38,17 @@ impl Placement {
         Some(shard)
     }
 
+    /// The shard for a connection that would do better on `to` than where it is, on `from`: that one, unless
+    /// it would have far more than its share of the connections.
+    pub fn move_to(&mut self, from: usize, to: usize) -> usize {
+        let share = self.connections().div_ceil(self.open.len());
+        let most = share.saturating_add(share / 2).max(MOVED_CONNECTIONS_MIN);
+        let to = if self.open[to] < most { to } else { from };
+        self.ended(from);
+        self.open[to] += 1;
+        to
+    }
+
     /// A connection of that shard has ended, or could not be adopted.
     pub fn ended(&mut self, shard: usize) {
         assert!(self.open[shard] > 0, "shard {shard} has no connection that could end");
@@ -52,6 +67,22 @@ mod tests {
         assert_eq!(places, [Some(0), Some(1), Some(2), Some(0)]);
         placement.ended(2);
         assert_eq!(placement.place(), Some(2));
+    }
+
+    #[test]
+    fn connections_move_to_where_they_are_better_off_but_not_all_of_them() {
+        let mut placement = Placement::new(4, 1000);
+        for _ in 0..80 {
+            placement.place();
+        }
+        let moved = (0..20).filter(|_| placement.move_to(1, 0) == 0).count();
+        assert_eq!((moved, placement.connections()), (10, 80), "half more than its share of 20");
+        placement.ended(0);
+        assert_eq!(placement.move_to(2, 0), 0, "there is room again");
+        let mut small = Placement::new(2, 1000);
+        let _ = (small.place(), small.place(), small.place());
+        assert_eq!([small.move_to(0, 1), small.move_to(0, 1)], [1, 1], "few are no burden");
+        assert_eq!(small.connections(), 3);
     }
 
     #[test]

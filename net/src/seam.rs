@@ -12,6 +12,7 @@
 //! * `Opened` comes first and `Closed` last, each exactly once for a connection. `Closed` comes when
 //!   nothing of the connection is in the kernel any more: every block and slice has come back. It
 //!   follows a `Close`, or the peer's own end of the connection; a `Close` that crosses the latter is ignored.
+//!   No `Closed` comes for a connection that has left for another shard, which sees its `Opened`.
 //! * Each `Receive` or `ReceiveInto` is answered by one `Received` or `Filled`, unless `Closed` comes
 //!   instead. At most one of the two is outstanding for a connection.
 //! * A `Send` is carried out whole, in order, reported by one or more `Sent` whose bytes add up to it,
@@ -24,7 +25,7 @@ use bytes::Bytes;
 use runtime::memory::Block;
 
 use crate::close_reason::CloseReason;
-use crate::ids::{ConnectionId, ListenerId};
+use crate::ids::{ConnectionId, ListenerId, Principal};
 
 /// What happened to a socket.
 #[derive(Debug)]
@@ -107,6 +108,13 @@ pub struct ClosedConnection {
     pub reason: CloseReason,
 }
 
+/// A connection that was asked to leave its shard and has: its socket is with the driver until that gives it away.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LeftConnection {
+    pub connection: ConnectionId,
+    pub principal: Principal,
+}
+
 /// Where `Connections` puts what it has to say. The caller drains the lists and reuses them.
 #[derive(Debug, Default)]
 pub struct NetOutput {
@@ -116,4 +124,6 @@ pub struct NetOutput {
     pub frames: Vec<Frame>,
     /// For the broker: sessions of these connections can go.
     pub closed: Vec<ClosedConnection>,
+    /// Connections that this shard does not have any more, and that may be given to another one.
+    pub left: Vec<LeftConnection>,
 }

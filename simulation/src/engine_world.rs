@@ -144,6 +144,8 @@ pub(crate) struct Tally {
     pub(crate) told_losses: u64,
     /// Records that compaction took.
     pub(crate) cleaned: u64,
+    /// Connections that went to another shard.
+    pub(crate) moved_connections: u64,
     pub(crate) virtual_ms: u64,
     pub(crate) phases: PhaseCounts,
 }
@@ -163,6 +165,7 @@ impl Tally {
         self.told_damage += other.told_damage;
         self.told_losses += other.told_losses;
         self.cleaned += other.cleaned;
+        self.moved_connections += other.moved_connections;
         self.virtual_ms += other.virtual_ms;
         self.phases.merge(&other.phases);
     }

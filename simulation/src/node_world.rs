@@ -12,6 +12,7 @@
 //! | `endings` | how a life ends and the next one begins |
 //! | `groups` | what is known of groups, and must be true |
 //! | `members` | members of groups, and what befalls them; `member_requests`, `member_answers`: what they say and hear |
+//! | `moving` | connections between two shards |
 //! | `network` | one virtual connection |
 //! | `node` | how a node starts; its shards and their mail |
 //! | `topics` | what is known of topics, partitions and their writers |
@@ -23,6 +24,7 @@ mod groups;
 mod member_answers;
 mod member_requests;
 mod members;
+mod moving;
 mod network;
 mod node;
 mod topics;
@@ -31,6 +33,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use broker::coordinator::metadata::{MovePartition, ShardId, TopicSelector};
+use broker::net::{ConnectionId, NetEffect};
 use broker::protocol::{BrokerId, PartitionIndex, Str};
 use broker::runtime::clock::{Monotonic, Now, WallMillis};
 use broker::runtime::memory::Arena;
@@ -262,8 +265,12 @@ impl NodeWorld {
             let deadline = shard.shard.deadline().map(|due| due.0);
             [shard.disk.deadline(), deadline, shard.turn_at]
         });
-        let connections = self.clients.iter().map(|client| client.connection.deadline());
+        let connections = self.clients.iter().map(|client| &client.connection);
+        let connections = connections.filter(|found| !Self::is_under_way(found.shard));
+        let connections = connections.map(|connection| connection.deadline());
+        let moves = self.node.moved_connections.iter().map(|moved| Some(moved.due));
         let others = connections.chain([self.node.mail.deadline(), self.next_member_due()]);
+        let others = others.chain(moves);
         shards.chain(others).flatten().min()
     }
 
@@ -323,6 +330,7 @@ impl NodeWorld {
             if let Some(event) = self.node.shards[at].disk.complete(self.now) {
                 events.push(Event::Disk(event));
             }
+            events.append(&mut self.take_moved_here(at));
             if let Some((from, parcel)) = self.node.mail.take(self.now, at) {
                 events.push(Event::Mail { from, parcel });
             }
@@ -342,9 +350,11 @@ impl NodeWorld {
         let now = self.now;
         for effect in effects.net {
             let id = connection_of(&effect);
-            let of = self.clients.iter_mut().find(|client| client.connection.id == id);
-            let client = of.expect("effects are for connections that were opened");
+            let client = client_of(&mut self.clients, id);
             client.connection.perform(now, &mut self.random, effect);
+        }
+        for moved in effects.moves {
+            self.begin_move(at, moved);
         }
         for effect in effects.disk {
             self.node.shards[at].disk.submit(now, effect);
@@ -480,8 +490,13 @@ impl NodeWorld {
     }
 }
 
-fn connection_of(effect: &broker::net::NetEffect) -> broker::net::ConnectionId {
-    use broker::net::NetEffect;
+/// Whose connection that is: it stays in the list until the node ends.
+fn client_of(clients: &mut [Client], id: ConnectionId) -> &mut Client {
+    let found = clients.iter_mut().find(|client| client.connection.id == id);
+    found.expect("shards name connections that were opened")
+}
+
+fn connection_of(effect: &NetEffect) -> ConnectionId {
     match effect {
         NetEffect::Receive { connection }
         | NetEffect::ReceiveInto { connection, .. }

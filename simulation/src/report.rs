@@ -82,13 +82,13 @@ impl Report {
         let Tally { appends, duplicates, reads, batches_checked, virtual_ms, .. } = self.tally;
         let mebibytes = self.tally.appended_bytes >> 20;
         let told = self.tally.told_damage + self.tally.told_losses;
-        let cleaned = self.tally.cleaned;
+        let Tally { cleaned, moved_connections, .. } = self.tally;
         let mut text = format!(
             "{} worlds from seed {}: {cuts} power cuts, {kills} kills, {stops} orderly stops, {failures} failed \
              disks, {damages} damaged disks\n\
              {appends} appends ({mebibytes} MiB, {duplicates} sent again), {reads} reads, {batches_checked} batches \
-             compared, {told} losses by failed or damaged disks told, {cleaned} records compacted away, {} s of \
-             virtual time\n\
+             compared, {told} losses by failed or damaged disks told, {cleaned} records compacted away, \
+             {moved_connections} connections moved, {} s of virtual time\n\
              power cuts that interrupted\n",
             self.worlds,
             options.seed,

@@ -7,10 +7,11 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{Format, print};
-use crate::diff::{Better, Diff, Difference, Measure, Side};
+use crate::diff::{Diff, Difference, Measure, Side};
 use crate::failure::{Exit, Failure};
 use crate::figures::{bytes, milliseconds};
 use crate::report::Source;
+use crate::results::comparison::Better;
 
 pub(super) const EXAMPLES: &str = "Examples:
   corelane bench diff bench-results/1760000000-smoke bench-results/1760000100-smoke

@@ -173,8 +173,17 @@ fn connection_rows(out: &mut String, snapshots: &[ShardSnapshot]) {
         snapshots.iter().map(move |snapshot| (shard_label(snapshot), value(&snapshot.net)))
     };
     gauge("connections", "Open connections.").rows(out, rows(|net| net.connections_now));
-    counter("connections_opened_total", "Connections accepted.")
-        .rows(out, rows(|net| net.connections_opened));
+    counter(
+        "connections_opened_total",
+        "Connections that the shard took, from listeners or other shards.",
+    )
+    .rows(out, rows(|net| net.connections_opened));
+    let moved = |snapshot: &ShardSnapshot| (shard_label(snapshot), snapshot.connections_moved);
+    counter(
+        "connections_moved_total",
+        "Connections that went to the shard that owns what they use.",
+    )
+    .rows(out, snapshots.iter().map(moved));
     let closed = snapshots.iter().flat_map(|snapshot| {
         let counts = CloseReason::LABELS.iter().zip(snapshot.net.connections_closed);
         counts.map(move |(reason, count)| (with(snapshot, "reason", reason), count))

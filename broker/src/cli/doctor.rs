@@ -1,23 +1,20 @@
 //! `corelane doctor`: the checks of the machine and the data directory, and the node's own health.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use engine::recovery::meta;
 use runtime::probe::{Refusal, RingCall};
 use rustix::io::Errno;
 use serde::Serialize;
 use tuning::{
-    CalibrationOrigin, Check, DirectoryContents, DirectoryFacts, DurabilityWanted, HostFacts,
-    HostRoot, RingProbe, Severity, Status, directory_checks, host_checks, probe_directory,
-    raise_soft_limits,
+    Check, DirectoryContents, DirectoryFacts, DurabilityWanted, HostFacts, HostRoot, RingProbe,
+    Severity, Status, directory_checks, host_checks, probe_directory, raise_soft_limits,
 };
 
 use super::admin_http::AdminArgs;
 use super::failure::Failure;
+use super::node_disks::NodeDisksArgs;
 use super::output::{Colour, Output};
 use super::partition::{DamagedPlace, Placement};
-use super::tune::calibrated_origin;
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
@@ -27,19 +24,8 @@ use super::tune::calibrated_origin;
 CORELANE_ADMIN) asks for a node, none answers. Without, a machine on which no node runs is in order.
 `corelane tune check` looks at everything else that makes a node slower.")]
 pub(crate) struct DoctorArgs {
-    /// The data directories to check.
-    #[arg(
-        long = "data-dir",
-        value_name = "DIR",
-        env = "CORELANE_DATA_DIR",
-        value_delimiter = ',',
-        default_value = "./corelane-data"
-    )]
-    data_dirs: Vec<PathBuf>,
-
-    /// The node's configuration: whether what `tune calibrate` wrote there is of this disk.
-    #[arg(long, value_name = "FILE", env = "CORELANE_CONFIG")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    disks: NodeDisksArgs,
 
     /// Show what is in order too.
     #[arg(long)]
@@ -85,8 +71,8 @@ impl DoctorArgs {
         let ring = try_ring();
         let machine = HostFacts::read(&host);
         let mut checks = host_checks(&machine, ring);
-        let mut calibrated = self.config.as_deref().map(calibrated_origin).transpose()?.flatten();
-        for directory in &self.data_dirs {
+        let mut known = Vec::new();
+        for directory in &self.disks.data_dirs {
             match DirectoryFacts::read(&host, directory) {
                 Ok(facts) => {
                     // The nearest directory that exists: doctor creates none.
@@ -96,15 +82,14 @@ impl DoctorArgs {
                         false => DirectoryContents::Nothing,
                     };
                     let durability = DurabilityWanted::Fsync;
-                    // There is one `[disk]` for all directories: the first counts.
-                    if let Some(then) = calibrated.take() {
-                        checks.push(then.check(&CalibrationOrigin::of(&facts, &machine.kernel)));
-                    }
                     checks.extend(directory_checks(&facts, &probe, durability, contents));
+                    known.push(facts);
                 }
                 Err(error) => checks.push(unreadable(directory, &error.to_string())),
             }
         }
+        let calibration = self.disks.calibration(&machine, &known)?;
+        checks.extend(calibration.map(|(then, here)| then.check(&here)));
         Ok(checks)
     }
 

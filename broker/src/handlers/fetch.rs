@@ -92,6 +92,8 @@ impl Shard {
         };
         let parts: Vec<Part> =
             wanted.into_iter().map(|(key, wanted)| self.fetch_part(&head, key, wanted)).collect();
+        let targets = parts.iter().filter_map(|part| part.target.as_ref().ok());
+        self.note_owners(&head, targets.map(|(route, _)| route.owner), 0);
         let failed = parts.iter().any(|part| part.target.is_err());
         let wait_ms = u64::from(body.max_wait_ms.clamp(0, FETCH_WAIT_MS_MAX).unsigned_abs());
         let fetch = Fetch {

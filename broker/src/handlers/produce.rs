@@ -101,6 +101,8 @@ impl Shard {
                 TopicProduceResponse { name: topic.name, partition_responses: partitions };
             produce.response.responses.push(response);
         }
+        let bytes = appends.iter().map(|(_, batch)| batch.len()).sum();
+        self.note_owners(&head, appends.iter().map(|(route, _)| route.owner), bytes);
         produce.outstanding = appends.len();
         let is_done = appends.is_empty();
         let deadline = Some(self.now.monotonic + timeout);

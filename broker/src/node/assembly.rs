@@ -85,6 +85,8 @@ pub struct StartPlan {
     pub dedicated: StartLimits,
     /// What groups may take in memory.
     pub groups_bytes_max: usize,
+    /// Requests for one other shard, in a row, after which a connection goes there.
+    pub steered_after: u32,
     pub listeners: Vec<ListenerFacts>,
     pub properties: StaticBrokerConfig,
     /// The largest batch that memory takes.
@@ -158,6 +160,7 @@ pub fn assemble(
         broker,
         data_shards: plan.data_shards,
         cluster_id: Str::from(directories.cluster_id.as_str()),
+        steered_after: plan.steered_after,
         listeners: plan.listeners.clone(),
         directories: Arc::new(facts.collect()),
         journals: Arc::new(shards.iter().map(PlannedShard::journal_dir).collect()),

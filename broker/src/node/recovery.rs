@@ -21,6 +21,7 @@ use super::log::Log;
 use super::memory_plan::{MemoryPlan, ShardLimits};
 use super::own_properties::with_own;
 use crate::config::{Config, Listen};
+use crate::limits::STEERED_AFTER_REQUESTS;
 use crate::shard::start::{ListenerFacts, ShardStart};
 
 /// What the node starts from.
@@ -64,6 +65,7 @@ pub(super) fn recover(
         data: start_limits(&memory.data),
         dedicated: start_limits(&memory.dedicated),
         groups_bytes_max: memory.groups_bytes_max,
+        steered_after: STEERED_AFTER_REQUESTS,
         listeners: listeners(listen),
         properties: with_own(&config.properties, directories.node_id, listen, &log_dirs),
         batch_bytes_max: memory.data.batch_bytes_max(),

@@ -73,6 +73,7 @@ mod tests {
             broker: BrokerId(1),
             data_shards: 3,
             cluster_id: Str::from("cluster"),
+            steered_after: u32::MAX,
             listeners: Vec::new(),
             directories: Vec::new().into(),
             journals: Vec::new().into(),

@@ -166,6 +166,7 @@ impl Shard {
     pub(super) fn on_connection_closed(&mut self, closed: &ClosedConnection) {
         let connection = closed.connection;
         self.front.sessions.on_closed(connection);
+        self.front.steering.forget(connection);
         if let CloseReason::SizeBeyondMemory { size } = closed.reason {
             self.tell_of_oversize(size);
         }

@@ -1,9 +1,10 @@
 //! What goes into a shard and what comes out: one closed list each.
 
 use engine::disk::{DiskEffect, DiskEvent};
-use net::{NetEffect, NetEvent};
+use net::{ConnectionId, NetEffect, NetEvent};
 
 use super::mail::{Mail, ShardIndex};
+use super::steering::{Luggage, Move};
 
 #[derive(Debug)]
 pub enum Event {
@@ -13,6 +14,11 @@ pub enum Event {
     Mail {
         from: ShardIndex,
         parcel: Vec<Mail>,
+    },
+    /// A connection that was just `Opened` was another shard's before.
+    MovedHere {
+        connection: ConnectionId,
+        luggage: Luggage,
     },
     /// The time of `Shard::deadline` has come.
     Deadline,
@@ -24,6 +30,8 @@ pub struct Effects {
     /// In: free mailbox slots by destination; the shard takes no more than these.
     pub mail_slots: Vec<usize>,
     pub net: Vec<NetEffect>,
+    /// Connections that are this shard's no more, once `net` is done.
+    pub moves: Vec<Move>,
     pub disk: Vec<DiskEffect>,
     /// At most one parcel for each destination.
     pub mail: Vec<(ShardIndex, Vec<Mail>)>,

@@ -73,6 +73,8 @@ pub struct ShardSnapshot {
     pub net: net::Metrics,
     pub engine: EngineMetrics,
     pub journal: JournalMetrics,
+    /// Connections that left for another shard.
+    pub connections_moved: u64,
     pub requests_in_progress: usize,
     pub frames_waiting: usize,
     pub fetches_parked: usize,
@@ -123,6 +125,7 @@ impl Shard {
             net: self.front.connections.metrics().clone(),
             engine: self.owner.engine.metrics,
             journal: self.owner.engine.journal_metrics(),
+            connections_moved: self.front.steering.moved(),
             requests_in_progress: self.progress.requests.len(),
             frames_waiting: self.progress.frames.len(),
             fetches_parked: self.owner.fetches.parked(),

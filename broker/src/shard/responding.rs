@@ -80,6 +80,7 @@ impl Shard {
         response: FetchResponse,
         record_bytes: usize,
     ) {
+        self.note_records_sent(head, record_bytes);
         match encode_response(head.correlation_id, head.version, &response.into()) {
             Ok(parts) => self.answer(head, |connections, now, out| {
                 let (to, sequence) = (head.connection, head.sequence);

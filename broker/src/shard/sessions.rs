@@ -97,6 +97,13 @@ struct Session {
     next_place: u64,
 }
 
+/// A session on its way to another shard.
+#[derive(Debug)]
+pub(crate) struct MovedSession {
+    id: i32,
+    session: Session,
+}
+
 impl Session {
     fn put(&mut self, key: FetchKey, wanted: Wanted) -> bool {
         if let Some(place) = self.places.get(&key) {
@@ -285,6 +292,34 @@ impl FetchSessions {
         }
     }
 
+    /// The sessions of a connection that goes to another shard.
+    pub(crate) fn take_of(&mut self, connection: ConnectionId) -> Vec<MovedSession> {
+        let of_it = |(_, session): &(&i32, &Session)| session.connection == connection;
+        let ids: Vec<i32> = self.sessions.iter().filter(of_it).map(|(id, _)| *id).collect();
+        let mut taken = Vec::new();
+        for id in ids {
+            let session = self.sessions.remove(&id).expect("it was just found");
+            self.partitions -= session.partitions.len();
+            taken.push(MovedSession { id, session });
+        }
+        taken
+    }
+
+    /// The sessions of a connection that was another shard's. Where there is no room for one, or another has
+    /// its number, its client is told that it is not found, and begins a new one.
+    pub(crate) fn put_back(&mut self, connection: ConnectionId, sessions: Vec<MovedSession>) {
+        for MovedSession { id, mut session } in sessions {
+            let partitions = session.partitions.len();
+            let has_room = self.sessions.len() < self.sessions_max
+                && self.partitions + partitions <= FETCH_SESSION_PARTITIONS_MAX;
+            if has_room && !self.sessions.contains_key(&id) {
+                session.connection = connection;
+                self.partitions += partitions;
+                self.sessions.insert(id, session);
+            }
+        }
+    }
+
     fn remove(&mut self, id: i32) {
         if let Some(session) = self.sessions.remove(&id) {
             self.partitions -= session.partitions.len();
@@ -455,6 +490,23 @@ mod tests {
         let mut long = request(0, 0, &[0]);
         long.topics[0].topic = Str::from("t".repeat(250).as_str());
         assert_eq!(ask(&mut sessions, &long, 7), Ok(SessionUse::Without), "no such name is kept");
+    }
+
+    #[test]
+    fn a_session_goes_on_where_its_connection_goes() {
+        let mut before = FetchSessions::new(SESSIONS_MAX);
+        ask(&mut before, &request(0, 0, &[0, 1]), 7).unwrap();
+        let moved = before.take_of(ConnectionId::new(1, 1));
+        assert_eq!((before.len(), before.partitions()), (0, 0));
+        let mut after = FetchSessions::new(SESSIONS_MAX);
+        after.put_back(ConnectionId::new(4, 2), moved);
+        assert_eq!((after.len(), after.partitions()), (1, 2));
+        let went_on = ask(&mut after, &request(7, 1, &[]), 9);
+        assert_eq!(went_on, Ok(SessionUse::Continued { id: 7 }));
+        let again = after.take_of(ConnectionId::new(1, 1));
+        ask(&mut before, &request(0, 0, &[5]), 7).unwrap();
+        before.put_back(ConnectionId::new(9, 9), again);
+        assert_eq!((before.len(), before.partitions()), (1, 1), "the number was taken");
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub struct NodeFacts {
     pub broker: BrokerId,
     pub data_shards: u16,
     pub cluster_id: Str,
+    /// Requests for one other shard, in a row, after which a connection goes there.
+    pub steered_after: u32,
     /// By `net::ListenerId`.
     pub listeners: Vec<ListenerFacts>,
     /// By `DirId`.

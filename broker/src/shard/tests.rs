@@ -10,4 +10,5 @@ mod offsets_by_time;
 mod produce_and_fetch;
 mod refusals;
 mod stages;
+mod steering;
 mod world;

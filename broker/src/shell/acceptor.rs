@@ -1,4 +1,5 @@
-//! Accepting connections for the whole node, and handing each to the data shard with the fewest.
+//! Accepting connections for the whole node, handing each to the data shard with the fewest, and later to the one
+//! that owns what it uses.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use runtime::mailbox::Mailbox;
 use runtime::ring::{Completion, Ring};
 
 use super::Parcel;
+use crate::shard::steering::Luggage;
 
 #[derive(Debug)]
 pub(super) struct Accepting {
@@ -18,7 +20,9 @@ pub(super) struct Accepting {
     placement: Placement,
     accepted: Vec<AcceptedSocket>,
     /// Placed, and waiting for a mailbox slot of their shard.
-    placed: VecDeque<(usize, AcceptedSocket)>,
+    placed: VecDeque<(usize, AcceptedSocket, Option<Luggage>)>,
+    /// The node is stopping.
+    is_over: bool,
     /// What the node's main thread waits to hear.
     listening: Option<Result<Vec<SocketAddr>, String>>,
 }
@@ -30,6 +34,7 @@ impl Accepting {
             placement: Placement::new(data_shards, connections_max),
             accepted: Vec::new(),
             placed: VecDeque::new(),
+            is_over: false,
             listening: None,
         }
     }
@@ -49,6 +54,21 @@ impl Accepting {
     pub(super) fn stop(&mut self, ring: &mut Ring) {
         self.acceptor.close(ring);
         self.placed.clear();
+        self.is_over = true;
+    }
+
+    /// A connection goes from one data shard to another, or back if that has too many. Of a node that is stopping
+    /// it ends: nothing that it asked is unanswered.
+    pub(super) fn steer(
+        &mut self,
+        socket: AcceptedSocket,
+        (from, to): (usize, usize),
+        luggage: Luggage,
+    ) {
+        if !self.is_over {
+            let shard = self.placement.move_to(from, to);
+            self.placed.push_back((shard, socket, Some(luggage)));
+        }
     }
 
     pub(super) fn on_completion(&mut self, ring: &mut Ring, now: Monotonic, left: Completion) {
@@ -57,7 +77,7 @@ impl Accepting {
         for accepted in self.accepted.drain(..) {
             // Without a place the connection is closed at once, by being dropped.
             if let Some(shard) = self.placement.place() {
-                self.placed.push_back((shard, accepted));
+                self.placed.push_back((shard, accepted, None));
             }
         }
     }
@@ -84,12 +104,12 @@ impl Accepting {
         {
             mailbox.post(main, Parcel::Listening(listening));
         }
-        while let Some((shard, _)) = self.placed.front() {
+        while let Some((shard, ..)) = self.placed.front() {
             if mailbox.free_slots(*shard) == 0 {
                 return;
             }
-            let (shard, accepted) = self.placed.pop_front().expect("it was just looked at");
-            mailbox.post(shard, Parcel::Connection(accepted));
+            let (shard, socket, luggage) = self.placed.pop_front().expect("it was just looked at");
+            mailbox.post(shard, Parcel::Connection(socket, luggage));
         }
     }
 

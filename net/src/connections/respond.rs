@@ -215,6 +215,9 @@ impl Connections {
         if self.draining && connection.requests.is_empty() && connection.outbound.unsent() == 0 {
             return self.begin_close(id, CloseReason::Drained, out);
         }
+        if connection.may_leave() {
+            return self.leave(id, out);
+        }
         if connection.wants_receive(&self.limits) {
             connection.inbound.armed = Armed::Receive;
             out.effects.push(NetEffect::Receive { connection: id });

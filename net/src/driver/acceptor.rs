@@ -18,7 +18,7 @@ use crate::ids::ListenerId;
 use crate::limits::{ACCEPT_BACK_OFF_NS, ACCEPT_BACKLOG, LISTENERS_MAX};
 use crate::metrics::count;
 
-/// A connection that nobody owns yet.
+/// A connection that no shard owns: just accepted, or on its way from one shard to another.
 #[derive(Debug)]
 pub struct AcceptedSocket {
     pub fd: OwnedFd,

@@ -29,9 +29,14 @@ impl Pieces {
         self.mode
     }
 
+    /// Whether nothing is left.
+    pub(super) const fn are_given(&self) -> bool {
+        self.bytes == 0
+    }
+
     /// The next piece and its length; `None`: all is given.
     pub(super) fn next(&mut self) -> Option<(Vec<Bytes>, usize)> {
-        if self.bytes == 0 {
+        if self.are_given() {
             return None;
         }
         if self.bytes <= SEND_PIECE_BYTES_MAX {

@@ -7,7 +7,7 @@ use runtime::ring::Descriptor;
 
 use super::pieces::Pieces;
 use crate::close_reason::CloseReason;
-use crate::ids::ConnectionId;
+use crate::ids::{ConnectionId, ListenerId};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Stage {
@@ -38,6 +38,7 @@ pub(super) enum Way {
 
 #[derive(Debug)]
 pub(super) struct Socket {
+    pub(super) listener: ListenerId,
     pub(super) descriptor: Descriptor,
     pub(super) stage: Stage,
     pub(super) receiving: Receiving,
@@ -53,8 +54,9 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn new(descriptor: Descriptor) -> Self {
+    pub(super) fn new(descriptor: Descriptor, listener: ListenerId) -> Self {
         Self {
+            listener,
             descriptor,
             stage: Stage::Open,
             receiving: Receiving::Nothing,

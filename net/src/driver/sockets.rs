@@ -139,10 +139,23 @@ impl Driver {
                 return Err(AdoptError::Gone(error));
             }
         };
-        let connection = self.sockets.insert(Socket::new(descriptor));
+        let connection = self.sockets.insert(Socket::new(descriptor, listener));
         self.metrics.sockets_now += 1;
         events.push(NetEvent::Opened { connection, listener, peer });
         Ok(connection)
+    }
+
+    /// Gives away the socket of a connection that has left this shard: nothing of it is in the kernel.
+    pub fn give_away(&mut self, ring: &mut Ring, connection: ConnectionId) -> AcceptedSocket {
+        let socket = self.open(connection).expect("only an open connection leaves");
+        assert_eq!(socket.receiving, Receiving::Nothing, "a receive of a connection that has left");
+        assert!(
+            socket.in_kernel.is_none() && socket.pieces.is_none() && socket.unreleased.is_empty()
+        );
+        let (descriptor, listener) = (socket.descriptor, socket.listener);
+        self.sockets.remove(connection);
+        self.metrics.sockets_now -= 1;
+        AcceptedSocket { fd: ring.give_back(descriptor), listener }
     }
 
     /// Carries out an effect of the core. One for a connection that the peer has ended meanwhile is
@@ -358,6 +371,11 @@ impl Driver {
         let Some(socket) = self.open(connection) else { return };
         let Some(pieces) = &mut socket.pieces else { return };
         assert!(socket.in_kernel.is_none(), "one send at a time");
+        if pieces.are_given() {
+            // Before a slot is looked for: the core may send again, whether one is free or not.
+            socket.pieces = None;
+            return;
+        }
         if full {
             if !socket.waits_to_send {
                 socket.waits_to_send = true;
@@ -372,10 +390,7 @@ impl Driver {
             SendMode::ZeroCopy if crowded => Way::PlainInstead,
             SendMode::ZeroCopy => Way::ZeroCopy,
         };
-        let Some((parts, bytes)) = pieces.next() else {
-            socket.pieces = None;
-            return;
-        };
+        let (parts, bytes) = pieces.next().expect("there was something left");
         socket.in_kernel = Some((bytes, way));
         let (token, descriptor) = (socket_token(connection), socket.descriptor);
         self.sends += 1;

@@ -5,6 +5,8 @@ mod facts;
 #[cfg(test)]
 mod garbage;
 #[cfg(test)]
+mod leaving;
+#[cfg(test)]
 mod record_memory;
 #[cfg(test)]
 mod streams;

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use net::{
-    CloseReason, ClosedConnection, ConnectionId, Connections, Frame, Limits, ListenerId, NetEffect,
-    NetEvent, NetOutput, SendMode, Sequence,
+    CloseReason, ClosedConnection, ConnectionId, Connections, Frame, LeftConnection, Limits,
+    ListenerId, NetEffect, NetEvent, NetOutput, SendMode, Sequence,
 };
 use runtime::clock::Monotonic;
 use runtime::memory::{Arena, Block};
@@ -47,6 +47,7 @@ pub(crate) struct World {
     /// Given to the broker and not answered.
     pub(crate) frames: Vec<Frame>,
     pub(crate) closed: Vec<ClosedConnection>,
+    pub(crate) left: Vec<LeftConnection>,
     out: NetOutput,
     opened: u32,
 }
@@ -61,6 +62,7 @@ impl World {
             peers: BTreeMap::new(),
             frames: Vec::new(),
             closed: Vec::new(),
+            left: Vec::new(),
             out: NetOutput::default(),
             opened: 0,
         }
@@ -285,6 +287,7 @@ impl World {
         }
         self.frames.append(&mut self.out.frames);
         self.closed.append(&mut self.out.closed);
+        self.left.append(&mut self.out.left);
         self.connections.invariants();
     }
 }

@@ -114,6 +114,27 @@ fn an_accepted_connection_is_handed_to_another_shard_as_a_value() {
 }
 
 #[test]
+fn a_connection_goes_to_another_shard_and_its_unread_bytes_with_it() {
+    let (mut before, mut after) = (Node::echoing(), Node::echoing());
+    let address = before.listen();
+    let frames = frames_of(3);
+    let count = u64::try_from(frames.len()).unwrap();
+    let client = thread::spawn(move || converse(address, &frames));
+    before.run(|node| node.connections.metrics().frames_received >= 2);
+    before.connections.let_leave(before.opened[0]);
+    before.run(|node| !node.handed_off.is_empty());
+    before.assert_nothing_is_held();
+    after.adopt(before.handed_off.pop().unwrap());
+    after.run(|node| node.closed.len() == 1);
+    client.join().unwrap();
+    after.assert_nothing_is_held();
+    assert!(before.closed.is_empty());
+    let received = [before, after].map(|node| node.connections.metrics().frames_received);
+    assert_eq!(received[0] + received[1], count);
+    assert!(received[1] > 0, "all was said before it left");
+}
+
+#[test]
 fn a_peer_that_goes_in_the_middle_of_a_frame_leaves_nothing_behind() {
     let mut node = Node::echoing();
     let address = node.listen();
@@ -368,6 +389,43 @@ fn zero_copy_sends_are_released_and_loopback_says_that_it_copied() {
     assert!(all[4..] == part, "the parts arrived as they are");
     assert_eq!(copies, 2, "loopback copies each of the two pieces");
     assert!(part.is_unique());
+}
+
+#[test]
+fn a_send_that_is_over_waits_for_no_slot() {
+    let config = DriverConfig { sends_max: 2, ..Node::config() };
+    let mut node = Node::new(Limits::default(), config);
+    node.hands_off = true;
+    let address = node.listen();
+    let mut clients: Vec<_> = (0..2).map(|_| TcpStream::connect(address).unwrap()).collect();
+    node.run(|node| node.handed_off.len() == 2);
+    let mut events = Vec::new();
+    let send = |node: &mut Node, bytes: usize, mode: SendMode| {
+        let socket = node.handed_off.remove(0);
+        let connection = node.driver.adopt(&mut node.ring, socket, &mut Vec::new()).unwrap();
+        let parts = vec![Bytes::from(vec![9; bytes])];
+        node.driver.perform(&mut node.ring, NetEffect::Send { connection, parts, mode });
+    };
+    // Nobody reads the first one: it keeps its slot.
+    send(&mut node, 64 << 20, SendMode::Plain);
+    send(&mut node, 64 * KIB, SendMode::ZeroCopy);
+    let mut released = 0;
+    while released < 64 * KIB {
+        let mut completions = Vec::new();
+        node.ring.pump(&mut completions);
+        for completion in completions {
+            assert!(node.driver.on_completion(&mut node.ring, completion, &mut events).is_none());
+        }
+        for event in events.drain(..) {
+            if let NetEvent::Released { bytes, .. } = event {
+                released += bytes;
+            }
+        }
+        let waits = released < 64 * KIB;
+        node.ring.park_thread(None, || waits);
+    }
+    clients[1].read_exact(&mut vec![0; 64 * KIB]).unwrap();
+    assert_eq!(node.driver.metrics().sends_waited, 0);
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub(crate) struct Node {
     pub(crate) connections: Connections,
     pub(crate) closed: Vec<ClosedConnection>,
     pub(crate) opened: Vec<ConnectionId>,
-    /// Accepted, if they are not to be adopted here.
+    /// Accepted, if they are not to be adopted here; and connections that have left.
     pub(crate) handed_off: Vec<AcceptedSocket>,
     pub(crate) hands_off: bool,
     /// How a frame is answered: `None` leaves it in `frames`.
@@ -140,6 +140,9 @@ impl Node {
         self.connections.finish_batch(now, &mut self.out);
         for effect in self.out.effects.drain(..) {
             self.driver.perform(&mut self.ring, effect);
+        }
+        for left in self.out.left.drain(..) {
+            self.handed_off.push(self.driver.give_away(&mut self.ring, left.connection));
         }
         self.closed.append(&mut self.out.closed);
         self.connections.invariants();

@@ -134,6 +134,14 @@ impl Descriptors {
         self.close_if_unused(kernel, descriptor)
     }
 
+    /// Gives an open descriptor back that no operation uses.
+    pub(super) fn give_back(&mut self, kernel: &Kernel, descriptor: Descriptor) -> OwnedFd {
+        let owned = self.slab.get_mut(descriptor.0).expect("the descriptor is open");
+        assert!(owned.closing.is_none(), "a descriptor that is closing is not given away");
+        assert_eq!(owned.operations, 0, "a descriptor in use is not given away");
+        self.forget(kernel, descriptor).fd
+    }
+
     /// For the end of a ring: nothing is handed to the kernel any more.
     pub(super) fn abandon(&mut self) {
         self.abandoned = true;
@@ -155,14 +163,18 @@ impl Descriptors {
             return None;
         }
         let token = owned.closing?;
+        // Dropping the last reference closes it.
+        drop(self.forget(kernel, descriptor));
+        Some(token)
+    }
+
+    fn forget(&mut self, kernel: &Kernel, descriptor: Descriptor) -> Owned {
         if self.registered {
             kernel
                 .submitter()
                 .register_files_update(descriptor.0.slot, &[-1])
                 .expect("a slot of our own table can be emptied");
         }
-        // Dropping the last reference closes it.
-        self.slab.remove(descriptor.0);
-        Some(token)
+        self.slab.remove(descriptor.0).expect("the callers have looked it up")
     }
 }

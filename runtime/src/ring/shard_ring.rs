@@ -154,6 +154,11 @@ impl Ring {
         self.descriptors.fd(descriptor)
     }
 
+    /// Gives a descriptor back, open, for another ring to adopt. No operation may use it.
+    pub fn give_back(&mut self, descriptor: Descriptor) -> OwnedFd {
+        self.descriptors.give_back(&self.kernel, descriptor)
+    }
+
     /// Accepts connections on a listener until it fails or is closed.
     pub fn accept(&mut self, token: Token, listener: Descriptor) {
         self.submit(token, Some(listener), Work::Accept);

@@ -26,6 +26,7 @@ use broker::shard::metadata_log::MetadataLogError;
 use broker::shard::start::ListenerFacts;
 
 use super::groups::SESSION_MS;
+use super::moving::MovedConnection;
 use crate::disk::{JournalEditor, VirtualDisk, VirtualFileSystem};
 use crate::plant::Plant;
 use crate::random::Random;
@@ -42,6 +43,8 @@ const CONTROLLER_JOURNAL: u32 = 65_535;
 const COORDINATOR_JOURNAL: u32 = 65_534;
 /// Parcels between two shards at most: few, so that shards wait for each other.
 const MAILBOX_SLOTS: usize = 4;
+/// Requests in a row after which a connection goes to the shard they are about: few, so that it happens often.
+const STEERED_AFTER: u32 = 2;
 /// Mail takes up to this long.
 const MAIL_NS: u64 = 30_000;
 
@@ -100,6 +103,8 @@ pub(super) struct Node {
     /// The data shards, the controller, the coordinator.
     pub(super) shards: Vec<NodeShard>,
     pub(super) mail: Mailboxes,
+    /// Connections that no shard has.
+    pub(super) moved_connections: Vec<MovedConnection>,
     /// Goes when the start is committed.
     pub(super) leftovers: Option<Leftovers>,
 }
@@ -286,6 +291,7 @@ impl NodeStart<'_> {
             data: limits.clone(),
             dedicated: limits,
             groups_bytes_max: GROUPS_BYTES_MAX,
+            steered_after: STEERED_AFTER,
             listeners: vec![ListenerFacts {
                 name: Str::from("PLAINTEXT"),
                 host: Str::from("simulated"),

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use tuning::{
-    CalibrationOrigin, DirectoryFacts, Examined, Finding, HostFacts, HostRoot, Profile, RingProbe,
-    STATE_DIRECTORY, examine,
+    DirectoryFacts, Examined, Finding, HostFacts, HostRoot, Profile, RingProbe, STATE_DIRECTORY,
+    examine,
 };
 
 use super::super::doctor::try_ring;
 use super::super::failure::Failure;
-use super::disk_settings::calibrated_origin;
+use super::super::node_disks::NodeDisksArgs;
 
 #[derive(Args, Debug)]
 pub(super) struct MachineArgs {
@@ -18,19 +18,8 @@ pub(super) struct MachineArgs {
     #[arg(long, value_enum)]
     profile: Option<ProfileArg>,
 
-    /// The data directories, whose disks are looked at.
-    #[arg(
-        long = "data-dir",
-        value_name = "DIR",
-        env = "CORELANE_DATA_DIR",
-        value_delimiter = ',',
-        default_value = "./corelane-data"
-    )]
-    data_dirs: Vec<PathBuf>,
-
-    /// The node's configuration: whether what `tune calibrate` wrote there is of this disk.
-    #[arg(long, value_name = "FILE", env = "CORELANE_CONFIG")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    disks: NodeDisksArgs,
 
     #[command(flatten)]
     root: RootArgs,
@@ -78,29 +67,15 @@ impl MachineArgs {
         };
         let ring = if host.is_live() { try_ring() } else { RingProbe::NotTried };
         let directories = self.directories(&host)?;
-        let calibration = self.calibration(&facts, &directories)?;
+        let calibration = self.disks.calibration(&facts, &directories)?;
         let examined = Examined { facts, ring, directories, calibration };
         let findings = examine(&host, &examined, profile);
         Ok(Machine { host, profile, findings })
     }
 
-    /// What was calibrated and what is here, where the configuration has such a result. The first directory counts:
-    /// there is one `[disk]` for all.
-    fn calibration(
-        &self,
-        facts: &HostFacts,
-        directories: &[DirectoryFacts],
-    ) -> Result<Option<(CalibrationOrigin, CalibrationOrigin)>, Failure> {
-        let (Some(config), Some(directory)) = (&self.config, directories.first()) else {
-            return Ok(None);
-        };
-        let then = calibrated_origin(config)?;
-        Ok(then.map(|then| (then, CalibrationOrigin::of(directory, &facts.kernel))))
-    }
-
     fn directories(&self, host: &HostRoot) -> Result<Vec<DirectoryFacts>, Failure> {
         let mut directories: Vec<DirectoryFacts> = Vec::new();
-        for directory in &self.data_dirs {
+        for directory in &self.disks.data_dirs {
             let facts = match host.is_live() {
                 true => DirectoryFacts::read(host, directory)
                     .map_err(|error| Failure::failed(error.to_string()))?,

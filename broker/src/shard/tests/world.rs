@@ -34,6 +34,7 @@ use crate::shard::mail::{DirectorySpace, Mail, ShardIndex};
 use crate::shard::start::{
     ControllerStart, DirectoryFacts, ListenerFacts, NodeFacts, Role, ShardStart,
 };
+use crate::shard::steering::Move;
 
 /// By `DirId`; a node has the first one, or some more.
 const GROUPS_BYTES_MAX: usize = 1 << 20;
@@ -54,6 +55,11 @@ pub(super) struct World {
     /// Records are copied on their way from an owner to another shard.
     pub(super) plants_copies: bool,
     connections: u32,
+    /// Connections that left their shards.
+    pub(super) moves: Vec<Move>,
+    /// What is sent next stays with the kernel, for its connection.
+    pub(super) holds_sent: bool,
+    pub(super) held: Option<(ConnectionId, usize)>,
 }
 
 /// A client's connection to a shard.
@@ -162,6 +168,7 @@ impl World {
             broker: BrokerId(1),
             data_shards,
             cluster_id: Str::from("cluster"),
+            steered_after: u32::MAX,
             listeners: vec![ListenerFacts {
                 name: Str::from("PLAINTEXT"),
                 host: Str::from("h"),
@@ -206,6 +213,9 @@ impl World {
             main: Vec::new(),
             plants_copies: false,
             connections: 0,
+            moves: Vec::new(),
+            holds_sent: false,
+            held: None,
         };
         world.settle();
         let ready = world.main.iter().filter(|mail| matches!(mail, Mail::Ready)).count();
@@ -253,6 +263,15 @@ impl World {
         Client { shard, connection }
     }
 
+    /// The connection that left last comes to a shard, under another name.
+    pub(super) fn arrive(&mut self, shard: usize) -> Client {
+        let moved = self.moves.pop().expect("a connection left");
+        let client = self.connect(shard);
+        let (connection, luggage) = (client.connection, moved.luggage);
+        self.apply(shard, Event::MovedHere { connection, luggage });
+        client
+    }
+
     pub(super) fn disconnect(&mut self, client: Client) {
         let reason = net::CloseReason::PeerClosed;
         let closed = NetEvent::Closed { connection: client.connection, reason };
@@ -274,6 +293,7 @@ impl World {
         for effect in effects.net {
             self.perform(shard, effect);
         }
+        self.moves.append(&mut effects.moves);
         let disk = effects.disk.into_iter().map(|effect| (shard, effect));
         self.disk.extend(disk);
         let from = ShardIndex(u16::try_from(shard).unwrap());
@@ -290,6 +310,10 @@ impl World {
                 let bytes = parts.iter().map(Bytes::len).sum();
                 let to = self.sent.entry((shard, connection)).or_default();
                 parts.iter().for_each(|part| to.extend_from_slice(part));
+                if self.holds_sent {
+                    self.held = Some((connection, bytes));
+                    return;
+                }
                 self.shards[shard]
                     .apply(self.now, Event::Net(NetEvent::Sent { connection, bytes }));
                 self.finish(shard);

@@ -57,6 +57,9 @@ pub struct Snapshot {
 pub struct Used {
     pub broker_cpu_seconds: Option<f64>,
     pub broker_peak_memory_bytes: Option<u64>,
+    /// How much more of files stood in the machine's memory in the end: those of a broker that writes through the
+    /// page cache, and of everybody else.
+    pub page_cache_growth_bytes: u64,
     /// As the kernel ascribes it to the process: write-back of a page cache is not in it.
     pub broker_written_bytes: Option<u64>,
     pub client_cpu_seconds: f64,
@@ -139,6 +142,10 @@ impl Snapshot {
             other_cpu_percent: broker_cpu
                 .map(|cpu| ((busy - cpu - client_cpu) / all * 100.0).max(0.0)),
             broker_peak_memory_bytes: broker.map(|(now, _)| now.peak_memory_bytes),
+            page_cache_growth_bytes: self
+                .host
+                .page_cache_bytes
+                .saturating_sub(before.host.page_cache_bytes),
             broker_written_bytes: broker.map(|(now, then)| now.written_bytes - then.written_bytes),
             client_cpu_seconds: client_cpu,
             client_thread_cpu_seconds_max: threads.fold(0.0, f64::max),

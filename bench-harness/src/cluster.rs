@@ -1,11 +1,15 @@
 //! The broker's side of a run: topics made for it and removed after it, and who leads their partitions.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use protocol::messages::create_topics::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
 use protocol::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
+use protocol::messages::list_offsets::{
+    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopic,
+};
 use protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
 use protocol::{ErrorCode, Str};
 
@@ -18,7 +22,11 @@ const ADMIN_TIMEOUT: Duration = Duration::from_secs(120);
 const ADMIN_TIMEOUT_MS: i32 = 120_000;
 /// Topics of one request.
 const TOPICS_PER_REQUEST: usize = 100;
-/// Before leaders are asked for again.
+/// Partitions of one request.
+const PARTITIONS_PER_REQUEST: usize = 1_000;
+/// Kafka's timestamp for a log's first offset.
+const EARLIEST: i64 = -2;
+/// Before leaders are asked again.
 const AGAIN: Duration = Duration::from_millis(50);
 
 /// What the topics of a run are to be.
@@ -68,7 +76,7 @@ impl Cluster {
         Err(failure)
     }
 
-    /// Creates the topics and waits until every partition has a leader.
+    /// Creates the topics and waits until every partition has a leader that serves it.
     pub fn create(&self, wanted: &TopicsWanted) -> Result<Vec<PartitionPlace>, Failure> {
         let mut controller = self.controller()?;
         for names in wanted.names.chunks(TOPICS_PER_REQUEST) {
@@ -85,7 +93,34 @@ impl Cluster {
                 )));
             }
         }
-        self.places(wanted)
+        let places = self.places(wanted)?;
+        self.wait_until_served(&places)?;
+        Ok(places)
+    }
+
+    /// Metadata may name a leader that does not know yet that it is one. A first batch that it refuses is sent again
+    /// behind others, and a producer that is not idempotent has its records in another order then.
+    fn wait_until_served(&self, places: &[PartitionPlace]) -> Result<(), Failure> {
+        let deadline = Instant::now() + ADMIN_TIMEOUT;
+        let mut by_leader: BTreeMap<&str, Vec<&PartitionPlace>> = BTreeMap::new();
+        for place in places {
+            by_leader.entry(&place.leader).or_default().push(place);
+        }
+        for (leader, places) in by_leader {
+            let mut connection = Connection::open(leader, ADMIN_TIMEOUT)?;
+            for places in places.chunks(PARTITIONS_PER_REQUEST) {
+                while !is_served(&connection.call(offsets_of(places))?) {
+                    if Instant::now() > deadline {
+                        return Err(Failure::new(format!(
+                            "{leader} leads partitions of the run's topics and does not serve them; look at the \
+                             broker's log"
+                        )));
+                    }
+                    std::thread::sleep(AGAIN);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What is not there is as good as deleted.
@@ -152,6 +187,31 @@ impl Cluster {
             None => Ok(connection),
         }
     }
+}
+
+/// Asks where partitions begin: only who serves them knows.
+fn offsets_of(places: &[&PartitionPlace]) -> ListOffsetsRequest {
+    let mut topics: Vec<ListOffsetsTopic> = Vec::new();
+    for place in places {
+        let partition = ListOffsetsPartition {
+            partition_index: place.index,
+            current_leader_epoch: -1,
+            timestamp: EARLIEST,
+        };
+        match topics.last_mut().filter(|topic| *topic.name == *place.topic) {
+            Some(topic) => topic.partitions.push(partition),
+            None => topics.push(ListOffsetsTopic {
+                name: Str::from(place.topic.as_str()),
+                partitions: vec![partition],
+            }),
+        }
+    }
+    ListOffsetsRequest { replica_id: -1, topics, ..ListOffsetsRequest::default() }
+}
+
+fn is_served(response: &ListOffsetsResponse) -> bool {
+    let mut partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+    partitions.all(|partition| partition.error_code == 0)
 }
 
 /// Kafka's name of an error code, or its number.

@@ -118,6 +118,9 @@ pub struct BrokerUse {
     /// For a gigabyte (10^9 bytes) of keys and values, acknowledged and read taken together.
     pub cpu_seconds_per_gigabyte: Option<f64>,
     pub peak_memory_bytes: Option<u64>,
+    /// The same, and what the machine's page cache grew by meanwhile: memory that a broker needs that keeps its newest
+    /// records there.
+    pub memory_with_cache_bytes: Option<u64>,
     /// Of the whole device until everything was written back, for each byte acknowledged from the measured time on.
     pub device_bytes_per_byte: Option<f64>,
 }

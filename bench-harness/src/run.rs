@@ -199,6 +199,9 @@ fn report(
             .filter(|_| gigabytes > 0.0)
             .map(|cpu| cpu / gigabytes),
         peak_memory_bytes: used.broker_peak_memory_bytes,
+        memory_with_cache_bytes: used
+            .broker_peak_memory_bytes
+            .map(|peak| peak + used.page_cache_growth_bytes),
         device_bytes_per_byte: written
             .filter(|_| outcome.bytes_since_measuring > 0)
             .map(|written| written as f64 / outcome.bytes_since_measuring as f64),

@@ -1,11 +1,11 @@
-//! The machine as a whole: `/proc/stat` and `/proc/pressure`.
+//! The machine as a whole: `/proc/stat`, `/proc/pressure` and `/proc/meminfo`.
 
 use std::path::Path;
 
-use super::process::TICKS_PER_SECOND;
+use super::process::{TICKS_PER_SECOND, field};
 use super::read;
 
-/// Since the machine began, over all CPUs.
+/// Since the machine began, over all CPUs; and its memory now.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct HostUsage {
     pub busy_seconds: f64,
@@ -13,6 +13,8 @@ pub struct HostUsage {
     pub total_seconds: f64,
     pub io_pressure_seconds: Option<f64>,
     pub cpu_pressure_seconds: Option<f64>,
+    /// Pages that hold files, of everybody.
+    pub page_cache_bytes: u64,
 }
 
 pub(super) fn usage(root: &Path) -> HostUsage {
@@ -21,6 +23,7 @@ pub(super) fn usage(root: &Path) -> HostUsage {
     HostUsage {
         io_pressure_seconds: pressure("io"),
         cpu_pressure_seconds: pressure("cpu"),
+        page_cache_bytes: page_cache(&read(&root.join("proc/meminfo"))),
         ..cpu(&read(&root.join("proc/stat")))
     }
 }
@@ -40,6 +43,12 @@ fn cpu(stat: &str) -> HostUsage {
     }
 }
 
+/// Memory that belongs to files alone: what programs share is not a file's.
+fn page_cache(meminfo: &str) -> u64 {
+    let of = |name: &str| field(meminfo, name).unwrap_or(0) * 1024;
+    of("Cached:").saturating_sub(of("Shmem:"))
+}
+
 /// Microseconds in which somebody waited.
 fn stalled_seconds(pressure: &str) -> Option<f64> {
     let some = pressure.lines().find(|line| line.starts_with("some "))?;
@@ -49,7 +58,7 @@ fn stalled_seconds(pressure: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{cpu, stalled_seconds};
+    use super::{cpu, page_cache, stalled_seconds};
 
     #[test]
     fn counters_are_read() {
@@ -59,5 +68,7 @@ mod tests {
         let pressure = "some avg10=0.00 avg60=0.00 avg300=0.00 total=2500000\nfull avg10=0 total=1";
         assert_eq!(stalled_seconds(pressure), Some(2.5));
         assert_eq!(stalled_seconds(""), None);
+        let meminfo = "MemTotal: 99 kB\nCached:   30 kB\nSwapCached: 7 kB\nShmem:  10 kB\n";
+        assert_eq!((page_cache(meminfo), page_cache("")), (20 * 1024, 0));
     }
 }

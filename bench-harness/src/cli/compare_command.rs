@@ -86,9 +86,9 @@ pub(super) struct CompareArgs {
     #[arg(long, value_name = "PATH")]
     corelane: Option<PathBuf>,
 
-    /// Memory of our node, as `corelane serve --memory` takes it (default: the node's own).
-    #[arg(long, value_name = "SIZE")]
-    corelane_memory: Option<String>,
+    /// Memory of our node, as `corelane serve --memory` takes it; the default is as much as Kafka's heap.
+    #[arg(long, value_name = "SIZE", default_value = MEMORY_DEFAULT)]
+    corelane_memory: String,
 
     #[arg(long, value_name = "VERSION", default_value = KAFKA_VERSION)]
     kafka_version: String,
@@ -101,6 +101,9 @@ pub(super) struct CompareArgs {
     #[arg(long, value_name = "SIZE", default_value = HEAP_DEFAULT)]
     kafka_heap: String,
 }
+
+/// What Kafka's start script gives its heap, as `corelane serve` reads it.
+const MEMORY_DEFAULT: &str = "1GiB";
 
 /// `limits.json`, or why there is none.
 type Limits = (Option<serde_json::Value>, Option<String>);
@@ -159,7 +162,7 @@ impl CompareArgs {
         let program = corelane::find(self.corelane.as_deref())?;
         let version = corelane::version(&program)?;
         let ours = |durability| {
-            let memory = self.corelane_memory.clone();
+            let memory = Some(self.corelane_memory.clone());
             Contender::corelane(Corelane { program: program.clone(), durability, memory }, &version)
         };
         let mut contenders = vec![ours(Durability::Fsync)];

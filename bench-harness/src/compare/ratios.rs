@@ -85,6 +85,7 @@ fn missing(metric: Metric, there: usize, blocks: usize) -> String {
     let why = match metric {
         Metric::BrokerCpu
         | Metric::PeakMemory
+        | Metric::MemoryWithCache
         | Metric::DeviceBytes
         | Metric::StartUp
         | Metric::FirstAcknowledgement => "not a process that was started here".to_owned(),
@@ -117,6 +118,7 @@ fn observe(metric: Metric, run: &CaseRun) -> Option<Observed> {
         Metric::BrokerCpu => broker("cpu_seconds_per_gigabyte"),
         Metric::DeviceBytes => broker("device_bytes_per_byte"),
         Metric::PeakMemory => broker("peak_memory_bytes"),
+        Metric::MemoryWithCache => broker("memory_with_cache_bytes"),
         Metric::StartUp => one(run.start_up.map(|start| start.first_metadata_milliseconds)),
         Metric::FirstAcknowledgement => {
             one(run.start_up.map(|start| start.first_acknowledgement_milliseconds))

@@ -51,10 +51,6 @@ pub struct NamedWorkload {
     pub settings: Vec<String>,
 }
 
-/// As Kafka's own clients are by default: a retry of one that is not may come behind what was sent later, and a run in
-/// which that happens does not verify.
-const IDEMPOTENT: &[&str] = &["corelane.idempotence=true"];
-
 struct Recipe {
     id: &'static str,
     title: &'static str,
@@ -70,7 +66,7 @@ const SATURATE: Recipe = Recipe {
     id: "saturate-1k",
     title: "1 KiB records as fast as librdkafka gets them acknowledged",
     workload: "saturate-1k",
-    settings: IDEMPOTENT,
+    settings: &[],
     rate: RateChoice::AsWritten,
     seats: &[OURS, THEIRS, OURS_IN_MEMORY, THEIRS_FLUSHED],
     pairs: &[
@@ -86,7 +82,7 @@ const HALF_OF_SLOWEST: Recipe = Recipe {
     id: "telemetry-1k-half",
     title: "1 KiB records at half of the slowest one's saturation, read as they come",
     workload: "telemetry-1k",
-    settings: IDEMPOTENT,
+    settings: &[],
     rate: RateChoice::HalfOfSlowest { case: SATURATION },
     seats: &[OURS, THEIRS, OURS_IN_MEMORY],
     pairs: &[(OURS, THEIRS), (OURS_IN_MEMORY, THEIRS)],
@@ -109,7 +105,7 @@ const FULL_RECIPES: [Recipe; 6] = [
         id: "telemetry-1k-half-of-own",
         title: "1 KiB records at half of each one's own saturation, read as they come",
         workload: "telemetry-1k",
-        settings: IDEMPOTENT,
+        settings: &[],
         rate: RateChoice::HalfOfOwn { case: SATURATION },
         seats: &[OURS, THEIRS],
         pairs: &[(OURS, THEIRS)],
@@ -119,7 +115,7 @@ const FULL_RECIPES: [Recipe; 6] = [
         id: "fan-out-4",
         title: "1 KiB records read four times from the tail",
         workload: "fan-out-4",
-        settings: IDEMPOTENT,
+        settings: &[],
         rate: RateChoice::AsWritten,
         seats: &[OURS, THEIRS],
         pairs: &[(OURS, THEIRS)],

@@ -208,6 +208,8 @@ pub enum Metric {
     BrokerCpu,
     DeviceBytes,
     PeakMemory,
+    /// Peak memory, and what the machine's page cache grew by in the measured time.
+    MemoryWithCache,
     /// Process start until the first metadata answer.
     StartUp,
     /// Process start until the first acknowledged record.
@@ -215,7 +217,7 @@ pub enum Metric {
 }
 
 impl Metric {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::AcknowledgedBytes,
         Self::ConsumedBytes,
         Self::CaughtUpBytes,
@@ -228,6 +230,7 @@ impl Metric {
         Self::BrokerCpu,
         Self::DeviceBytes,
         Self::PeakMemory,
+        Self::MemoryWithCache,
         Self::StartUp,
         Self::FirstAcknowledgement,
     ];
@@ -248,6 +251,7 @@ impl Metric {
             Self::BrokerCpu => "broker CPU",
             Self::DeviceBytes => "device bytes",
             Self::PeakMemory => "peak memory",
+            Self::MemoryWithCache => "with page cache",
             Self::StartUp => "start-up",
             Self::FirstAcknowledgement => "first acknowledgement",
         }
@@ -268,7 +272,7 @@ impl Metric {
             | Self::FirstAcknowledgement => "ms",
             Self::BrokerCpu => "CPU-s/GB",
             Self::DeviceBytes => "B/B",
-            Self::PeakMemory => "B",
+            Self::PeakMemory | Self::MemoryWithCache => "B",
         }
     }
 

@@ -13,6 +13,10 @@ use protocol::messages::create_topics::{CreatableTopicResult, CreateTopicsRespon
 use protocol::messages::delete_topics::{DeletableTopicResult, DeleteTopicsResponse};
 use protocol::messages::fetch::{FetchResponse, FetchableTopicResponse, PartitionData};
 use protocol::messages::find_coordinator::FindCoordinatorResponse;
+use protocol::messages::list_offsets::{
+    ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
+    ListOffsetsTopicResponse,
+};
 use protocol::messages::metadata::{
     MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
@@ -69,6 +73,8 @@ struct State {
     is_dead: bool,
     topics: BTreeMap<String, Vec<Log>>,
     deleted: Vec<String>,
+    /// It knows that it leads what its metadata say that it leads: when it was asked for the second time.
+    leads: bool,
 }
 
 /// Listens until the test's process ends.
@@ -88,6 +94,7 @@ impl SmallBroker {
             is_dead: false,
             topics: BTreeMap::new(),
             deleted: Vec::new(),
+            leads: false,
         };
         let broker = Self { port, state: Arc::new(Mutex::new(state)) };
         let accepting = broker.clone();
@@ -182,6 +189,7 @@ impl SmallBroker {
                 error_code: ErrorCode::CoordinatorNotAvailable.code(),
                 ..FindCoordinatorResponse::default()
             }),
+            Request::ListOffsets(request) => Response::ListOffsets(self.offsets(request)),
             Request::Produce(request) => Response::Produce(self.produce(request)?),
             Request::Fetch(request) => {
                 let asked = request.topics.iter().map(|topic| {
@@ -193,6 +201,24 @@ impl SmallBroker {
             }
             other => panic!("{:?} is not asked of this broker", other.api_key()),
         })
+    }
+
+    fn offsets(&self, request: ListOffsetsRequest) -> ListOffsetsResponse {
+        let code = match std::mem::replace(&mut self.state.lock().unwrap().leads, true) {
+            true => ErrorCode::None,
+            false => ErrorCode::NotLeaderOrFollower,
+        };
+        let partition = |one: &ListOffsetsPartition| ListOffsetsPartitionResponse {
+            partition_index: one.partition_index,
+            error_code: code.code(),
+            offset: 0,
+            ..ListOffsetsPartitionResponse::default()
+        };
+        let topics = request.topics.into_iter().map(|topic| ListOffsetsTopicResponse {
+            partitions: topic.partitions.iter().map(partition).collect(),
+            name: topic.name,
+        });
+        ListOffsetsResponse { topics: topics.collect(), ..ListOffsetsResponse::default() }
     }
 
     fn metadata(&self, names: &[String]) -> MetadataResponse {
@@ -227,6 +253,7 @@ impl SmallBroker {
     fn produce(&self, request: ProduceRequest) -> Option<ProduceResponse> {
         // A stall holds the lock: nobody is answered meanwhile.
         let mut state = self.state.lock().unwrap();
+        assert!(state.leads, "records for a leader that does not serve yet");
         let mut responses = Vec::new();
         for topic in request.topic_data {
             let mut answers = Vec::new();

@@ -3,7 +3,7 @@
 //! Memory of a data shard (its arena of `M` bytes) is planned as
 //!
 //! ```text
-//!   log tails              M / 2          engine: `EngineConfig::tail_bytes_max`
+//!   log tails              M / 2          engine: `EngineConfig::tail_bytes_max`; they begin with less
 //! + responses              M / 4          slices that a client has not taken yet
 //! + large requests         M / 8          blocks that frames are received into
 //! + journal groups, reads  M / 8          blocks of disk operations

@@ -137,6 +137,8 @@ pub struct EngineConfig {
     pub journal_file_bytes: u64,
     /// Memory for log tails; the newest bytes stay until something newer needs the room.
     pub tail_bytes_max: usize,
+    /// What of it they hold before reads show that more is of use.
+    pub tail_bytes_first: usize,
     /// Producers silent this long are forgotten (`producer.id.expiration.ms`).
     pub producer_expiration_ms: i64,
     /// Segments that are due are looked for this often (`log.retention.check.interval.ms`), first after

@@ -42,6 +42,7 @@ use compaction::Cleaner;
 use completion::Pending;
 use damage::Damages;
 use index_cache::IndexCache;
+use memory::TailAim;
 use producer_rebuild::ProducerRebuild;
 use reads::Reads;
 use shutdown::Shutdown;
@@ -135,6 +136,7 @@ pub struct Engine {
     /// Partitions with memory to take back, in turn.
     tail_order: VecDeque<Slot>,
     tail_bytes: usize,
+    tail_aim: TailAim,
     /// Nothing could be taken back in this batch of inputs: trying once more is in vain.
     is_evicted: bool,
     /// A group waits for memory.
@@ -204,6 +206,7 @@ impl Engine {
             write_behind_in_flight: 0,
             tail_order: VecDeque::new(),
             tail_bytes: 0,
+            tail_aim: TailAim::new(start.config.tail_bytes_first),
             is_evicted: false,
             is_short_of_memory: false,
             pending: BTreeMap::new(),
@@ -263,6 +266,7 @@ impl Engine {
     /// Ends a batch of inputs: waiting appends are tried again, a group is formed, background work goes on.
     pub fn finish_batch(&mut self) {
         self.is_evicted = false;
+        self.tail_aim.is_trimmed = false;
         self.retry_waiting();
         self.form_groups();
         self.drive_checkpoint();

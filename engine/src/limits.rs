@@ -154,6 +154,15 @@ pub const DAMAGES_KNOWN_MAX: usize = 128;
 /// The largest batch is this part of a shard's memory: half of it is for log tails, and other partitions go on.
 pub const BATCH_MEMORY_DIVISOR: usize = 4;
 
+/// What the tails of a shard hold before reads show that more is of use: some tenths of a second at the rate of a disk.
+pub const TAIL_BYTES_FIRST: usize = 128 << 20;
+
+/// What each read adds to it that all of their share would have spared the disk.
+pub const TAIL_BYTES_STEP: usize = 16 << 20;
+
+/// Partitions that are looked at in vain for memory to give up, before it is used all the same.
+pub const TRIMMED_PARTITIONS_MAX: usize = 8;
+
 /// Free space that is left to metadata, deletions and checkpoints: appends are refused below it.
 pub const FREE_BYTES_RESERVED: u64 = 64 << 20;
 

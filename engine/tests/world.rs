@@ -134,6 +134,7 @@ pub struct World {
     /// Each time that the engine told of one.
     pub damages: Vec<Damage>,
     pub tail_bytes_max: usize,
+    pub tail_bytes_first: usize,
     pub journal_file_bytes: u64,
     now: Now,
     next_token: u64,
@@ -176,6 +177,7 @@ impl World {
             failed_directories: Vec::new(),
             damages: Vec::new(),
             tail_bytes_max: 32 << 20,
+            tail_bytes_first: 32 << 20,
             journal_file_bytes: 16 << 20,
             engines: Vec::new(),
             owner: BTreeMap::new(),
@@ -242,6 +244,7 @@ impl World {
             shard,
             journal_file_bytes: self.journal_file_bytes,
             tail_bytes_max: self.tail_bytes_max,
+            tail_bytes_first: self.tail_bytes_first,
             producer_expiration_ms: 86_400_000,
             retention_check_ms: 1_000,
             cleaner_backoff_ms: 1_000,

@@ -73,6 +73,7 @@ pub struct StartDirectories<'a> {
 pub struct StartLimits {
     pub journal_file_bytes: u64,
     pub tail_bytes_max: usize,
+    pub tail_bytes_first: usize,
     pub net: net::Limits,
 }
 
@@ -567,6 +568,7 @@ fn planned_shards(
         shard,
         journal_file_bytes: limits.journal_file_bytes,
         tail_bytes_max: limits.tail_bytes_max,
+        tail_bytes_first: limits.tail_bytes_first,
         producer_expiration_ms,
         retention_check_ms,
         cleaner_backoff_ms,

@@ -5,7 +5,7 @@ use std::thread;
 
 use coordinator::metadata::{LogDirectoryId, WallMillis};
 use engine::disk::{DirId, FileSystem, FileSystemError};
-use engine::limits::JOURNAL_FIRST_FILE_BYTES;
+use engine::limits::{JOURNAL_FIRST_FILE_BYTES, TAIL_BYTES_FIRST};
 use engine::recovery::{self, FromJournal, LastBlock, LogDirectories, NodeRecovery, OpenedJournal};
 use protocol::Str;
 use tuning::ShardPlan;
@@ -120,6 +120,7 @@ fn start_limits(limits: &ShardLimits) -> StartLimits {
     StartLimits {
         journal_file_bytes: limits.journal_file_bytes,
         tail_bytes_max: limits.tail_bytes_max,
+        tail_bytes_first: TAIL_BYTES_FIRST.min(limits.tail_bytes_max),
         net: limits.net.clone(),
     }
 }

@@ -1,8 +1,28 @@
-//! The memory of log tails: a fixed share of the shard, taken back from partitions in turn, oldest first.
+//! The memory of log tails: at most a fixed share of the shard, taken back from partitions in turn, oldest first.
+//!
+//! Of that share tails use what proves of use: they begin with a little, and each read from disk of what the whole
+//! share would have kept adds to it. Memory that a process touches for the first time is dear where a hypervisor
+//! gives it lazily (2.5 s of CPU a GB were measured), and most consumers read what was just written.
+
+use protocol::Offset;
 
 use super::{Engine, Slot};
-use crate::limits::{BLOCK_BYTES, CHUNK_BYTES};
+use crate::limits::{BLOCK_BYTES, CHUNK_BYTES, TAIL_BYTES_STEP, TRIMMED_PARTITIONS_MAX};
 use crate::partition::Partition;
+
+/// What tails are to hold, of what they may.
+#[derive(Debug)]
+pub(super) struct TailAim {
+    bytes: usize,
+    /// Nothing more could be given up in this batch of inputs.
+    pub(super) is_trimmed: bool,
+}
+
+impl TailAim {
+    pub(super) fn new(bytes: usize) -> Self {
+        Self { bytes, is_trimmed: false }
+    }
+}
 
 impl Engine {
     /// True if `bytes` more of `slot` may be held; otherwise memory is on its way (write-behind was
@@ -10,6 +30,7 @@ impl Engine {
     pub(super) fn ensure_tail_room(&mut self, slot: Slot, bytes: usize) -> bool {
         // A chunk may begin before the position and be of a larger class than needed.
         let wanted = bytes.max(CHUNK_BYTES[0]) + BLOCK_BYTES;
+        self.trim((self.tail_bytes + wanted).saturating_sub(self.tail_aim.bytes));
         let bound = self.config.tail_bytes_max;
         if self.tail_bytes + wanted > bound {
             self.evict(self.tail_bytes + wanted - bound);
@@ -21,6 +42,49 @@ impl Engine {
             self.write_behind(slot, BLOCK_BYTES as u64);
         }
         fits
+    }
+
+    /// A consumer reads from disk what stands so far into a segment: if all of their share would have kept it, tails
+    /// get more.
+    pub(super) fn note_missed(&mut self, slot: Slot, base: Offset, position: u64) {
+        let share = self.config.tail_bytes_max;
+        if self.tail_aim.bytes < share && self.is_within(slot, (base, position), share as u64) {
+            self.tail_aim.bytes = (self.tail_aim.bytes + TAIL_BYTES_STEP).min(share);
+        }
+    }
+
+    /// Whether a partition's log goes on for at most so many bytes behind a place.
+    fn is_within(&self, slot: Slot, (base, position): (Offset, u64), bytes: u64) -> bool {
+        let Some(partition) = self.partition(slot) else { return false };
+        let mut left = bytes + position;
+        for segment in partition.segments.iter().rev() {
+            let Some(rest) = left.checked_sub(segment.length) else { return false };
+            left = rest;
+            if segment.base <= base {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Drops flushed chunks that are beyond what tails are to hold, of some partitions. Writes nothing for it.
+    fn trim(&mut self, bytes: usize) {
+        let mut freed = 0;
+        let mut in_vain = 0;
+        while freed < bytes
+            && in_vain < self.tail_order.len().min(TRIMMED_PARTITIONS_MAX)
+            && !self.tail_aim.is_trimmed
+        {
+            let Some(slot) = self.tail_order.pop_front() else { break };
+            let released = self.evict_flushed(slot);
+            freed += released;
+            in_vain = if released == 0 { in_vain + 1 } else { 0 };
+            if let Some(partition) = self.partition_mut(slot) {
+                partition.is_held = false;
+            }
+            self.hold(slot);
+        }
+        self.tail_aim.is_trimmed |= freed < bytes;
     }
 
     /// The partition has memory that can be taken back when it is flushed. A last block of 4 KiB is
@@ -58,19 +122,26 @@ impl Engine {
     }
 
     fn evict_one(&mut self, slot: Slot) -> usize {
+        let released = self.evict_flushed(slot);
+        if released > 0 {
+            return released;
+        }
         let arena = self.arena.clone();
         let Some(partition) = self.partition_mut(slot) else { return 0 };
+        let Some(segment) = partition.segments.back() else { return 0 };
+        let to = (segment.base, segment.flushed);
+        let released = partition.tail.shrink(&arena, to);
+        self.tail_bytes -= released;
+        released
+    }
+
+    fn evict_flushed(&mut self, slot: Slot) -> usize {
+        let Some(partition) = self.partition_mut(slot) else { return 0 };
         let flushed = flushed_ends(partition);
-        let mut released = partition.tail.evict_oldest(|segment, end| {
+        let released = partition.tail.evict_oldest(|segment, end| {
             flushed.iter().any(|(base, to)| *base == segment && end <= *to)
                 || flushed.first().is_some_and(|(base, _)| segment < *base)
         });
-        if released == 0
-            && let Some(segment) = partition.segments.back()
-        {
-            let to = (segment.base, segment.flushed);
-            released = partition.tail.shrink(&arena, to);
-        }
         self.tail_bytes -= released;
         released
     }

@@ -388,7 +388,14 @@ impl Engine {
     /// Reads the window at `from` for `read`; false if there is no memory for it now.
     fn issue_read(&mut self, read: Read, from: u64) -> bool {
         let bytes = window_bytes(&read).max(read.bytes_min + BLOCK_BYTES);
-        self.issue_window(read.slot, read.segment, from, bytes, Purpose::Serve(read)).is_some()
+        let Read { slot, segment, .. } = read;
+        if self.issue_window(slot, segment, from, bytes, Purpose::Serve(read)).is_none() {
+            return false;
+        }
+        if read.origin == Origin::Broker {
+            self.note_missed(slot, segment, from);
+        }
+        true
     }
 
     /// Gives the end of the window that is being read.

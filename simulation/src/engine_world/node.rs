@@ -162,6 +162,7 @@ impl NodeStart<'_> {
                     shard,
                     journal_file_bytes: self.journal_file_bytes,
                     tail_bytes_max: TAIL_BYTES_MAX,
+                    tail_bytes_first: TAIL_BYTES_MAX / 8,
                     producer_expiration_ms: PRODUCER_EXPIRATION_MS,
                     retention_check_ms: RETENTION_CHECK_MS,
                     cleaner_backoff_ms: CLEANER_BACKOFF_MS,

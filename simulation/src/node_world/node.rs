@@ -276,6 +276,7 @@ impl NodeStart<'_> {
         let limits = StartLimits {
             journal_file_bytes: self.journal_file_bytes,
             tail_bytes_max: TAIL_BYTES_MAX,
+            tail_bytes_first: TAIL_BYTES_MAX / 8,
             net: broker::net::Limits {
                 request_small_bytes_max: 1 << 20,
                 request_large_bytes_max: ARENA_BYTES / 8,

@@ -115,6 +115,7 @@ fn engine_start(shard: u32, journal_dir: DirId) -> EngineStart {
             shard,
             journal_file_bytes: 16 << 20,
             tail_bytes_max: 16 << 20,
+            tail_bytes_first: 16 << 20,
             producer_expiration_ms: 86_400_000,
             retention_check_ms: 1_000,
             cleaner_backoff_ms: 1_000,

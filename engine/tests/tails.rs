@@ -1,0 +1,50 @@
+//! How much of the log stays in memory: little at first, more where consumers come back for it.
+
+#![allow(clippy::unwrap_used, reason = "a test says what it expects")]
+
+mod world;
+
+use protocol::Offset;
+use world::{Batch, World};
+
+const MIB: usize = 1 << 20;
+const FIRST: usize = 4 * MIB;
+/// Chunks that are being filled, and one that is wanted.
+const SLACK: usize = 4 * MIB;
+
+/// A log of 20 MiB that nobody has read.
+fn written() -> (World, engine::PartitionId) {
+    let mut world = World::new();
+    world.config.batch_bytes_max = 4 << 20;
+    world.tail_bytes_first = FIRST;
+    world.stop();
+    let partition = world.create("tail-0");
+    append(&mut world, partition);
+    (world, partition)
+}
+
+fn append(world: &mut World, partition: engine::PartitionId) {
+    for _ in 0..20 {
+        world.append(partition, &Batch::sized(MIB));
+        world.settle(5);
+    }
+}
+
+#[test]
+fn tails_hold_little_while_consumers_read_what_was_just_written() {
+    let (mut world, partition) = written();
+    assert!(world.engine().tail_bytes() <= FIRST + SLACK, "{}", world.engine().tail_bytes());
+    let reads = world.engine().metrics.disk_reads;
+    world.read(partition, Offset(19));
+    assert_eq!(world.engine().metrics.disk_reads, reads, "the newest is in memory");
+}
+
+#[test]
+fn a_read_of_what_was_given_up_makes_tails_hold_more() {
+    let (mut world, partition) = written();
+    world.read(partition, Offset(2));
+    assert!(world.engine().metrics.disk_reads > 0);
+    append(&mut world, partition);
+    let held = world.engine().tail_bytes();
+    assert!(held > 2 * FIRST && held <= world.tail_bytes_max, "{held}");
+}

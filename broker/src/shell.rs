@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use engine::disk::DiskEvent;
 use engine::disk::driver::DiskDriver;
 use net::driver::{AcceptedSocket, Driver, DriverConfig};
-use net::{ConnectionId, NetEvent};
+use net::{ConnectionId, NetEvent, Placement};
 use runtime::clock::{Monotonic, Now};
 use runtime::mailbox::Mailbox;
 use runtime::ring::{Completion, Ring, Token};
@@ -46,8 +46,8 @@ pub(crate) struct ShellParts {
     pub(crate) mailbox: Mailbox<Parcel>,
     pub(crate) disk: DiskDriver,
     pub(crate) sockets: DriverConfig,
-    /// On the controller's shard: connections of the whole node.
-    pub(crate) connections_max: Option<usize>,
+    /// On the controller's shard: where connections of the whole node go.
+    pub(crate) placement: Option<Placement>,
 }
 
 /// The loop of one shard.
@@ -73,14 +73,13 @@ pub(crate) struct Shell {
 
 impl Shell {
     pub(crate) fn new(parts: ShellParts) -> Self {
-        let ShellParts { shard, mailbox, disk, sockets, connections_max } = parts;
-        let data_shards = mailbox.shards() - NOT_DATA_SHARDS;
+        let ShellParts { shard, mailbox, disk, sockets, placement } = parts;
         Self {
             shard,
             mailbox,
             disk,
             sockets: Driver::new(sockets),
-            accepting: connections_max.map(|max| Accepting::new(data_shards, max)),
+            accepting: placement.map(Accepting::new),
             effects: Effects::default(),
             net_events: Vec::new(),
             disk_events: Vec::new(),

@@ -66,11 +66,13 @@ pub(super) fn launch(
             Some(shard) => (&memory.data, shard.cpu),
             None => (&memory.dedicated, plan.control_cpu),
         };
-        let connections = memory.data.net.connections_max * usize::from(facts.data_shards);
-        let connections = connections.min(client_limits::connections_max(&shard_start.metadata));
-        let connections_max = is_controller.then_some(connections);
+        let placement = is_controller.then(|| {
+            let (shards, each) = (usize::from(facts.data_shards), memory.data.net.connections_max);
+            let allowed = client_limits::connections_max(&shard_start.metadata);
+            net::Placement::new(shards, allowed.min(shards * each), each)
+        });
         let (launched, is_registered) =
-            launch_shard(shard_start, mailbox, limits, cpu, connections_max, directories)?;
+            launch_shard(shard_start, mailbox, limits, cpu, placement, directories)?;
         is_memory_registered &= is_registered || data_shard.is_none();
         shards.push(launched);
     }
@@ -89,7 +91,7 @@ fn launch_shard(
     mailbox: Mailbox<Parcel>,
     limits: &ShardLimits,
     cpu: CpuId,
-    connections_max: Option<usize>,
+    placement: Option<net::Placement>,
     directories: &DataDirectories,
 ) -> Result<(ShardHandle, bool), NodeError> {
     let name = match shard_start.role {
@@ -114,7 +116,7 @@ fn launch_shard(
     let handle = start(config, bell, move |setup| {
         let _ = tell.send(setup.ring.buffers_registered());
         let shard = Shard::new(shard_start, setup.arena.clone(), Now::read());
-        Shell::new(ShellParts { shard, mailbox, disk, sockets, connections_max })
+        Shell::new(ShellParts { shard, mailbox, disk, sockets, placement })
     })
     .map_err(NodeError::Shard)?;
     Ok((handle, told.recv().unwrap_or(false)))

@@ -28,10 +28,10 @@ pub(super) struct Accepting {
 }
 
 impl Accepting {
-    pub(super) fn new(data_shards: usize, connections_max: usize) -> Self {
+    pub(super) fn new(placement: Placement) -> Self {
         Self {
             acceptor: Acceptor::new(),
-            placement: Placement::new(data_shards, connections_max),
+            placement,
             accepted: Vec::new(),
             placed: VecDeque::new(),
             is_over: false,

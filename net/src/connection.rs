@@ -103,7 +103,8 @@ pub(crate) struct Inbound {
     pub(crate) waiting: Option<Waiting>,
     /// No request is taken any more: the connection closes after an answer, or the node is stopping.
     pub(crate) ended: bool,
-    /// Another shard shall have the connection: between frames nothing is received any more.
+    /// Another shard shall have the connection: between frames nothing is received any more, and that the peer has
+    /// gone is seen when what it asked last is answered.
     pub(crate) leaves: bool,
 }
 

@@ -76,6 +76,12 @@ impl Steering {
         *streak
     }
 
+    /// Connections that something is known of.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.streaks.len()
+    }
+
     pub(crate) fn forget(&mut self, connection: ConnectionId) {
         self.streaks.remove(&connection);
     }
@@ -91,6 +97,10 @@ impl Shard {
     ) {
         let Some(to) = owners.next() else { return };
         let connection = head.connection;
+        if !self.front.connections.is_open(connection) {
+            // Its last frames may have waited longer than it was there: nobody would forget it again.
+            return;
+        }
         let is_alone = self.front.connections.requests_in_flight(connection) <= 1;
         let is_elsewhere = to != self.node.me && to.0 < self.node.data_shards;
         if !is_elsewhere

@@ -76,7 +76,7 @@ impl Engine {
             && !self.tail_aim.is_trimmed
         {
             let Some(slot) = self.tail_order.pop_front() else { break };
-            let released = self.evict_flushed(slot);
+            let released = self.evict_one(slot);
             freed += released;
             in_vain = if released == 0 { in_vain + 1 } else { 0 };
             if let Some(partition) = self.partition_mut(slot) {
@@ -122,26 +122,19 @@ impl Engine {
     }
 
     fn evict_one(&mut self, slot: Slot) -> usize {
-        let released = self.evict_flushed(slot);
-        if released > 0 {
-            return released;
-        }
         let arena = self.arena.clone();
         let Some(partition) = self.partition_mut(slot) else { return 0 };
-        let Some(segment) = partition.segments.back() else { return 0 };
-        let to = (segment.base, segment.flushed);
-        let released = partition.tail.shrink(&arena, to);
-        self.tail_bytes -= released;
-        released
-    }
-
-    fn evict_flushed(&mut self, slot: Slot) -> usize {
-        let Some(partition) = self.partition_mut(slot) else { return 0 };
         let flushed = flushed_ends(partition);
-        let released = partition.tail.evict_oldest(|segment, end| {
+        let mut released = partition.tail.evict_oldest(|segment, end| {
             flushed.iter().any(|(base, to)| *base == segment && end <= *to)
                 || flushed.first().is_some_and(|(base, _)| segment < *base)
         });
+        if released == 0
+            && let Some(segment) = partition.segments.back()
+        {
+            let to = (segment.base, segment.flushed);
+            released = partition.tail.shrink(&arena, to);
+        }
         self.tail_bytes -= released;
         released
     }

@@ -165,7 +165,8 @@ pub fn replay(scan: Scan, shard: u32) -> BTreeMap<PartitionId, Replay> {
                     Replay { doubt, is_told_from_the_start, ..new }
                 });
                 replay.reached = replay.reached.max(entry.next);
-                if replay.damage.is_none() {
+                // What is damaged before it hurts nobody any more.
+                if replay.damage.is_none() || entry.kind == EntryKind::Delete {
                     replay.apply(entry, body);
                 }
             }

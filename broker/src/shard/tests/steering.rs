@@ -121,3 +121,15 @@ fn a_connection_does_not_leave_before_its_answers_have() {
     assert_eq!(world.moves.len(), 1);
     world.arrive(owner);
 }
+
+#[test]
+fn a_request_that_outlives_its_connection_leaves_nothing_behind() {
+    let (mut world, client, _) = world();
+    produce_some(&mut world, client, 0, 1);
+    // The second request waits for the first one, which waits for records.
+    world.send(client, FETCH, fetch("t", &[(0, 1)], (60_000, 1)));
+    world.send(client, PRODUCE, produce(-1, "t", 0, small()));
+    world.disconnect(client);
+    world.settle();
+    assert_eq!(world.shard(client.shard).front.steering.len(), 0);
+}

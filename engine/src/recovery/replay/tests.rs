@@ -164,6 +164,10 @@ fn a_deletion_is_the_last_word_of_a_partition() {
     let row = || control(EntryKind::Checkpoint, 7, 0);
     let deleted = || of(vec![row(), control(EntryKind::Delete, 0, 0)]);
     assert!(deleted()[&some_partition()].is_deleted);
+    let damage = Damage { shard: 0, incarnation: 1, sequence: 3 };
+    let damaged = ScanStep::Damaged(Entry::new(EntryKind::Append, some_partition()), damage);
+    let steps = vec![row(), damaged, control(EntryKind::Delete, 0, 0)];
+    assert!(told(steps).unwrap().is_deleted, "whatever was damaged before");
     for two in [[deleted(), of(vec![row()])], [of(vec![row()]), deleted()]] {
         let mut all = BTreeMap::new();
         two.into_iter().for_each(|one| merge(&mut all, one));

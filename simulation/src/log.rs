@@ -336,7 +336,10 @@ impl Log {
         else {
             return Ok(());
         };
-        compacted.walked(&self.name, (start, end), clock, before == generation)
+        let unplaced = self.sent.values().filter(|sent| sent.base.is_none());
+        let unplaced: Vec<(Bytes, i64)> =
+            unplaced.map(|sent| (sent.bytes.clone(), sent.sent_ms)).collect();
+        compacted.walked(&self.name, (start, end), clock, before == generation, &unplaced)
     }
 
     /// What the owner says of the log now, against all that was seen before.

@@ -74,6 +74,8 @@ fn groups_keep_their_place_and_one_owner_for_each_partition() {
 ///   brought them back, and they were called suspect.
 /// * 466: of a partition that was being deleted the journal still said how much of it had been acknowledged, when the
 ///   files that had it were written over already; after a kill it was called suspect.
+/// * 1476: a key's newest record was a tombstone that nobody knew of; its time passed, and the checker missed the record
+///   that it had deleted.
 /// * 500167: an orderly end waited, without a pause, for a checkpoint that would not begin any more.
 #[test]
 fn what_was_found_once_stays_mended() {
@@ -89,6 +91,7 @@ fn what_was_found_once_stays_mended() {
         (40, node()),
         (466, Options { steps: 120, ..node() }),
         (57, node()),
+        (1476, Options { steps: 120, ..node() }),
         (1638, node()),
         (1123, node()),
         (2245, node()),

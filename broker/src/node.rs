@@ -73,6 +73,7 @@ pub struct Started {
 /// Runs a node until it is told to stop; `started` is called when it is ready for clients.
 pub fn run(config: Config, started: impl FnOnce(&Started)) -> Result<(), NodeError> {
     let begun = Instant::now();
+    runtime::shard::prepare_process();
     let log = Log::new(config.log_format);
     // Before anything else: a signal that comes early ends the node in good order too.
     let signals = signals::Signals::new().map_err(|error| NodeError::Signals(error.into()))?;

@@ -34,6 +34,7 @@ use crate::config::EngineConfig;
 use crate::disk::{DirId, DiskEffect, DiskOp, FileId, Job, OpId, Step};
 use crate::journal::entry::{Entry, EntryKind};
 use crate::journal::writer::{Journal, JournalMetrics};
+use crate::limits::JOURNAL_PREPARED_AFTER_MS;
 use crate::partition::position::LogPosition;
 use crate::partition::{Partition, PartitionState};
 use crate::request::{EngineEvent, PartitionOffsets, Token};
@@ -146,6 +147,8 @@ pub struct Engine {
     next_file: u32,
     /// Journal files being prewritten.
     preparing: usize,
+    /// When that begins, where it has not begun yet.
+    preparing_due_ms: Option<u64>,
     next_journal_file: u64,
     checkpoint: Checkpoint,
     reads: Reads,
@@ -213,6 +216,7 @@ impl Engine {
             next_op: 0,
             next_file: 1,
             preparing: 0,
+            preparing_due_ms: Some(now.monotonic.0 / 1_000_000 + JOURNAL_PREPARED_AFTER_MS),
             next_journal_file: opened.next_file_number,
             checkpoint: Checkpoint::default(),
             reads: Reads::default(),
@@ -239,7 +243,6 @@ impl Engine {
             let file = engine.new_file(start.config.journal_dir, path);
             engine.journal.add_file(file, bytes);
         }
-        engine.prepare_journal_files();
         for partition in start.partitions {
             let slot = engine.adopt_recovered(partition);
             // What the journal says was deleted may still have files.
@@ -273,6 +276,7 @@ impl Engine {
         self.drive_releases();
         self.drive_shutdown();
         self.form_groups();
+        self.begin_preparing_journal();
         self.drive_reads();
         self.drive_producer_rebuild();
         self.drive_cleaner();
@@ -300,7 +304,8 @@ impl Engine {
         let at = self.now_ms() + u64::from(self.reads_are_stuck());
         let due = (is_due && !self.journal.has_failed()).then_some(at);
         let statement = self.journal.statement_deadline();
-        [retention, statement, retry, memory, due].into_iter().flatten().min()
+        let preparing = self.preparing_due_ms;
+        [retention, statement, retry, memory, due, preparing].into_iter().flatten().min()
     }
 
     /// Work that is due by the clock alone.

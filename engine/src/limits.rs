@@ -34,6 +34,8 @@ pub const JOURNAL_FILE_BYTES_DEDICATED: u64 = 16 << 20;
 /// The file an incarnation begins in, prewritten before the node listens: small, so that starting is
 /// quick (4 MiB take a few milliseconds), and large enough for most openings.
 pub const JOURNAL_FIRST_FILE_BYTES: u64 = 4 << 20;
+/// After a start the other files are prewritten so much later, if the first one is not needed before.
+pub const JOURNAL_PREPARED_AFTER_MS: u64 = 200;
 
 /// A shard that has been idle this long writes one empty group, so that the acknowledged end on disk
 /// catches up with the last group.
@@ -181,7 +183,7 @@ pub const CATCH_UP_READS_IN_KERNEL_MAX: usize = 8;
 /// Operations of the background class that are in the kernel at once, for each shard: the cleaner has one.
 pub const BACKGROUND_IN_KERNEL_MAX: usize = 1;
 
-/// Jobs and openings that the helper thread of a shard has been handed; more wait before it.
+/// Jobs and openings that the helper threads of a shard have been handed, each; more wait before it.
 pub const HELPER_QUEUE_SLOTS: usize = 64;
 
 /// Calls of a node that hold a kernel thread for long (fsync, fallocate, unlink) at once: with more, a

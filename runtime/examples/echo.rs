@@ -127,7 +127,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let bell = Arc::new(Bell::new()?);
         start(config, bell, move |setup: ShardSetup<'_>| {
             Server::new(setup.ring, listener, served)
-        })?;
+        })?
+        .wait()?;
         Ok(())
     })?;
     measure("plain thread", duration, |listener, served| {

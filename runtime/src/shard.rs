@@ -23,5 +23,6 @@ mod thread;
 
 pub use blocking_helper::BlockingHelper;
 pub use config::{Placement, ShardConfig, StartError};
+pub use executor::prepare_process;
 pub use shard_loop::{ShardLoop, ShardSetup, Turn};
-pub use thread::{ShardHandle, start};
+pub use thread::{ShardHandle, StartingShard, start};

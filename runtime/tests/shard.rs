@@ -11,7 +11,9 @@ use std::time::Duration;
 use runtime::clock::Monotonic;
 use runtime::mailbox::{Bell, Mailbox, mesh};
 use runtime::ring::{Completion, Descriptor, Ring, RingConfig, Token};
-use runtime::shard::{BlockingHelper, Placement, ShardConfig, ShardLoop, ShardSetup, Turn, start};
+use runtime::shard::{
+    BlockingHelper, Placement, ShardConfig, ShardLoop, ShardSetup, StartingShard, Turn, start,
+};
 use runtime::socket::{listen_on, local_address};
 
 fn config(name: &str) -> ShardConfig {
@@ -55,7 +57,7 @@ fn mail_wakes_parked_shards_and_none_is_lost() {
             start(config("bouncer"), bell, move |_| Bouncer { mailbox, until: 10_000 }).unwrap()
         })
         .collect();
-    handles.into_iter().for_each(runtime::shard::ShardHandle::join);
+    handles.into_iter().for_each(|starting| starting.wait().unwrap().join());
 }
 
 /// Echoes until so many connections have ended, then stops.
@@ -107,6 +109,7 @@ fn a_parked_shard_is_woken_by_its_ring() {
         setup.ring.accept(Token(u64::MAX), listener);
         Echo { connections: Vec::new(), left: 3 }
     })
+    .and_then(StartingShard::wait)
     .unwrap();
     for _ in 0..3 {
         let mut stream = TcpStream::connect(address).unwrap();
@@ -156,8 +159,9 @@ impl ShardLoop for Busy {
 fn background_slices_get_a_share_of_a_busy_shard() {
     let (results, receiver) = mpsc::channel();
     let bell = Arc::new(Bell::new().unwrap());
-    let shard =
-        start(config("busy"), bell, move |_| Busy { turns: 0, slices_left: 20, results }).unwrap();
+    let shard = start(config("busy"), bell, move |_| Busy { turns: 0, slices_left: 20, results })
+        .and_then(StartingShard::wait)
+        .unwrap();
     assert!(receiver.recv().unwrap() > 20, "most of the time is the foreground's");
     shard.join();
 }
@@ -222,6 +226,7 @@ fn deadlines_slices_and_helpers_wake_a_parked_shard() {
         let helper = BlockingHelper::start("helper", 2, Arc::clone(setup.bell)).unwrap();
         Sleeper { helper, background: false, seen }
     })
+    .and_then(StartingShard::wait)
     .unwrap();
     shard.join();
     let order: Vec<_> = receiver.iter().collect();
@@ -233,9 +238,11 @@ fn a_shard_that_cannot_start_says_why() {
     let bell = Arc::new(Bell::new().unwrap());
     let nowhere = ShardConfig { placement: Placement::Fixed(100_000), ..config("nowhere") };
     let error = start(nowhere, Arc::clone(&bell), |_| Bouncer { mailbox: mailbox(), until: 0 });
+    let error = error.and_then(StartingShard::wait);
     assert!(error.unwrap_err().to_string().contains("executor"));
     let no_memory = ShardConfig { memory_bytes: 0, ..config("no-memory") };
     let error = start(no_memory, bell, |_| Bouncer { mailbox: mailbox(), until: 0 });
+    let error = error.and_then(StartingShard::wait);
     assert!(error.unwrap_err().to_string().contains("memory"));
 }
 
@@ -251,6 +258,7 @@ fn a_pinned_shard_runs_on_its_cpu() {
         cpus.send(thread::available_parallelism().unwrap().get()).unwrap();
         Bouncer { mailbox, until: 0 }
     })
+    .and_then(StartingShard::wait)
     .unwrap();
     assert_eq!(receiver.recv().unwrap(), 1);
     shard.join();

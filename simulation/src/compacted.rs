@@ -28,6 +28,13 @@ pub(crate) struct TombstoneClock {
     pub(crate) delete_retention_ms: i64,
 }
 
+impl TombstoneClock {
+    /// Before that, a tombstone that was sent at this time may not go.
+    const fn stays_until(&self, sent_ms: i64) -> i64 {
+        sent_ms + self.delete_retention_ms - self.set_back_ms
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Compacted {
     records: BTreeMap<Offset, Known>,
@@ -109,10 +116,9 @@ impl Compacted {
                 continue;
             }
             let known = self.records[offset];
-            let has_passed = |sent_ms: i64| {
-                clock.now_ms >= sent_ms + clock.delete_retention_ms - clock.set_back_ms
+            let may_have_deleted = |sent_ms: i64| {
+                sent_ms >= known.sent_ms && clock.now_ms >= clock.stays_until(sent_ms)
             };
-            let may_have_deleted = |sent_ms: i64| sent_ms >= known.sent_ms && has_passed(sent_ms);
             let is_deleted = unplaced.iter().any(|(sent, sent_ms)| {
                 let mut records = keyed_records(sent).into_iter();
                 may_have_deleted(*sent_ms)
@@ -124,7 +130,7 @@ impl Compacted {
             Checker::NewestOfKeyIsThere.check(known.is_tombstone, || {
                 format!("{name}: the newest record of key {key}, at {}, is gone", offset.0)
             })?;
-            let stays_until = known.sent_ms + clock.delete_retention_ms - clock.set_back_ms;
+            let stays_until = clock.stays_until(known.sent_ms);
             Checker::TombstonesStay.check(clock.now_ms >= stays_until, || {
                 let now = clock.now_ms;
                 format!("{name}: the tombstone at {} is gone at {now}, not {stays_until}", offset.0)

@@ -1,7 +1,7 @@
 //! Starts the shards' threads, waits until this start is committed, then lets clients in.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use engine::disk::driver::{DiskDriver, DriverError};
@@ -9,7 +9,7 @@ use engine::recovery::FromJournal;
 use net::ListenerId;
 use runtime::clock::Now;
 use runtime::mailbox::{Mailbox, mesh};
-use runtime::shard::{Placement, ShardConfig, ShardHandle, start};
+use runtime::shard::{Placement, ShardConfig, ShardHandle, StartingShard, start};
 use tuning::{CpuId, ShardPlan};
 
 use super::data_directories::DataDirectories;
@@ -57,8 +57,7 @@ pub(super) fn launch(
     let endpoints = usize::from(facts.endpoints());
     let mut mailboxes = mesh(endpoints, MAILBOX_SLOTS).map_err(NodeError::Mailboxes)?;
     let mailbox = mailboxes.pop().expect("the last mailbox is the main thread's");
-    let mut shards = Vec::with_capacity(recovered.starts.len());
-    let mut is_memory_registered = true;
+    let mut starting = Vec::with_capacity(recovered.starts.len());
     for (shard_start, mailbox) in recovered.starts.into_iter().zip(mailboxes) {
         let is_controller = shard_start.node.me == facts.controller();
         let data_shard = plan.data_shards.get(usize::from(shard_start.node.me.0));
@@ -71,10 +70,14 @@ pub(super) fn launch(
             let allowed = client_limits::connections_max(&shard_start.metadata);
             net::Placement::new(shards, allowed.min(shards * each), each)
         });
-        let (launched, is_registered) =
-            launch_shard(shard_start, mailbox, limits, cpu, placement, directories)?;
-        is_memory_registered &= is_registered || data_shard.is_none();
-        shards.push(launched);
+        let launched = launch_shard(shard_start, mailbox, limits, cpu, placement, directories)?;
+        starting.push((launched, data_shard.is_some()));
+    }
+    let mut shards = Vec::with_capacity(starting.len());
+    let mut is_memory_registered = true;
+    for (launched, is_data) in starting {
+        shards.push(launched.starting.wait().map_err(NodeError::Shard)?);
+        is_memory_registered &= launched.is_registered.recv().unwrap_or(false) || !is_data;
     }
     let facts = NodeFacts { me: facts.main(), ..facts };
     let mut node = RunningNode { facts, mailbox, shards, summary, is_memory_registered };
@@ -86,6 +89,13 @@ pub(super) fn launch(
     Ok(node)
 }
 
+/// A shard whose thread has begun.
+struct Launched {
+    starting: StartingShard,
+    /// Whether its memory is pinned and registered, told once.
+    is_registered: mpsc::Receiver<bool>,
+}
+
 fn launch_shard(
     shard_start: ShardStart,
     mailbox: Mailbox<Parcel>,
@@ -93,7 +103,7 @@ fn launch_shard(
     cpu: CpuId,
     placement: Option<net::Placement>,
     directories: &DataDirectories,
-) -> Result<(ShardHandle, bool), NodeError> {
+) -> Result<Launched, NodeError> {
     let name = match shard_start.role {
         Role::Controller(_) => "controller".to_owned(),
         Role::Coordinator { .. } => "coordinator".to_owned(),
@@ -101,7 +111,7 @@ fn launch_shard(
     };
     let bell = Arc::clone(mailbox.bell());
     let dirs = directories.with_ids().map(|(id, directory)| (id, &*directory.fs));
-    let disk = DiskDriver::start(&format!("{name}-disk"), dirs, DISK_TAG, Arc::clone(&bell));
+    let disk = DiskDriver::start(&format!("{name}-disk"), dirs, DISK_TAG, &bell);
     let disk = disk.map_err(|error| match error {
         DriverError::Helper(error) => NodeError::Helper(error),
         DriverError::Directory { dir, error } => {
@@ -112,14 +122,14 @@ fn launch_shard(
     config.placement = Placement::Fixed(cpu.0 as usize);
     config.ring = limits.ring.clone();
     let sockets = limits.sockets.clone();
-    let (tell, told) = std::sync::mpsc::sync_channel(1);
-    let handle = start(config, bell, move |setup| {
+    let (tell, is_registered) = mpsc::sync_channel(1);
+    let starting = start(config, bell, move |setup| {
         let _ = tell.send(setup.ring.buffers_registered());
         let shard = Shard::new(shard_start, setup.arena.clone(), Now::read());
         Shell::new(ShellParts { shard, mailbox, disk, sockets, placement })
     })
     .map_err(NodeError::Shard)?;
-    Ok((handle, told.recv().unwrap_or(false)))
+    Ok(Launched { starting, is_registered })
 }
 
 impl RunningNode {

@@ -1,5 +1,5 @@
 //! Performs a shard's disk effects in production: reads and writes on the ring, jobs and the opening of
-//! files on the shard's helper thread.
+//! files on the shard's helper threads.
 //!
 //! ```text
 //!   Write, Read ─► file open? ─no─► helper: open ─► adopted by the ring ─┐
@@ -7,22 +7,23 @@
 //!   Job ─────────► helper, one after the other ────────────────────────────► DiskEvent
 //! ```
 //!
-//! One helper thread in the order of submission: so jobs on one directory follow each other, and a file
+//! A helper thread works in the order of submission: so jobs on one directory follow each other, and a file
 //! is opened after the job that creates it. Nothing here waits.
 //!
 //! * `classes`: which operations are in the kernel and which wait, by class.
 //! * `pacing`: how much room the other classes get beside the journal.
 //! * `files`: which file is open, under which descriptor, and since when it is idle.
+//! * `threads`: the helpers, for what blocks.
 
 mod classes;
 mod files;
 mod pacing;
 #[cfg(test)]
 mod tests;
+mod threads;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -31,18 +32,16 @@ use runtime::clock::Monotonic;
 use runtime::mailbox::Bell;
 use runtime::memory::Block;
 use runtime::ring::{Completion, Ring, Token, WriteData, WriteRequest};
-use runtime::shard::BlockingHelper;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 
 use self::classes::Classes;
 use self::files::{FileKey, Files, Readiness};
+use self::threads::{HelperResult, HelperTask, Helpers};
 use super::file_system::FileSystemError;
-use super::job::execute;
-use super::operation::{DirId, DiskClass, DiskEffect, DiskEvent, DiskOp, DiskOutput, Job, OpId};
+use super::operation::{DirId, DiskClass, DiskEffect, DiskEvent, DiskOp, DiskOutput, OpId};
 use super::planted::PlantedFault;
 use super::real::RealFileSystem;
-use crate::limits::HELPER_QUEUE_SLOTS;
 
 /// How many low bits of a token are the driver's; the caller's tag stands above.
 const TOKEN_BITS: u32 = 56;
@@ -55,9 +54,7 @@ pub struct DiskDriver {
     classes: Classes<Transfer>,
     /// In the ring, by token.
     in_ring: HashMap<Token, InRing>,
-    helper: BlockingHelper<HelperResult>,
-    /// What the helper has no slot for yet.
-    helper_waiting: VecDeque<HelperTask>,
+    helpers: Helpers,
     tag: u8,
     next_token: u64,
 }
@@ -95,18 +92,6 @@ enum InRing {
     Close,
 }
 
-#[derive(Debug)]
-enum HelperTask {
-    Open { file: FileKey, dir: Arc<RealFileSystem>, path: PathBuf },
-    Job { op: OpId, dir: Arc<RealFileSystem>, job: Job },
-}
-
-#[derive(Debug)]
-enum HelperResult {
-    Opened { file: FileKey, result: Result<OwnedFd, FileSystemError> },
-    Done { event: DiskEvent },
-}
-
 impl DiskDriver {
     /// `tag` stands in the highest byte of its tokens: [`DiskDriver::owns`] tells them from others'.
     /// [`OPEN_FILES_MAX`](crate::limits::OPEN_FILES_MAX) of the ring's descriptors are its own: sockets
@@ -115,7 +100,7 @@ impl DiskDriver {
         name: &str,
         dirs: impl IntoIterator<Item = (DirId, &'a RealFileSystem)>,
         tag: u8,
-        shard_bell: Arc<Bell>,
+        shard_bell: &Arc<Bell>,
     ) -> Result<Self, DriverError> {
         let reopened = dirs.into_iter().map(|(dir, files)| match files.reopened() {
             Ok(files) => Ok((dir, Arc::new(files))),
@@ -126,9 +111,7 @@ impl DiskDriver {
             files: Files::new(),
             classes: Classes::new(),
             in_ring: HashMap::new(),
-            helper: BlockingHelper::start(name, HELPER_QUEUE_SLOTS, shard_bell)
-                .map_err(DriverError::Helper)?,
-            helper_waiting: VecDeque::new(),
+            helpers: Helpers::start(name, shard_bell).map_err(DriverError::Helper)?,
             tag,
             next_token: 0,
         })
@@ -139,14 +122,14 @@ impl DiskDriver {
         token.0 >> TOKEN_BITS == u64::from(self.tag)
     }
 
-    /// Whether the helper has nothing to say; the shard may sleep.
+    /// Whether the helpers have nothing to say; the shard may sleep.
     pub fn is_idle(&self) -> bool {
-        self.helper.is_idle()
+        self.helpers.are_idle()
     }
 
     /// Operations that have not completed.
     pub fn in_flight(&self) -> usize {
-        let jobs = HELPER_QUEUE_SLOTS - self.helper.free_slots() + self.helper_waiting.len();
+        let jobs = self.helpers.outstanding();
         self.in_ring.len() + self.classes.waiting() + self.files.waiting() + jobs
     }
 
@@ -160,7 +143,7 @@ impl DiskDriver {
         self.classes.halvings()
     }
 
-    /// Starts an operation, or queues it where its class, the ring or the helper is full.
+    /// Starts an operation, or queues it where its class, the ring or a helper is full.
     pub fn submit(&mut self, ring: &mut Ring, effect: DiskEffect) {
         let op = effect.op;
         match effect.request {
@@ -184,7 +167,7 @@ impl DiskDriver {
             }
             DiskOp::Job(job) => {
                 let dir = Arc::clone(&self.dirs[&job.dir]);
-                self.ask_helper(HelperTask::Job { op, dir, job });
+                self.helpers.submit(HelperTask::Job { op, dir, job });
             }
         }
     }
@@ -220,18 +203,17 @@ impl DiskDriver {
         self.open_files();
     }
 
-    /// Takes what the helper has done. Called in each turn of the shard's loop: it also submits what
+    /// Takes what the helpers have done. Called in each turn of the shard's loop: it also submits what
     /// found the ring full.
     pub fn poll(&mut self, ring: &mut Ring, out: &mut Vec<DiskEvent>) {
         let mut results = Vec::new();
-        self.helper.drain(|result| results.push(result));
+        self.helpers.drain(&mut results);
         for result in results {
             match result {
                 HelperResult::Done { event } => out.push(event),
                 HelperResult::Opened { file, result } => self.opened(ring, file, result, out),
             }
         }
-        self.feed_helper();
         self.feed_ring(ring);
         self.close_files(ring);
         self.open_files();
@@ -277,7 +259,7 @@ impl DiskDriver {
     fn open_files(&mut self) {
         while let Some((file, dir, path)) = self.files.next_to_open() {
             let dir = Arc::clone(&self.dirs[&dir]);
-            self.ask_helper(HelperTask::Open { file, dir, path });
+            self.helpers.submit(HelperTask::Open { file, dir, path });
         }
     }
 
@@ -312,37 +294,10 @@ impl DiskDriver {
         }
     }
 
-    fn ask_helper(&mut self, task: HelperTask) {
-        self.helper_waiting.push_back(task);
-        self.feed_helper();
-    }
-
-    fn feed_helper(&mut self) {
-        while self.helper.free_slots() > 0 {
-            let Some(task) = self.helper_waiting.pop_front() else { return };
-            self.helper.submit(move || task.run());
-        }
-    }
-
     fn token(&mut self) -> Token {
         self.next_token += 1;
         assert!(self.next_token >> TOKEN_BITS == 0, "2^56 operations take centuries");
         Token(u64::from(self.tag) << TOKEN_BITS | self.next_token)
-    }
-}
-
-impl HelperTask {
-    /// On the helper thread.
-    fn run(self) -> HelperResult {
-        match self {
-            Self::Open { file, dir, path } => {
-                HelperResult::Opened { file, result: dir.open_data(&path) }
-            }
-            Self::Job { op, dir, job } => {
-                let result = execute(&*dir, &job).map(DiskOutput::Done);
-                HelperResult::Done { event: DiskEvent { op, result } }
-            }
-        }
     }
 }
 

@@ -75,14 +75,9 @@ impl Engine {
             && in_vain < self.tail_order.len().min(TRIMMED_PARTITIONS_MAX)
             && !self.tail_aim.is_trimmed
         {
-            let Some(slot) = self.tail_order.pop_front() else { break };
-            let released = self.evict_one(slot);
+            let Some((_, released)) = self.evict_next() else { break };
             freed += released;
             in_vain = if released == 0 { in_vain + 1 } else { 0 };
-            if let Some(partition) = self.partition_mut(slot) {
-                partition.is_held = false;
-            }
-            self.hold(slot);
         }
         self.tail_aim.is_trimmed |= freed < bytes;
     }
@@ -104,21 +99,26 @@ impl Engine {
         let mut freed = 0;
         let mut in_vain = 0;
         while freed < bytes && in_vain < self.tail_order.len() && !self.is_evicted {
-            let Some(slot) = self.tail_order.pop_front() else { break };
-            let released = self.evict_one(slot);
+            let Some((slot, released)) = self.evict_next() else { break };
             freed += released;
+            in_vain = if released == 0 { in_vain + 1 } else { 0 };
             if released == 0 {
                 self.write_behind(slot, BLOCK_BYTES as u64);
-                in_vain += 1;
-            } else {
-                in_vain = 0;
             }
-            if let Some(partition) = self.partition_mut(slot) {
-                partition.is_held = false;
-            }
-            self.hold(slot);
         }
         self.is_evicted |= freed < bytes;
+    }
+
+    /// Takes what the partition whose turn it is can spare; it gets another turn behind the others. Whose turn it was,
+    /// and the bytes.
+    fn evict_next(&mut self) -> Option<(Slot, usize)> {
+        let slot = self.tail_order.pop_front()?;
+        let released = self.evict_one(slot);
+        if let Some(partition) = self.partition_mut(slot) {
+            partition.is_held = false;
+        }
+        self.hold(slot);
+        Some((slot, released))
     }
 
     fn evict_one(&mut self, slot: Slot) -> usize {

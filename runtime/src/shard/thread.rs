@@ -38,26 +38,55 @@ impl ShardHandle {
     }
 }
 
+/// A shard whose thread makes what it needs: several may do so at once.
+#[derive(Debug)]
+pub struct StartingShard {
+    thread: JoinHandle<()>,
+    started: mpsc::Receiver<Result<(), StartError>>,
+}
+
+impl StartingShard {
+    /// Returns once the loop runs, or with why it cannot.
+    pub fn wait(self) -> Result<ShardHandle, StartError> {
+        self.await_step()?;
+        Ok(ShardHandle { thread: self.thread })
+    }
+
+    /// The executor, then the loop.
+    fn await_step(&self) -> Result<(), StartError> {
+        self.started.recv().expect("a shard says how its start went, or ends the process")
+    }
+}
+
 /// Starts a shard: its thread, executor, arena and ring, then the loop that `make` makes on it.
-/// `bell` is the one of the shard's mailbox. Returns once the loop runs, or with why it cannot.
-pub fn start<L, F>(config: ShardConfig, bell: Arc<Bell>, make: F) -> Result<ShardHandle, StartError>
+/// `bell` is the one of the shard's mailbox. Returns once the executor is there: what one locks until then is bounded
+/// for one at a time. Shards make all else at the same time.
+pub fn start<L, F>(
+    config: ShardConfig,
+    bell: Arc<Bell>,
+    make: F,
+) -> Result<StartingShard, StartError>
 where
     L: ShardLoop + 'static,
     F: FnOnce(ShardSetup<'_>) -> L + Send + 'static,
 {
-    let (started, start) = mpsc::sync_channel(1);
+    let (tell, started) = mpsc::sync_channel(2);
     let thread = thread::Builder::new()
         .name(config.name.clone())
         .spawn(move || {
             let _abort = AbortOnPanic;
             match executor::make(&config) {
-                Ok(executor) => executor.run(run(config, bell, make, started)),
-                Err(error) => drop(started.send(Err(error))),
+                Ok(executor) => {
+                    let _ = tell.send(Ok(()));
+                    executor.run(run(config, bell, make, tell));
+                }
+                Err(error) => drop(tell.send(Err(error))),
             }
         })
         .map_err(|error| StartError::Thread(error.into()))?;
-    start.recv().expect("a shard says how its start went, or ends the process")?;
-    Ok(ShardHandle { thread })
+    let starting = StartingShard { thread, started };
+    starting.await_step()?;
+    Ok(starting)
 }
 
 async fn run<L, F>(

@@ -1,4 +1,4 @@
-//! Facts of the driver, with a ring, a helper thread and files of its own.
+//! Facts of the driver, with a ring, helper threads and files of its own.
 
 use std::fs;
 use std::path::Path;
@@ -28,7 +28,7 @@ struct Bench {
     arena: Arena,
     files: Arc<RealFileSystem>,
     next_op: u64,
-    _root: TempDir,
+    root: TempDir,
 }
 
 impl Bench {
@@ -46,8 +46,8 @@ impl Bench {
         let config = RingConfig { operations_max, receive_buffers: 1, ..RingConfig::default() };
         let ring = Ring::new(&config, &[&arena], Arc::clone(&bell)).unwrap();
         let dirs = [(DIR, &*files)];
-        let driver = DiskDriver::start("disk-0", dirs, TAG, bell).unwrap();
-        Self { driver, ring, arena, files, next_op: 0, _root: root }
+        let driver = DiskDriver::start("disk-0", dirs, TAG, &bell).unwrap();
+        Self { driver, ring, arena, files, next_op: 0, root }
     }
 
     fn submit(&mut self, request: DiskOp) -> OpId {
@@ -163,6 +163,27 @@ fn jobs_follow_each_other_and_files_are_opened_after_the_job_that_creates_them()
     assert_eq!(finished.len(), 400);
     let order: Vec<u64> = finished.into_iter().filter(|op| jobs.contains(op)).collect();
     assert_eq!(order, jobs);
+}
+
+/// A pipe that nobody reads keeps its writer.
+#[test]
+fn what_others_wait_for_does_not_wait_for_the_prewriting_of_a_file() {
+    let mut bench = Bench::new(64);
+    let pipe = bench.root.path().join("slow.log");
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let length = BLOCK_BYTES as u64;
+    let slow = bench.job(vec![Step::Prewrite { path: "slow.log".into(), length }]);
+    let quick = bench.create("quick.log", 1);
+    let mut done: Vec<OpId> = Vec::new();
+    while done.is_empty() {
+        done.extend(bench.turn().iter().map(|event| event.op));
+    }
+    assert_eq!(done, [quick]);
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK;
+    let _reader = rustix::fs::open(&pipe, flags, rustix::fs::Mode::empty()).unwrap();
+    let ended: Vec<OpId> = bench.finish().iter().map(|event| event.op).collect();
+    assert_eq!(ended, [slow]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ pub mod cleaner;
 pub mod cleaner_checkpoint;
 pub mod epochs;
 pub mod index;
+pub mod newest;
 pub mod position;
 pub mod producers;
 pub mod segment;
@@ -32,6 +33,7 @@ use crate::limits::BLOCK_BYTES;
 use crate::request::Token;
 use cleaner_checkpoint::CleanerCheckpoint;
 use epochs::EpochHistory;
+use newest::NewestBatches;
 use position::LogPosition;
 use producers::ProducerTable;
 use segment::Segment;
@@ -124,6 +126,7 @@ pub struct Partition {
     /// How far it is compacted.
     pub cleaner: CleanerCheckpoint,
     pub tail: Tail,
+    pub newest: NewestBatches,
     pub producers: ProducerTable,
     /// False while the state of idempotent producers is being rebuilt: their appends are refused.
     pub producers_known: bool,

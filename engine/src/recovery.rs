@@ -40,6 +40,7 @@ use crate::limits::BLOCK_BYTES;
 use crate::partition::cleaner_checkpoint::CleanerCheckpoint;
 use crate::partition::epochs::EpochHistory;
 use crate::partition::index::{SegmentIndex, segment_path};
+use crate::partition::newest::NewestBatches;
 use crate::partition::position::LogPosition;
 use crate::partition::producers::ProducerTable;
 use crate::partition::segment::Segment;
@@ -196,6 +197,7 @@ impl RecoveredPartition {
             segments,
             cleaner: self.cleaner,
             tail: Tail::default(),
+            newest: NewestBatches::default(),
             producers: self.producers,
             producers_known: self.producers_known,
             waiting: VecDeque::new(),

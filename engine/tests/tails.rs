@@ -48,3 +48,39 @@ fn a_read_of_what_was_given_up_makes_tails_hold_more() {
     let held = world.engine().tail_bytes();
     assert!(held > 2 * FIRST && held <= world.tail_bytes_max, "{held}");
 }
+
+/// It was taken from partitions in turn, whatever they had: a consumer that was a little late read from disk.
+#[test]
+fn what_was_written_last_is_given_up_last() {
+    let (mut world, _) = written();
+    let partitions: Vec<_> = (0..5).map(|at| world.create(&format!("new-{at}"))).collect();
+    for partition in &partitions {
+        world.append(*partition, &Batch::sized(600_000));
+        world.settle(1);
+    }
+    let reads = world.engine().metrics.disk_reads;
+    for partition in &partitions[1..] {
+        world.read(*partition, Offset(0));
+    }
+    assert_eq!(world.engine().metrics.disk_reads, reads, "what is old went first");
+}
+
+/// The index leads to the batch before.
+#[test]
+fn the_newest_batch_is_served_from_memory_when_the_one_before_was_given_up() {
+    let (mut world, _) = written();
+    let partition = world.create("slow-0");
+    world.append(partition, &Batch::sized(600_000));
+    world.settle(1);
+    for at in 0..5 {
+        let other = world.create(&format!("other-{at}"));
+        world.append(other, &Batch::sized(900_000));
+        world.settle(1);
+    }
+    world.append(partition, &Batch::sized(600_000));
+    let reads = world.engine().metrics.disk_reads;
+    world.read(partition, Offset(1));
+    assert_eq!(world.engine().metrics.disk_reads, reads);
+    world.read(partition, Offset(0));
+    assert_eq!(world.engine().metrics.disk_reads, reads + 1, "it was given up");
+}

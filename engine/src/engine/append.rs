@@ -186,6 +186,7 @@ impl Engine {
             position: from.position + source.len() as u64,
         };
         partition.end = to;
+        partition.newest.push(from);
         let interval = partition.config.index_interval_bytes;
         let segment = partition.segments.back_mut().expect("room was made in the active segment");
         segment.length = to.position;

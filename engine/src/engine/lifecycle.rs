@@ -14,6 +14,7 @@ use crate::journal::entry::{Entry, EntryKind};
 use crate::limits::{BLOCK_BYTES, CHUNK_BYTES, PARTITIONS_SERVED_PER_SHARD_MAX};
 use crate::partition::cleaner_checkpoint::CleanerCheckpoint;
 use crate::partition::epochs::EpochHistory;
+use crate::partition::newest::NewestBatches;
 use crate::partition::position::LogPosition;
 use crate::partition::producers::ProducerTable;
 use crate::partition::tail::Tail;
@@ -73,6 +74,7 @@ impl Engine {
             segments: std::collections::VecDeque::new(),
             cleaner: CleanerCheckpoint::default(),
             tail: Tail::default(),
+            newest: NewestBatches::default(),
             producers: ProducerTable::default(),
             producers_known: true,
             waiting: std::collections::VecDeque::new(),

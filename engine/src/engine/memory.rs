@@ -1,14 +1,20 @@
-//! The memory of log tails: at most a fixed share of the shard, taken back from partitions in turn, oldest first.
+//! The memory of log tails: at most a fixed share of the shard, taken back from partitions in turn, and among those whose
+//! turn is near from the one that was written longest ago: what a consumer may not have read yet stays.
 //!
 //! Of that share tails use what proves of use: they begin with a little, and each read from disk of what the whole
 //! share would have kept adds to it. Memory that a process touches for the first time is dear where a hypervisor
 //! gives it lazily (2.5 s of CPU a GB were measured), and most consumers read what was just written.
 
+use std::collections::VecDeque;
+
 use protocol::Offset;
 
 use super::{Engine, Slot};
-use crate::limits::{BLOCK_BYTES, CHUNK_BYTES, TAIL_BYTES_STEP, TRIMMED_PARTITIONS_MAX};
+use crate::limits::{
+    BLOCK_BYTES, CHUNK_BYTES, TAIL_BYTES_STEP, TAIL_KEPT_MS, TAILS_COMPARED, TRIMMED_PARTITIONS_MAX,
+};
 use crate::partition::Partition;
+use crate::partition::segment::Segment;
 
 /// What tails are to hold, of what they may.
 #[derive(Debug)]
@@ -67,15 +73,17 @@ impl Engine {
         false
     }
 
-    /// Drops flushed chunks that are beyond what tails are to hold, of some partitions. Writes nothing for it.
+    /// Drops flushed chunks that are beyond what tails are to hold, of some partitions. Writes nothing for it, and what
+    /// was just written stays: consumers are about to come for it.
     fn trim(&mut self, bytes: usize) {
+        let written_by_ms = self.now_ms().saturating_sub(TAIL_KEPT_MS);
         let mut freed = 0;
         let mut in_vain = 0;
         while freed < bytes
             && in_vain < self.tail_order.len().min(TRIMMED_PARTITIONS_MAX)
             && !self.tail_aim.is_trimmed
         {
-            let Some((_, released)) = self.evict_next() else { break };
+            let Some((_, released)) = self.evict_next(written_by_ms) else { break };
             freed += released;
             in_vain = if released == 0 { in_vain + 1 } else { 0 };
         }
@@ -99,7 +107,7 @@ impl Engine {
         let mut freed = 0;
         let mut in_vain = 0;
         while freed < bytes && in_vain < self.tail_order.len() && !self.is_evicted {
-            let Some((slot, released)) = self.evict_next() else { break };
+            let Some((slot, released)) = self.evict_next(u64::MAX) else { break };
             freed += released;
             in_vain = if released == 0 { in_vain + 1 } else { 0 };
             if released == 0 {
@@ -109,11 +117,15 @@ impl Engine {
         self.is_evicted |= freed < bytes;
     }
 
-    /// Takes what the partition whose turn it is can spare; it gets another turn behind the others. Whose turn it was,
-    /// and the bytes.
-    fn evict_next(&mut self) -> Option<(Slot, usize)> {
-        let slot = self.tail_order.pop_front()?;
-        let released = self.evict_one(slot);
+    /// Takes what is oldest of what the next few partitions can spare, if it was written by then; that partition, or the
+    /// first where none can, gets another turn behind the others. Whose turn it was, and the bytes.
+    fn evict_next(&mut self, written_by_ms: u64) -> Option<(Slot, usize)> {
+        let looked_at = self.tail_order.len().min(TAILS_COMPARED);
+        let spare =
+            (0..looked_at).filter_map(|at| Some((self.spare_since(self.tail_order[at])?, at)));
+        let oldest = spare.filter(|(written_ms, _)| *written_ms <= written_by_ms).min();
+        let slot = self.tail_order.remove(oldest.map_or(0, |(_, at)| at))?;
+        let released = if oldest.is_some() { self.evict_one(slot) } else { 0 };
         if let Some(partition) = self.partition_mut(slot) {
             partition.is_held = false;
         }
@@ -121,26 +133,31 @@ impl Engine {
         Some((slot, released))
     }
 
+    fn spare_since(&self, slot: Slot) -> Option<u64> {
+        let Partition { tail, segments, .. } = self.partition(slot)?;
+        tail.spare_since(|segment, end| is_flushed(segments, segment, end))
+    }
+
     fn evict_one(&mut self, slot: Slot) -> usize {
         let arena = self.arena.clone();
         let Some(partition) = self.partition_mut(slot) else { return 0 };
-        let flushed = flushed_ends(partition);
-        let mut released = partition.tail.evict_oldest(|segment, end| {
-            flushed.iter().any(|(base, to)| *base == segment && end <= *to)
-                || flushed.first().is_some_and(|(base, _)| segment < *base)
-        });
+        let Partition { tail, segments, .. } = partition;
+        let mut released = tail.evict_oldest(|segment, end| is_flushed(segments, segment, end));
         if released == 0
-            && let Some(segment) = partition.segments.back()
+            && let Some(segment) = segments.back()
         {
-            let to = (segment.base, segment.flushed);
-            released = partition.tail.shrink(&arena, to);
+            released = tail.shrink(&arena, (segment.base, segment.flushed));
         }
         self.tail_bytes -= released;
         released
     }
 }
 
-/// (segment, how far its file holds every byte) of the segments that may have bytes in memory.
-fn flushed_ends(partition: &Partition) -> Vec<(protocol::Offset, u64)> {
-    partition.segments.iter().map(|segment| (segment.base, segment.readable_from_disk())).collect()
+/// Whether a partition's files hold every byte of a segment up to a position.
+fn is_flushed(segments: &VecDeque<Segment>, base: Offset, end: u64) -> bool {
+    match segments.binary_search_by_key(&base, |segment| segment.base) {
+        Ok(at) => end <= segments[at].readable_from_disk(),
+        // Deleted, or not there yet.
+        Err(at) => at == 0 && !segments.is_empty(),
+    }
 }

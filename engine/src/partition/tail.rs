@@ -18,11 +18,15 @@ use runtime::memory::{Arena, Block, Chunk};
 
 use crate::limits::{BLOCK_BYTES, CHUNK_BYTES, CHUNK_FAST_FILL_MS};
 
+const BLOCK: u64 = BLOCK_BYTES as u64;
+
 #[derive(Debug)]
 struct TailChunk {
     segment: Offset,
     /// File position of the chunk's first byte, a multiple of 4 KiB.
     start: u64,
+    /// When bytes were last appended to it.
+    written_ms: u64,
     chunk: Chunk,
 }
 
@@ -42,6 +46,8 @@ pub struct Tail {
     chunks: VecDeque<TailChunk>,
     class: usize,
     chunk_since_ms: u64,
+    /// When room was last asked for: appends follow at once.
+    reserved_ms: u64,
     memory_bytes: usize,
 }
 
@@ -77,6 +83,7 @@ impl Tail {
         bytes: usize,
     ) -> Option<Vec<Block>> {
         let (segment, position) = at;
+        self.reserved_ms = now_ms;
         let missing = (bytes as u64).saturating_sub(self.room(segment, position));
         let mut missing = usize::try_from(missing).unwrap_or(usize::MAX);
         let mut blocks = Vec::new();
@@ -111,6 +118,7 @@ impl Tail {
     /// Copies `parts` behind the last byte, into the room and the blocks that `reserve` gave.
     pub fn append(&mut self, at: (Offset, u64), blocks: Vec<Block>, parts: &[&[u8]]) {
         let (segment, mut position) = at;
+        let written_ms = self.reserved_ms;
         let mut blocks = blocks.into_iter();
         for part in parts {
             let mut rest = *part;
@@ -124,6 +132,7 @@ impl Tail {
                 let length = rest.len().min(last.chunk.capacity() - from);
                 last.chunk.unpublished_mut(from..from + length).copy_from_slice(&rest[..length]);
                 last.chunk.publish(from + length);
+                last.written_ms = written_ms;
                 position += length as u64;
                 rest = &rest[length..];
             }
@@ -143,7 +152,8 @@ impl Tail {
             chunk.publish(skipped);
         }
         self.memory_bytes += chunk.capacity();
-        self.chunks.push_back(TailChunk { segment, start: position - offset_in_block, chunk });
+        let (start, written_ms) = (position - offset_in_block, self.reserved_ms);
+        self.chunks.push_back(TailChunk { segment, start, written_ms, chunk });
     }
 
     /// The bytes at `range` of `segment`, all of which are in memory.
@@ -169,6 +179,19 @@ impl Tail {
         let mut parts = Vec::new();
         self.slices(segment, range, &mut parts);
         parts
+    }
+
+    /// When bytes were last appended to what would be released next; none if nothing would.
+    pub fn spare_since(&self, is_flushed: impl Fn(Offset, u64) -> bool) -> Option<u64> {
+        let first = self.chunks.front()?;
+        let is_alone = self.chunks.len() == 1;
+        let is_filling = is_alone && first.end() < first.capacity_end();
+        let goes = !is_filling && is_flushed(first.segment, first.end());
+        // Of the last chunk an unfinished block stays.
+        let shrinks = is_alone
+            && first.chunk.capacity() > BLOCK_BYTES
+            && is_flushed(first.segment, first.end() / BLOCK * BLOCK);
+        (goes || shrinks).then_some(first.written_ms)
     }
 
     /// Drops chunks whose last byte is below `flushed` of `segment`, and all of older segments that
@@ -203,6 +226,7 @@ impl Tail {
             return 0;
         }
         let (segment, end, before) = (last.segment, last.end(), last.chunk.capacity());
+        let written_ms = last.written_ms;
         let mut bytes = Vec::new();
         if block_start < end {
             let range = index(block_start - last.start)..index(end - last.start);
@@ -211,7 +235,7 @@ impl Tail {
             let mut chunk = Chunk::new(block);
             chunk.unpublished_mut(0..kept.len()).copy_from_slice(&kept);
             chunk.publish(kept.len());
-            bytes.push(TailChunk { segment, start: block_start, chunk });
+            bytes.push(TailChunk { segment, start: block_start, written_ms, chunk });
         }
         self.chunks = bytes.into();
         self.class = 0;

@@ -34,7 +34,6 @@ use crate::config::EngineConfig;
 use crate::disk::{DirId, DiskEffect, DiskOp, FileId, Job, OpId, Step};
 use crate::journal::entry::{Entry, EntryKind};
 use crate::journal::writer::{Journal, JournalMetrics};
-use crate::limits::JOURNAL_PREPARED_AFTER_MS;
 use crate::partition::position::LogPosition;
 use crate::partition::{Partition, PartitionState};
 use crate::request::{EngineEvent, PartitionOffsets, Token};
@@ -43,6 +42,7 @@ use compaction::Cleaner;
 use completion::Pending;
 use damage::Damages;
 use index_cache::IndexCache;
+use journal_files::PreparingDelayed;
 use memory::TailAim;
 use producer_rebuild::ProducerRebuild;
 use reads::Reads;
@@ -147,8 +147,8 @@ pub struct Engine {
     next_file: u32,
     /// Journal files being prewritten.
     preparing: usize,
-    /// When that begins, where it has not begun yet.
-    preparing_due_ms: Option<u64>,
+    /// It has not begun yet.
+    preparing_delayed: Option<PreparingDelayed>,
     next_journal_file: u64,
     checkpoint: Checkpoint,
     reads: Reads,
@@ -194,6 +194,7 @@ impl Engine {
             (file, opened.first_file_bytes),
             start.config.disk,
         );
+        let delayed = PreparingDelayed::new(now.monotonic.0 / 1_000_000, journal.left());
         let mut engine = Self {
             config: start.config,
             arena,
@@ -216,7 +217,7 @@ impl Engine {
             next_op: 0,
             next_file: 1,
             preparing: 0,
-            preparing_due_ms: Some(now.monotonic.0 / 1_000_000 + JOURNAL_PREPARED_AFTER_MS),
+            preparing_delayed: Some(delayed),
             next_journal_file: opened.next_file_number,
             checkpoint: Checkpoint::default(),
             reads: Reads::default(),
@@ -304,7 +305,7 @@ impl Engine {
         let at = self.now_ms() + u64::from(self.reads_are_stuck());
         let due = (is_due && !self.journal.has_failed()).then_some(at);
         let statement = self.journal.statement_deadline();
-        let preparing = self.preparing_due_ms;
+        let preparing = self.preparing_due_ms();
         [retention, statement, retry, memory, due, preparing].into_iter().flatten().min()
     }
 

@@ -34,7 +34,7 @@ pub const JOURNAL_FILE_BYTES_DEDICATED: u64 = 16 << 20;
 /// The file an incarnation begins in, prewritten before the node listens: small, so that starting is
 /// quick (4 MiB take a few milliseconds), and large enough for most openings.
 pub const JOURNAL_FIRST_FILE_BYTES: u64 = 4 << 20;
-/// After a start the other files are prewritten so much later, if the first one is not needed before.
+/// So long after a start began the other files are prewritten, if they are not needed before.
 pub const JOURNAL_PREPARED_AFTER_MS: u64 = 200;
 
 /// A shard that has been idle this long writes one empty group, so that the acknowledged end on disk

@@ -84,3 +84,25 @@ fn the_newest_batch_is_served_from_memory_when_the_one_before_was_given_up() {
     world.read(partition, Offset(0));
     assert_eq!(world.engine().metrics.disk_reads, reads + 1, "it was given up");
 }
+
+/// Rolled by retention, with nothing appended since: what such a partition has in memory was promised and not given, and
+/// nobody else was asked.
+#[test]
+fn a_partition_whose_log_went_on_in_an_empty_segment_keeps_nobody_waiting() {
+    let mut world = World::new();
+    world.config.batch_bytes_max = 4 << 20;
+    world.config.retention_ms = Some(1_000);
+    world.tail_bytes_first = FIRST;
+    world.stop();
+    let old = world.create("old-0");
+    world.append(old, &Batch::sized(600_000));
+    world.settle(80);
+    world.config.retention_ms = None;
+    let busy = world.create("busy-0");
+    for _ in 0..world.tail_bytes_max / MIB + 8 {
+        world.append(busy, &Batch::sized(MIB));
+        world.settle(2);
+    }
+    let held = world.engine().tail_bytes();
+    assert!(held <= FIRST + SLACK, "{held}");
+}

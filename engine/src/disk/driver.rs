@@ -7,8 +7,8 @@
 //!   Job ─────────► helper, one after the other ────────────────────────────► DiskEvent
 //! ```
 //!
-//! A helper thread works in the order of submission: so jobs on one directory follow each other, and a file
-//! is opened after the job that creates it. Nothing here waits.
+//! The helper thread works in the order of submission: so jobs on one directory follow each other, and a file
+//! is opened after the job that creates it. Files are prewritten by a second one. Nothing here waits.
 //!
 //! * `classes`: which operations are in the kernel and which wait, by class.
 //! * `pacing`: how much room the other classes get beside the journal.

@@ -58,6 +58,15 @@ pub struct Job {
     pub steps: Vec<Step>,
 }
 
+impl Job {
+    /// Whether it takes long, and nothing else needs its file before it is done: such jobs follow each other, beside
+    /// the others.
+    #[must_use]
+    pub fn prewrites(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Prewrite { .. }))
+    }
+}
+
 /// One step of a job; paths are relative to the log directory's root.
 #[derive(Clone, Debug)]
 pub enum Step {

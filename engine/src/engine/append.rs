@@ -142,8 +142,11 @@ impl Engine {
             }
         }
         let bytes = append.batch.len();
-        if !self.journal_has_room(bytes as u64)
-            || !self.ensure_segment_room(slot, header, bytes as u64)
+        if !self.journal_has_room(bytes as u64) {
+            self.prepare_journal_now();
+            return Attempt::Wait;
+        }
+        if !self.ensure_segment_room(slot, header, bytes as u64)
             || !self.ensure_tail_room(slot, bytes)
         {
             return Attempt::Wait;

@@ -15,6 +15,7 @@ use crate::limits::{
 };
 use crate::partition::Partition;
 use crate::partition::segment::Segment;
+use crate::partition::tail::Stored;
 
 /// What tails are to hold, of what they may.
 #[derive(Debug)]
@@ -83,7 +84,7 @@ impl Engine {
             && in_vain < self.tail_order.len().min(TRIMMED_PARTITIONS_MAX)
             && !self.tail_aim.is_trimmed
         {
-            let Some((_, released)) = self.evict_next(written_by_ms) else { break };
+            let Some((_, released)) = self.evict_next(written_by_ms, in_vain) else { break };
             freed += released;
             in_vain = if released == 0 { in_vain + 1 } else { 0 };
         }
@@ -107,7 +108,7 @@ impl Engine {
         let mut freed = 0;
         let mut in_vain = 0;
         while freed < bytes && in_vain < self.tail_order.len() && !self.is_evicted {
-            let Some((slot, released)) = self.evict_next(u64::MAX) else { break };
+            let Some((slot, released)) = self.evict_next(u64::MAX, in_vain) else { break };
             freed += released;
             in_vain = if released == 0 { in_vain + 1 } else { 0 };
             if released == 0 {
@@ -118,9 +119,10 @@ impl Engine {
     }
 
     /// Takes what is oldest of what the next few partitions can spare, if it was written by then; that partition, or the
-    /// first where none can, gets another turn behind the others. Whose turn it was, and the bytes.
-    fn evict_next(&mut self, written_by_ms: u64) -> Option<(Slot, usize)> {
-        let looked_at = self.tail_order.len().min(TAILS_COMPARED);
+    /// first where none can, gets another turn behind the others. So many at the end of the list had theirs in vain.
+    /// Whose turn it was, and the bytes.
+    fn evict_next(&mut self, written_by_ms: u64, in_vain: usize) -> Option<(Slot, usize)> {
+        let looked_at = self.tail_order.len().saturating_sub(in_vain).min(TAILS_COMPARED);
         let spare =
             (0..looked_at).filter_map(|at| Some((self.spare_since(self.tail_order[at])?, at)));
         let oldest = spare.filter(|(written_ms, _)| *written_ms <= written_by_ms).min();
@@ -134,30 +136,34 @@ impl Engine {
     }
 
     fn spare_since(&self, slot: Slot) -> Option<u64> {
-        let Partition { tail, segments, .. } = self.partition(slot)?;
-        tail.spare_since(|segment, end| is_flushed(segments, segment, end))
+        let Partition { tail, segments, end, .. } = self.partition(slot)?;
+        tail.spare_since(|segment| stored(segments, end.segment, segment))
     }
 
     fn evict_one(&mut self, slot: Slot) -> usize {
         let arena = self.arena.clone();
         let Some(partition) = self.partition_mut(slot) else { return 0 };
-        let Partition { tail, segments, .. } = partition;
-        let mut released = tail.evict_oldest(|segment, end| is_flushed(segments, segment, end));
-        if released == 0
-            && let Some(segment) = segments.back()
-        {
-            released = tail.shrink(&arena, (segment.base, segment.flushed));
+        let Partition { tail, segments, end, .. } = partition;
+        let mut released = tail.evict_oldest(|segment| stored(segments, end.segment, segment));
+        if released == 0 {
+            released = tail.shrink(&arena, |segment| stored(segments, end.segment, segment));
         }
         self.tail_bytes -= released;
         released
     }
 }
 
-/// Whether a partition's files hold every byte of a segment up to a position.
-fn is_flushed(segments: &VecDeque<Segment>, base: Offset, end: u64) -> bool {
+/// What files hold of a segment of a partition that ends in `last`. The last block of that one is asked for by whoever
+/// takes the partition over, be its file complete.
+fn stored(segments: &VecDeque<Segment>, last: Offset, base: Offset) -> Stored {
     match segments.binary_search_by_key(&base, |segment| segment.base) {
-        Ok(at) => end <= segments[at].readable_from_disk(),
-        // Deleted, or not there yet.
-        Err(at) => at == 0 && !segments.is_empty(),
+        Ok(at) => {
+            let segment = &segments[at];
+            let is_complete = segment.is_finished() && base != last;
+            Stored { bytes: segment.readable_from_disk(), is_complete }
+        }
+        // Retention took it.
+        Err(0) if !segments.is_empty() => Stored { bytes: u64::MAX, is_complete: true },
+        Err(_) => Stored { bytes: 0, is_complete: false },
     }
 }

@@ -20,6 +20,15 @@ use crate::limits::{BLOCK_BYTES, CHUNK_BYTES, CHUNK_FAST_FILL_MS};
 
 const BLOCK: u64 = BLOCK_BYTES as u64;
 
+/// What files hold of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Every byte before this position.
+    pub bytes: u64,
+    /// The log goes on in another one, and this file will not change.
+    pub is_complete: bool,
+}
+
 #[derive(Debug)]
 struct TailChunk {
     segment: Offset,
@@ -182,27 +191,17 @@ impl Tail {
     }
 
     /// When bytes were last appended to what would be released next; none if nothing would.
-    pub fn spare_since(&self, is_flushed: impl Fn(Offset, u64) -> bool) -> Option<u64> {
+    pub fn spare_since(&self, stored: impl Fn(Offset) -> Stored) -> Option<u64> {
         let first = self.chunks.front()?;
-        let is_alone = self.chunks.len() == 1;
-        let is_filling = is_alone && first.end() < first.capacity_end();
-        let goes = !is_filling && is_flushed(first.segment, first.end());
-        // Of the last chunk an unfinished block stays.
-        let shrinks = is_alone
-            && first.chunk.capacity() > BLOCK_BYTES
-            && is_flushed(first.segment, first.end() / BLOCK * BLOCK);
-        (goes || shrinks).then_some(first.written_ms)
+        let stored = stored(first.segment);
+        let is_spare = self.goes(first, stored) || self.shrinks(first, stored.bytes);
+        is_spare.then_some(first.written_ms)
     }
 
-    /// Drops chunks whose last byte is below `flushed` of `segment`, and all of older segments that
-    /// `is_finished`; the newest first to go are the oldest. Gives the bytes released.
-    pub fn evict_oldest(&mut self, is_flushed: impl Fn(Offset, u64) -> bool) -> usize {
+    /// Drops the oldest chunk, if files hold all of it. Gives the bytes released.
+    pub fn evict_oldest(&mut self, stored: impl Fn(Offset) -> Stored) -> usize {
         let Some(first) = self.chunks.front() else { return 0 };
-        if !is_flushed(first.segment, first.end()) {
-            return 0;
-        }
-        // The chunk that is being filled stays unless it is full.
-        if self.chunks.len() == 1 && first.end() < first.capacity_end() {
+        if !self.goes(first, stored(first.segment)) {
             return 0;
         }
         let bytes = first.chunk.capacity();
@@ -211,20 +210,27 @@ impl Tail {
         bytes
     }
 
+    fn goes(&self, first: &TailChunk, stored: Stored) -> bool {
+        // The chunk that is being filled stays unless it is full.
+        let is_filling = self.chunks.len() == 1 && first.end() < first.capacity_end();
+        first.end() <= stored.bytes && (stored.is_complete || !is_filling)
+    }
+
+    /// Whether the last chunk is of use for its last block alone.
+    fn shrinks(&self, first: &TailChunk, stored_bytes: u64) -> bool {
+        self.chunks.len() == 1
+            && first.chunk.capacity() > BLOCK_BYTES
+            && first.end() / BLOCK * BLOCK <= stored_bytes
+    }
+
     /// Moves an unfinished last block out of a large chunk into a small one, so that a partition that
-    /// went quiet holds 4 KiB. Everything below that block must be flushed: `flushed` says how far (of
-    /// which segment).
-    pub fn shrink(&mut self, arena: &Arena, flushed: (Offset, u64)) -> usize {
-        let (flushed_segment, flushed) = flushed;
+    /// went quiet holds 4 KiB. Everything below that block must be in files.
+    pub fn shrink(&mut self, arena: &Arena, stored: impl Fn(Offset) -> Stored) -> usize {
         let Some(last) = self.chunks.back() else { return 0 };
-        let block_start = last.end() - last.end() % BLOCK_BYTES as u64;
-        if self.chunks.len() != 1
-            || last.segment != flushed_segment
-            || last.chunk.capacity() <= BLOCK_BYTES
-            || flushed < block_start
-        {
+        if !self.shrinks(last, stored(last.segment).bytes) {
             return 0;
         }
+        let block_start = last.end() - last.end() % BLOCK;
         let (segment, end, before) = (last.segment, last.end(), last.chunk.capacity());
         let written_ms = last.written_ms;
         let mut bytes = Vec::new();

@@ -52,15 +52,15 @@ impl StartingShard {
         Ok(ShardHandle { thread: self.thread })
     }
 
-    /// The executor, then the loop.
+    /// Executor and ring, then the loop.
     fn await_step(&self) -> Result<(), StartError> {
         self.started.recv().expect("a shard says how its start went, or ends the process")
     }
 }
 
 /// Starts a shard: its thread, executor, arena and ring, then the loop that `make` makes on it.
-/// `bell` is the one of the shard's mailbox. Returns once the executor is there: what one locks until then is bounded
-/// for one at a time. Shards make all else at the same time.
+/// `bell` is the one of the shard's mailbox. Returns once executor and ring are there: what an executor locks until it is
+/// made is bounded for one at a time, and nothing of it is left for a ring. Shards make all else at the same time.
 pub fn start<L, F>(
     config: ShardConfig,
     bell: Arc<Bell>,
@@ -76,10 +76,7 @@ where
         .spawn(move || {
             let _abort = AbortOnPanic;
             match executor::make(&config) {
-                Ok(executor) => {
-                    let _ = tell.send(Ok(()));
-                    executor.run(run(config, bell, make, tell));
-                }
+                Ok(executor) => executor.run(run(config, bell, make, tell)),
                 Err(error) => drop(tell.send(Err(error))),
             }
         })
@@ -102,6 +99,7 @@ async fn run<L, F>(
         Ok(made) => made,
         Err(error) => return drop(started.send(Err(error))),
     };
+    let _ = started.send(Ok(()));
     let setup = ShardSetup { arena: &arena, ring: &mut ring, bell: &bell };
     let mut logic = AbortOnPanic::guard(|| make(setup));
     drop(started.send(Ok(())));

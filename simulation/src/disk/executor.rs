@@ -1,5 +1,5 @@
 //! A shard's disk operations under virtual time: each takes a random while, writes complete in any
-//! order, jobs run one after the other as on the shard's helper thread.
+//! order, jobs run one after the other as on the shard's helper threads, of which one prewrites files.
 //!
 //! A step of a job happens at its end; its syncs cover what had completed at its beginning.
 
@@ -41,9 +41,8 @@ pub(crate) struct VirtualDisk {
     files: BTreeMap<FileId, (DirId, PathBuf)>,
     /// By the time of completion, then in the order of submission.
     in_flight: BTreeMap<(u64, u64), InFlight>,
-    /// Jobs that wait for the one in progress.
-    waiting: VecDeque<(OpId, Job)>,
-    job_in_progress: bool,
+    /// By helper: the one that prewrites is the second.
+    helpers: [Helper; 2],
     submitted: u64,
     random: Random,
     planted: Planted,
@@ -54,6 +53,12 @@ pub(crate) struct VirtualDisk {
     live_start: u64,
     /// How often each journal file was begun.
     laps: BTreeMap<FileId, u32>,
+}
+
+#[derive(Debug, Default)]
+struct Helper {
+    is_busy: bool,
+    waiting: VecDeque<(OpId, Job)>,
 }
 
 /// Something that a power cut would interrupt.
@@ -117,8 +122,7 @@ impl VirtualDisk {
             dirs,
             files: BTreeMap::new(),
             in_flight: BTreeMap::new(),
-            waiting: VecDeque::new(),
-            job_in_progress: false,
+            helpers: Default::default(),
             submitted: 0,
             random,
             planted,
@@ -185,8 +189,9 @@ impl VirtualDisk {
                 self.submit_read(now, op, file, position, block, length);
             }
             DiskOp::Job(job) => {
-                self.waiting.push_back((op, job));
-                self.start_job(now);
+                let helper = usize::from(job.prewrites());
+                self.helpers[helper].waiting.push_back((op, job));
+                self.start_job(now, helper);
             }
         }
     }
@@ -303,12 +308,13 @@ impl VirtualDisk {
         }
     }
 
-    fn start_job(&mut self, now: u64) {
-        if self.job_in_progress {
+    fn start_job(&mut self, now: u64, helper: usize) {
+        let helper = &mut self.helpers[helper];
+        if helper.is_busy {
             return;
         }
-        let Some((op, job)) = self.waiting.pop_front() else { return };
-        self.job_in_progress = true;
+        let Some((op, job)) = helper.waiting.pop_front() else { return };
+        helper.is_busy = true;
         let output = JobOutput::default();
         let step_submitted = self.dirs[&job.dir].now();
         let running = RunningJob { op, job, next: 0, output, step_submitted };
@@ -323,8 +329,9 @@ impl VirtualDisk {
             self.schedule(now, 0, InFlight::Step(running));
             return None;
         }
-        self.job_in_progress = false;
-        self.start_job(now);
+        let helper = usize::from(running.job.prewrites());
+        self.helpers[helper].is_busy = false;
+        self.start_job(now, helper);
         let result = result.map(|()| DiskOutput::Done(running.output));
         Some(DiskEvent { op: running.op, result })
     }

@@ -46,7 +46,7 @@ impl Bench {
         let config = RingConfig { operations_max, receive_buffers: 1, ..RingConfig::default() };
         let ring = Ring::new(&config, &[&arena], Arc::clone(&bell)).unwrap();
         let dirs = [(DIR, &*files)];
-        let driver = DiskDriver::start("disk-0", dirs, TAG, &bell).unwrap();
+        let driver = DiskDriver::start("shard-0", dirs, TAG, &bell).unwrap();
         Self { driver, ring, arena, files, next_op: 0, root }
     }
 

@@ -1,7 +1,7 @@
 //! The helper threads of a shard's disks: one for what others wait for, one for the prewriting of files.
 //!
 //! A journal file takes a tenth of a second to prewrite, and after a start there are several: a topic that is created
-//! meanwhile does not wait for them. Each thread runs its tasks in the order of their submission. The two orders are
+//! meanwhile has no place behind them. Each thread runs its tasks in the order of their submission. The two orders are
 //! independent: a file that is prewritten is named to nobody before its job is done.
 
 use std::collections::VecDeque;
@@ -16,7 +16,7 @@ use rustix::fd::OwnedFd;
 use super::files::FileKey;
 use crate::disk::file_system::FileSystemError;
 use crate::disk::job::execute;
-use crate::disk::operation::{DiskEvent, DiskOutput, Job, OpId, Step};
+use crate::disk::operation::{DiskEvent, DiskOutput, Job, OpId};
 use crate::disk::real::RealFileSystem;
 use crate::limits::HELPER_QUEUE_SLOTS;
 
@@ -48,7 +48,7 @@ struct Queue {
 impl Helpers {
     pub(super) fn start(name: &str, shard_bell: &Arc<Bell>) -> io::Result<Self> {
         Ok(Self {
-            prompt: Queue::start(name, shard_bell)?,
+            prompt: Queue::start(&format!("{name}-disk"), shard_bell)?,
             prewriting: Queue::start(&format!("{name}-pre"), shard_bell)?,
         })
     }
@@ -98,8 +98,7 @@ impl Queue {
 
 impl HelperTask {
     fn prewrites(&self) -> bool {
-        let Self::Job { job, .. } = self else { return false };
-        job.steps.iter().any(|step| matches!(step, Step::Prewrite { .. }))
+        matches!(self, Self::Job { job, .. } if job.prewrites())
     }
 
     /// On a helper thread.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use protocol::Offset;
 use runtime::memory::Arena;
 
-use super::Tail;
+use super::{Stored, Tail};
 use crate::limits::BLOCK_BYTES;
 
 const BLOCK: u64 = BLOCK_BYTES as u64;
@@ -52,6 +52,11 @@ struct Model {
 impl Model {
     fn length(&self) -> u64 {
         self.segments.get(&self.active).map_or(0, |bytes| bytes.len() as u64)
+    }
+
+    fn stored(&self, segment: Offset) -> Stored {
+        let bytes = self.flushed.get(&segment).copied().unwrap_or(0);
+        Stored { bytes, is_complete: segment != self.active }
     }
 
     fn check(&self, tail: &Tail) {
@@ -103,15 +108,17 @@ proptest! {
                 }
                 Step::Evict => {
                     let before = tail.memory_bytes();
-                    let released = tail.evict_oldest(|segment, end| {
-                        model.flushed.get(&segment).is_some_and(|flushed| end <= *flushed)
-                    });
+                    let spare = tail.spare_since(|segment| model.stored(segment));
+                    let mut released = tail.evict_oldest(|segment| model.stored(segment));
+                    if released == 0 {
+                        released = tail.shrink(&arena, |segment| model.stored(segment));
+                    }
                     prop_assert_eq!(tail.memory_bytes() + released, before);
+                    prop_assert_eq!(released > 0, spare.is_some(), "it gives what it promised");
                 }
                 Step::Shrink => {
                     let before = tail.memory_bytes();
-                    let flushed = model.flushed.get(&model.active).copied().unwrap_or(0);
-                    let released = tail.shrink(&arena, (model.active, flushed));
+                    let released = tail.shrink(&arena, |segment| model.stored(segment));
                     prop_assert_eq!(tail.memory_bytes() + released, before);
                 }
                 Step::Roll if model.length() > 0 => {

@@ -4,6 +4,7 @@
 //! * `corelane`: the `corelane` beside this program
 //! * `kafka`: Apache Kafka as one node, as its own start script starts it
 //! * `kafka_jars`: Apache Kafka from Maven Central, once
+//! * `null`: one that keeps nothing
 //! * `start_up`: until the first metadata answer and the first acknowledged record
 //!
 //! A broker is a value; starting it gives a [`Running`], and dropping that ends it. It is killed rather than asked:
@@ -13,6 +14,7 @@ pub mod corelane;
 pub mod kafka;
 pub mod kafka_jars;
 pub mod keeper;
+pub mod null;
 mod start_up;
 
 use std::net::TcpListener;
@@ -25,6 +27,7 @@ use crate::results::comparison::StartUp;
 use corelane::Corelane;
 use kafka::Kafka;
 use keeper::Kept;
+use null::Null;
 
 /// Every listener is on this machine alone.
 pub(crate) const LOOPBACK: &str = "127.0.0.1";
@@ -37,6 +40,8 @@ pub const DATA_FOLDER_DEFAULT: &str = "bench-data";
 pub enum Broker {
     Corelane(Corelane),
     Kafka(Kafka),
+    /// Keeps nothing: what client, loopback and CRCs allow.
+    Null(Null),
     /// Somebody else's, `HOST:PORT`: neither started nor stopped.
     Address(String),
 }
@@ -83,11 +88,13 @@ impl Broker {
             Self::Address(bootstrap) => return Ok(Running::address(bootstrap)),
             Self::Corelane(_) => "corelane",
             Self::Kafka(_) => "kafka",
+            Self::Null(_) => "null",
         };
         let folder = place.fresh_folder(name)?;
         let launch = match self {
             Self::Corelane(corelane) => corelane.launch(&folder),
             Self::Kafka(kafka) => kafka.launch(&folder),
+            Self::Null(null) => null.launch(),
             Self::Address(_) => unreachable!("it was answered above"),
         };
         let launch = launch.inspect_err(|_| drop(std::fs::remove_dir_all(&folder)))?;

@@ -11,12 +11,13 @@ use super::{Format, compare_progress, compare_table, load_args, print};
 use crate::brokers::corelane::{self, Corelane};
 use crate::brokers::kafka::{HEAP_DEFAULT, Kafka, java_version};
 use crate::brokers::kafka_jars::{KAFKA_VERSION, KafkaJars};
+use crate::brokers::null::Null;
 use crate::brokers::{DATA_FOLDER_DEFAULT, Place, keeper};
 use crate::compare::contender::Contender;
 use crate::compare::plan::CasePlan;
 use crate::compare::standard::{
-    CONTROL_SECONDS, FULL, NamedWorkload, SHORT, Timing, WARM_UP_SECONDS_MIN, full, named,
-    settings, short,
+    CONTROL_SECONDS, FULL, NamedWorkload, SHORT, Timing, WARM_UP_SECONDS_MIN, ceilings, full,
+    named, settings, short,
 };
 use crate::compare::{CompareRequest, compare};
 use crate::failure::{Exit, Failure};
@@ -27,6 +28,7 @@ use crate::workload::Durability;
 pub(super) const EXAMPLES: &str = "Examples:
   corelane bench compare --against kafka            about 15 minutes: fetches Apache Kafka, starts and stops it
   corelane bench compare --against kafka --full     every mode and eight blocks: some hours
+  corelane bench compare --against null             how much of the client's ceiling: 1 KiB, 100 B, 5,000 partitions
   corelane bench compare --against broker:9092 --workload telemetry-1k --blocks 6
   corelane bench compare --against kafka --workload my-workload.yaml --duration 20 --out results/tuesday
 
@@ -38,8 +40,8 @@ Exit codes are those of `run`; 3 where any run did not verify, 4 where a block s
 
 #[derive(Args, Debug)]
 pub(super) struct CompareArgs {
-    /// `kafka`, or the address of somebody else's broker.
-    #[arg(long, value_name = "kafka|HOST:PORT")]
+    /// `kafka`, `null` (a broker that keeps nothing), or the address of somebody else's broker.
+    #[arg(long, value_name = "kafka|null|HOST:PORT")]
     against: String,
 
     /// A workload file or the name of a shipped one, at the rate that it says; may be repeated.
@@ -102,6 +104,9 @@ pub(super) struct CompareArgs {
     kafka_heap: String,
 }
 
+/// In place of an address.
+const NULL: &str = "null";
+
 /// What Kafka's start script gives its heap, as `corelane serve` reads it.
 const MEMORY_DEFAULT: &str = "1GiB";
 
@@ -137,6 +142,8 @@ impl CompareArgs {
         let cases: Vec<CasePlan> = if !named_workloads.is_empty() {
             let plans = named_workloads.iter().map(|workload| named(workload, &contenders));
             plans.collect::<Result<_, _>>()?
+        } else if self.against == NULL {
+            ceilings(&contenders, timing)?
         } else if self.full {
             full(&contenders, timing)?
         } else {
@@ -170,10 +177,13 @@ impl CompareArgs {
             let kafka = self.kafka()?;
             contenders.push(Contender::kafka(kafka.clone(), false));
             Some(Contender::kafka(kafka, true))
+        } else if self.against == NULL {
+            contenders.push(Contender::null(Null { program: own_program()? }));
+            None
         } else {
             if !self.against.contains(':') {
                 return Err(Failure::new(format!(
-                    "--against {} is neither `kafka` nor HOST:PORT",
+                    "--against {} is neither `kafka`, `null` nor HOST:PORT",
                     self.against
                 )));
             }

@@ -46,7 +46,7 @@ pub(super) const SLO_EXAMPLES: &str = "Examples:
 The rate doubles until the objective is missed, then the bracket is halved until it is narrow enough, then the
 highest rate that held is run once more. A rate holds when the run verifies, the objective is met and records were
 sent and acknowledged as they were due. A run that the machine disturbed is repeated, at most twice. Ends with
-exit code 2 where no rate holds. Files: slo.json, report.html, and each run in steps/.";
+exit code 2 where no rate held twice. Files: slo.json, report.html, and each run in steps/.";
 
 #[derive(Args, Debug)]
 pub(super) struct RampArgs {
@@ -136,11 +136,11 @@ impl SloArgs {
         let request = request(&self.load, from, "slo-")?;
         let report = watched(&request, watching, |search| search.slo(&plan, self.latency.0))?;
         tell(&report, &request, format)?;
-        let last = report.steps.last().map(|step| step.verdict);
-        Ok(match (report.records_per_second, last) {
-            (Some(_), _) => Exit::Done,
-            (None, Some(Trial::Disturbed)) => Exit::InvalidEnvironment,
-            (None, _) => Exit::ObjectiveMissed,
+        let last = report.steps.last().map(|step| (step.purpose, step.verdict));
+        Ok(match last {
+            Some((Some(Purpose::Confirm), Trial::Holds)) => Exit::Done,
+            Some((_, Trial::Disturbed)) => Exit::InvalidEnvironment,
+            _ => Exit::ObjectiveMissed,
         })
     }
 }

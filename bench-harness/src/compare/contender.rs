@@ -3,6 +3,7 @@
 use crate::brokers::Broker;
 use crate::brokers::corelane::Corelane;
 use crate::brokers::kafka::Kafka;
+use crate::brokers::null::Null;
 use crate::results::comparison::{Subject, SubjectKind};
 use crate::workload::{Durability, Workload};
 
@@ -74,6 +75,24 @@ impl Contender {
             topic_configs: configs.into_iter().collect(),
         };
         Self { broker: Broker::Kafka(kafka), subject, durability: Durability::Broker }
+    }
+
+    /// What client, loopback and CRCs allow.
+    #[must_use]
+    pub fn null(null: Null) -> Self {
+        let subject = Subject {
+            id: "null".to_owned(),
+            name: "a broker that keeps nothing".to_owned(),
+            kind: SubjectKind::Null,
+            version: None,
+            durability: "none".to_owned(),
+            durability_explained: "batches are received, their CRCs checked, and forgotten"
+                .to_owned(),
+            command: Vec::new(),
+            configuration: Vec::new(),
+            topic_configs: Vec::new(),
+        };
+        Self { broker: Broker::Null(null), subject, durability: Durability::Broker }
     }
 
     /// A broker that somebody else started.

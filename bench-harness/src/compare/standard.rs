@@ -1,5 +1,5 @@
 //! What is compared where nothing else is asked for: how fast, and how late, in a quarter of an hour. And with
-//! `--full`: every mode, in hours.
+//! `--full`: every mode, in hours. Against a broker that keeps nothing: how much of the client's ceiling is reached.
 //!
 //! Contenders stand in a fixed order: ours with `fsync`, the other one, then (full) ours with `memory`, and the other
 //! one with a sync of each batch, where it can do that.
@@ -131,6 +131,31 @@ const FULL_RECIPES: [Recipe; 6] = [
     },
 ];
 
+/// At saturation without readers, which a broker that keeps nothing could not serve.
+const fn ceiling(id: &'static str, title: &'static str) -> Recipe {
+    Recipe {
+        id,
+        title,
+        workload: id,
+        settings: &[],
+        rate: RateChoice::AsWritten,
+        seats: &[OURS, THEIRS, OURS_IN_MEMORY],
+        pairs: &[(OURS, THEIRS), (OURS_IN_MEMORY, THEIRS)],
+    }
+}
+
+const CEILING_RECIPES: [Recipe; 6] = [
+    ceiling("saturate-1k", "1 KiB records as fast as librdkafka gets them acknowledged"),
+    ceiling("saturate-100b", "100 B records as fast as librdkafka gets them acknowledged"),
+    ceiling(
+        "saturate-raw",
+        "batches of 1 MB, encoded beforehand, as fast as the broker takes them",
+    ),
+    ceiling("partitions-1", "batches of 16 KiB to 1 partition"),
+    ceiling("partitions-1000", "batches of 16 KiB to 1,000 partitions in turn"),
+    ceiling("partitions-5000", "batches of 16 KiB to 5,000 partitions in turn"),
+];
+
 /// The cases of a quarter of an hour.
 pub fn short(contenders: &[Contender], timing: Timing) -> Result<Vec<CasePlan>, Failure> {
     SHORT_RECIPES.iter().map(|recipe| recipe.plan(contenders, timing)).collect()
@@ -139,6 +164,11 @@ pub fn short(contenders: &[Contender], timing: Timing) -> Result<Vec<CasePlan>, 
 /// Every mode.
 pub fn full(contenders: &[Contender], timing: Timing) -> Result<Vec<CasePlan>, Failure> {
     FULL_RECIPES.iter().map(|recipe| recipe.plan(contenders, timing)).collect()
+}
+
+/// What a broker that keeps nothing can take part in.
+pub fn ceilings(contenders: &[Contender], timing: Timing) -> Result<Vec<CasePlan>, Failure> {
+    CEILING_RECIPES.iter().map(|recipe| recipe.plan(contenders, timing)).collect()
 }
 
 /// One that the user chose, at the rate that it says; everybody against the second.
@@ -202,7 +232,7 @@ fn seats(present: impl Iterator<Item = usize>, contenders: &[Contender]) -> Vec<
 
 #[cfg(test)]
 mod tests {
-    use super::{Timing, full, short};
+    use super::{Timing, ceilings, full, short};
     use crate::compare::contender::Contender;
 
     const TIMING: Timing = Timing { measured_seconds: 5.0, warm_up_seconds_min: 2.0 };
@@ -215,6 +245,7 @@ mod tests {
             (short(&all[..2], TIMING).unwrap(), 2),
             (full(&all, TIMING).unwrap(), 4),
             (full(&all[..3], TIMING).unwrap(), 3),
+            (ceilings(&all[..2], TIMING).unwrap(), 2),
         ] {
             for case in cases {
                 assert!(!case.pairs.is_empty(), "{}", case.id);

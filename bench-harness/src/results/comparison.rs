@@ -86,6 +86,8 @@ pub struct Subject {
 pub enum SubjectKind {
     Corelane,
     Kafka,
+    /// Keeps nothing.
+    Null,
     /// Somebody else's broker: neither started nor stopped.
     Address,
 }

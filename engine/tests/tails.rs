@@ -4,6 +4,7 @@
 
 mod world;
 
+use engine::disk::{DiskClass, DiskOp};
 use protocol::Offset;
 use world::{Batch, World};
 
@@ -105,4 +106,30 @@ fn a_partition_whose_log_went_on_in_an_empty_segment_keeps_nobody_waiting() {
     }
     let held = world.engine().tail_bytes();
     assert!(held <= FIRST + SLACK, "{held}");
+}
+
+/// The pointer in the journal holds the last bytes of a run, which end in the first block of the next one.
+#[test]
+fn what_the_journal_is_to_be_told_of_a_large_run_stays_in_memory() {
+    let mut world = World::new();
+    world.tail_bytes_first = 64 << 10;
+    world.stop();
+    let (large, other) = (world.create("large-0"), world.create("other-0"));
+    world.append(large, &Batch::of(1));
+    world.append(other, &Batch::of(1));
+    world.hold = |effect| matches!(&effect.request, DiskOp::Write { class: DiskClass::Bypass, .. });
+    let tokens = [300_000, 300_000].map(|bytes| {
+        let token = world.submit(large, &Batch::sized(bytes));
+        world.run();
+        token
+    });
+    assert_eq!(world.held(), 2);
+    world.settle(1);
+    world.complete_held();
+    world.submit(other, &Batch::sized(100_000));
+    world.let_go();
+    for token in tokens {
+        assert!(world.answer(token).expect("it is answered").is_ok());
+    }
+    assert_eq!(world.read_all(large).len(), 3);
 }

@@ -358,12 +358,17 @@ impl World {
 
     /// What was held goes on; what it leads to is held again if it matches.
     pub fn let_held_go(&mut self) {
+        self.complete_held();
+        self.run();
+    }
+
+    /// What was held is done, and the engine hears of it; its turn does not end yet.
+    pub fn complete_held(&mut self) {
         for (at, effect) in std::mem::take(&mut self.held) {
             if let Some(event) = self.perform(at, effect) {
                 self.engines[at].on_disk(event);
             }
         }
-        self.run();
     }
 
     pub fn held(&self) -> usize {

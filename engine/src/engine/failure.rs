@@ -196,6 +196,10 @@ impl Engine {
         partition.state = PartitionState::Offline;
         let lost: u64 = partition.runs.drain(..).map(|run| run.bytes()).sum();
         let closing = partition.closing.take();
+        // What it did not write will not be written: nothing else would give it back.
+        let held = partition.tail.memory_bytes();
+        partition.tail.clear();
+        self.tail_bytes -= held;
         self.unjournaled_bytes -= lost;
         self.fail_appends(slot, &AppendError::Unavailable);
         self.checkpoint.forget(slot);

@@ -13,9 +13,11 @@ use super::{Engine, Slot};
 use crate::limits::{
     BLOCK_BYTES, CHUNK_BYTES, TAIL_BYTES_STEP, TAIL_KEPT_MS, TAILS_COMPARED, TRIMMED_PARTITIONS_MAX,
 };
-use crate::partition::Partition;
 use crate::partition::segment::Segment;
 use crate::partition::tail::Stored;
+use crate::partition::{Partition, Run};
+
+const BLOCK: u64 = BLOCK_BYTES as u64;
 
 /// What tails are to hold, of what they may.
 #[derive(Debug)]
@@ -136,31 +138,40 @@ impl Engine {
     }
 
     fn spare_since(&self, slot: Slot) -> Option<u64> {
-        let Partition { tail, segments, end, .. } = self.partition(slot)?;
-        tail.spare_since(|segment| stored(segments, end.segment, segment))
+        let Partition { tail, segments, runs, end, .. } = self.partition(slot)?;
+        tail.spare_since(|segment| stored(segments, runs, end.segment, segment))
     }
 
     fn evict_one(&mut self, slot: Slot) -> usize {
         let arena = self.arena.clone();
         let Some(partition) = self.partition_mut(slot) else { return 0 };
-        let Partition { tail, segments, end, .. } = partition;
-        let mut released = tail.evict_oldest(|segment| stored(segments, end.segment, segment));
+        let Partition { tail, segments, runs, end, .. } = partition;
+        let stored = |segment| stored(segments, runs, end.segment, segment);
+        let mut released = tail.evict_oldest(stored);
         if released == 0 {
-            released = tail.shrink(&arena, |segment| stored(segments, end.segment, segment));
+            released = tail.shrink(&arena, stored);
         }
         self.tail_bytes -= released;
         released
     }
 }
 
-/// What files hold of a segment of a partition that ends in `last`. The last block of that one is asked for by whoever
-/// takes the partition over, be its file complete.
-fn stored(segments: &VecDeque<Segment>, last: Offset, base: Offset) -> Stored {
+/// What files hold of a segment of a partition that ends in `last`, and nobody needs from memory any more: what the journal
+/// is to be told of a run that was written straight to the segment has its last bytes in it. The last block of the segment
+/// that the log ends in is asked for by whoever takes the partition over, be its file complete.
+fn stored(
+    segments: &VecDeque<Segment>,
+    runs: &VecDeque<Run>,
+    last: Offset,
+    base: Offset,
+) -> Stored {
     match segments.binary_search_by_key(&base, |segment| segment.base) {
         Ok(at) => {
             let segment = &segments[at];
+            let untold = runs.iter().find(|run| run.from.segment == base);
+            let told = untold.map_or(u64::MAX, |run| run.from.position / BLOCK * BLOCK);
             let is_complete = segment.is_finished() && base != last;
-            Stored { bytes: segment.readable_from_disk(), is_complete }
+            Stored { bytes: segment.readable_from_disk().min(told), is_complete }
         }
         // Retention took it.
         Err(0) if !segments.is_empty() => Stored { bytes: u64::MAX, is_complete: true },

@@ -211,12 +211,15 @@ impl Engine {
         if partition.id != read.request.partition || partition.state == PartitionState::Closing {
             return Look::Answer(Err(ReadError::NotOwner));
         }
+        if partition.state == PartitionState::Offline {
+            return Look::Answer(Err(ReadError::Unavailable));
+        }
         let segment = partition.segment(read.segment);
         let Some(segment) = segment.filter(|found| found.generation == read.generation) else {
             // Retention took the segment meanwhile, or compaction.
             return Look::Anew;
         };
-        if segment.is_replaced && partition.state != PartitionState::Offline {
+        if segment.is_replaced {
             self.reads.queue.push_back(*read);
             return Look::Elsewhere;
         }
@@ -459,10 +462,11 @@ impl Engine {
     fn go_on(&mut self, mut read: Read, window: Option<Window>) {
         let is_there = self.partition(read.slot).is_some_and(|partition| {
             let segment = partition.segment(read.segment);
-            segment.is_some_and(|it| it.generation == read.generation && !it.is_replaced)
+            partition.state != PartitionState::Offline
+                && segment.is_some_and(|it| it.generation == read.generation && !it.is_replaced)
         });
         if !is_there {
-            // Retention took the file, or compaction, or the partition went.
+            // Retention took the file, or compaction, or the partition or its directory went.
             return self.step(read);
         }
         let Some(window) = window else {

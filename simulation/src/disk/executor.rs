@@ -111,6 +111,16 @@ struct RunningJob {
     step_submitted: Moment,
 }
 
+impl RunningJob {
+    /// Of the step that is next, where it takes as long as it has bytes.
+    fn bytes(&self) -> u64 {
+        match self.job.steps.get(self.next) {
+            Some(Step::Prewrite { length, .. }) => *length,
+            _ => 0,
+        }
+    }
+}
+
 impl VirtualDisk {
     pub(crate) fn new(
         dirs: BTreeMap<DirId, Rc<VirtualFileSystem>>,
@@ -318,7 +328,7 @@ impl VirtualDisk {
         let output = JobOutput::default();
         let step_submitted = self.dirs[&job.dir].now();
         let running = RunningJob { op, job, next: 0, output, step_submitted };
-        self.schedule(now, 0, InFlight::Step(running));
+        self.schedule(now, running.bytes(), InFlight::Step(running));
     }
 
     fn finish_step(&mut self, now: u64, running: RunningJob) -> Option<DiskEvent> {
@@ -326,7 +336,7 @@ impl VirtualDisk {
         running.next += 1;
         if result.is_ok() && running.next < running.job.steps.len() {
             running.step_submitted = self.dirs[&running.job.dir].now();
-            self.schedule(now, 0, InFlight::Step(running));
+            self.schedule(now, running.bytes(), InFlight::Step(running));
             return None;
         }
         let helper = usize::from(running.job.prewrites());

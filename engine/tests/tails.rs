@@ -126,7 +126,7 @@ fn what_the_journal_is_to_be_told_of_a_large_run_stays_in_memory() {
     assert_eq!(world.held(), 2);
     world.settle(1);
     world.complete_held();
-    world.submit(other, &Batch::sized(100_000));
+    world.submit(other, &Batch::sized(30_000));
     world.let_go();
     for token in tokens {
         assert!(world.answer(token).expect("it is answered").is_ok());

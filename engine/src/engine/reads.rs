@@ -231,7 +231,7 @@ impl Engine {
             (Some(from), _) => from,
             (None, ReadTarget::Offset(offset)) => {
                 let before = index.position_before(segment.base, offset);
-                newest_in_memory(partition, read.segment, (offset, before)).unwrap_or(before)
+                partition.newest_in_memory(read.segment, offset, before).unwrap_or(before)
             }
             (None, ReadTarget::Timestamp { at_least, from }) => {
                 let by_time = index.position_before_time(segment.base, at_least);
@@ -572,20 +572,6 @@ fn known_at(
         return Some(Known::at(segment, from, segment, index));
     }
     index.last_offset_at(segment, from).map(Known::Last)
-}
-
-/// Where an offset's batch begins, if that is in memory and the place that the index knows is not.
-fn newest_in_memory(
-    partition: &Partition,
-    segment: Offset,
-    (offset, before): (Offset, u64),
-) -> Option<u64> {
-    let start = partition.tail.start(segment)?;
-    // Older segments may be compacted: what is known by heart was there before.
-    if before >= start || segment != partition.end.segment {
-        return None;
-    }
-    partition.newest.position_of(segment, offset).filter(|position| *position >= start)
 }
 
 /// The window at `from` if the memory tail reaches back that far.

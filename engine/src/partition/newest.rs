@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use protocol::Offset;
 
+use super::Partition;
 use super::position::LogPosition;
 use crate::limits::NEWEST_BATCHES_MAX;
 
@@ -27,6 +28,18 @@ impl NewestBatches {
     pub fn position_of(&self, segment: Offset, offset: Offset) -> Option<u64> {
         let found = self.0.iter().rev().find(|at| at.offset <= offset)?;
         (found.segment == segment).then_some(found.position)
+    }
+}
+
+impl Partition {
+    /// Where an offset's batch begins, if that is in memory and the place `before` it that the index knows is not.
+    pub fn newest_in_memory(&self, segment: Offset, offset: Offset, before: u64) -> Option<u64> {
+        let start = self.tail.start(segment)?;
+        // Older segments may be compacted: what is known by heart was there before.
+        if before >= start || segment != self.end.segment {
+            return None;
+        }
+        self.newest.position_of(segment, offset).filter(|position| *position >= start)
     }
 }
 

@@ -29,7 +29,7 @@ use crate::brokers::Place;
 use crate::failure::{Exit, Failure};
 use crate::limits::COMPARE_DISK_FREE_BYTES_MIN;
 use crate::results::comparison::{
-    COMPARISON_FORMAT, Case, CaseRun, Comparison, Method, StartUp, Subject,
+    COMPARISON_FORMAT, Case, CaseRun, Comparison, Method, Metric, StartUp, Subject, SubjectKind,
 };
 use crate::results::{RunReport, folder, manifest};
 use crate::run::{self, RunRequest};
@@ -201,6 +201,13 @@ impl Comparing<'_> {
         let id = |at: usize| plan.seats[at].id.as_str();
         case.pairs =
             plan.pairs.iter().map(|(a, b)| ratios::pair(&case.runs, id(*a), id(*b))).collect();
+        if self.subjects.iter().any(|subject| subject.kind == SubjectKind::Null) {
+            // It writes nothing, remembers nothing, and has nothing to start.
+            let shared = [Metric::AcknowledgedBytes, Metric::BrokerCpu];
+            case.pairs
+                .iter_mut()
+                .for_each(|pair| pair.ratios.retain(|ratio| shared.contains(&ratio.metric)));
+        }
         let (limits, missing) = (&self.request.limits, &self.request.limits_missing);
         for ratio in case.pairs.iter_mut().flat_map(|pair| &mut pair.ratios) {
             fractions::fill(ratio, &workloads[0], limits.as_ref(), missing.as_deref());
@@ -373,6 +380,11 @@ fn notes(request: &CompareRequest) -> Vec<String> {
     }
     if request.control_seconds.is_none() {
         notes.push("there was no A/A control: how noisy the machine is, is not known".to_owned());
+    }
+    if request.contenders.iter().any(|one| one.subject.kind == SubjectKind::Null) {
+        notes.push(
+            "of the broker that keeps nothing, acknowledgements alone were verified".to_owned(),
+        );
     }
     notes
 }

@@ -32,7 +32,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::brokers::keeper;
+use crate::brokers::{keeper, null};
 use crate::failure::{Exit, Failure};
 use crate::figures;
 use crate::interruption;
@@ -104,7 +104,7 @@ enum Command {
     #[command(after_help = limits_command::EXAMPLES)]
     Limits(limits_command::LimitsArgs),
     /// Listens as a broker that keeps nothing: the ceiling of every client.
-    #[command(name = "null-broker", after_help = null_broker_command::EXAMPLES)]
+    #[command(name = null::COMMAND, after_help = null_broker_command::EXAMPLES)]
     NullBroker(null_broker_command::NullBrokerArgs),
     /// Compares corelane with Apache Kafka or any other broker: interleaved runs, ratios with intervals.
     #[command(after_help = compare_command::EXAMPLES)]

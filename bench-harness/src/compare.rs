@@ -199,15 +199,18 @@ impl Comparing<'_> {
                 .map(|(_, exit)| *exit),
         );
         let id = |at: usize| plan.seats[at].id.as_str();
-        case.pairs =
-            plan.pairs.iter().map(|(a, b)| ratios::pair(&case.runs, id(*a), id(*b))).collect();
-        if self.subjects.iter().any(|subject| subject.kind == SubjectKind::Null) {
-            // It writes nothing, remembers nothing, and has nothing to start.
-            let shared = [Metric::AcknowledgedBytes, Metric::BrokerCpu];
-            case.pairs
-                .iter_mut()
-                .for_each(|pair| pair.ratios.retain(|ratio| shared.contains(&ratio.metric)));
-        }
+        let keeps_nothing =
+            |at: usize| self.subjects[plan.seats[at].contender].kind == SubjectKind::Null;
+        let pair = |(a, b): &(usize, usize)| {
+            let mut pair = ratios::pair(&case.runs, id(*a), id(*b));
+            if keeps_nothing(*a) || keeps_nothing(*b) {
+                // It writes nothing, remembers nothing, and has nothing to start.
+                let shared = [Metric::AcknowledgedBytes, Metric::BrokerCpu];
+                pair.ratios.retain(|ratio| shared.contains(&ratio.metric));
+            }
+            pair
+        };
+        case.pairs = plan.pairs.iter().map(pair).collect();
         let (limits, missing) = (&self.request.limits, &self.request.limits_missing);
         for ratio in case.pairs.iter_mut().flat_map(|pair| &mut pair.ratios) {
             fractions::fill(ratio, &workloads[0], limits.as_ref(), missing.as_deref());

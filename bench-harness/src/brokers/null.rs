@@ -6,7 +6,7 @@ use super::{LOOPBACK, Launch, free_ports};
 use crate::failure::Failure;
 
 /// What `corelane-bench` is told, to be one.
-pub(crate) const COMMAND: &str = "null-broker";
+pub const COMMAND: &str = "null-broker";
 
 #[derive(Clone, Debug)]
 pub struct Null {

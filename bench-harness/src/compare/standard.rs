@@ -158,17 +158,25 @@ const CEILING_RECIPES: [Recipe; 6] = [
 
 /// The cases of a quarter of an hour.
 pub fn short(contenders: &[Contender], timing: Timing) -> Result<Vec<CasePlan>, Failure> {
-    SHORT_RECIPES.iter().map(|recipe| recipe.plan(contenders, timing)).collect()
+    plans(&SHORT_RECIPES, contenders, timing)
 }
 
 /// Every mode.
 pub fn full(contenders: &[Contender], timing: Timing) -> Result<Vec<CasePlan>, Failure> {
-    FULL_RECIPES.iter().map(|recipe| recipe.plan(contenders, timing)).collect()
+    plans(&FULL_RECIPES, contenders, timing)
 }
 
 /// What a broker that keeps nothing can take part in.
 pub fn ceilings(contenders: &[Contender], timing: Timing) -> Result<Vec<CasePlan>, Failure> {
-    CEILING_RECIPES.iter().map(|recipe| recipe.plan(contenders, timing)).collect()
+    plans(&CEILING_RECIPES, contenders, timing)
+}
+
+fn plans(
+    recipes: &[Recipe],
+    contenders: &[Contender],
+    timing: Timing,
+) -> Result<Vec<CasePlan>, Failure> {
+    recipes.iter().map(|recipe| recipe.plan(contenders, timing)).collect()
 }
 
 /// One that the user chose, at the rate that it says; everybody against the second.

@@ -201,6 +201,7 @@ impl NodeWorld {
 
     fn on_batch(&mut self, since: u64, sent: Sent, code: i16, base: i64) -> Checked {
         let Sent { log, number, call } = sent;
+        self.note(|_| format!("{number:?} has offset {base}, {}", code_name(code)));
         let partition = &mut self.partitions[log.0];
         let mut must_follow = true;
         if let Some(producer) = &mut partition.producer {

@@ -240,8 +240,12 @@ impl NodeWorld {
         self.drained.clear();
         self.stopped.clear();
         for partition in &mut self.partitions {
-            partition.is_moving = false;
+            let was_moved = std::mem::replace(&mut partition.is_moving, false)
+                || std::mem::take(&mut partition.moved_at) > 0;
             if let Some(producer) = &mut partition.producer {
+                // An answer that nobody heard may have said that somebody else has the partition.
+                producer.was_refused |=
+                    was_moved && producer.unacknowledged.iter().any(|pending| pending.in_flight);
                 producer.is_asking = false;
                 producer.resends = true;
                 producer.unacknowledged.iter_mut().for_each(|pending| pending.in_flight = false);

@@ -101,7 +101,8 @@ pub fn run(config: Config, started: impl FnOnce(&Started)) -> Result<(), NodeErr
         config.give_up_missing,
         &log,
     )?;
-    let memory = MemoryPlan::new(&plan, directories.free_bytes_min(), config.pin_memory);
+    let (free_bytes, open_files) = (directories.free_bytes_min(), host.open_files_max);
+    let memory = MemoryPlan::new(&plan, free_bytes, open_files, config.pin_memory);
     log.info(&memory.to_string());
     let recovered = recovery::recover(&directories, &config, &listen, &plan, &memory, &log)?;
     let recovery_time = begun.elapsed();

@@ -138,8 +138,6 @@ pub struct Engine {
     tail_order: VecDeque<Slot>,
     tail_bytes: usize,
     tail_aim: TailAim,
-    /// Nothing could be taken back in this batch of inputs: trying once more is in vain.
-    is_evicted: bool,
     /// A group waits for memory.
     is_short_of_memory: bool,
     pending: BTreeMap<OpId, Pending>,
@@ -211,7 +209,6 @@ impl Engine {
             tail_order: VecDeque::new(),
             tail_bytes: 0,
             tail_aim: TailAim::new(start.config.tail_bytes_first),
-            is_evicted: false,
             is_short_of_memory: false,
             pending: BTreeMap::new(),
             next_op: 0,
@@ -269,8 +266,7 @@ impl Engine {
 
     /// Ends a batch of inputs: waiting appends are tried again, a group is formed, background work goes on.
     pub fn finish_batch(&mut self) {
-        self.is_evicted = false;
-        self.tail_aim.is_trimmed = false;
+        self.allow_searches();
         self.retry_waiting();
         self.form_groups();
         self.drive_checkpoint();

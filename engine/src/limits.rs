@@ -173,13 +173,14 @@ pub const TAIL_KEPT_MS: u64 = 50;
 pub const TAILS_COMPARED: usize = 8;
 
 /// Partitions that are looked at in vain for memory to give up, before it is used all the same.
-pub const TRIMMED_PARTITIONS_MAX: usize = 8;
+pub const TRIMMED_PARTITIONS_MAX: usize = 16;
 
 /// Free space that is left to metadata, deletions and checkpoints: appends are refused below it.
 pub const FREE_BYTES_RESERVED: u64 = 64 << 20;
 
-/// Data files that a shard keeps open. Opening one costs a trip to the helper thread, some 20 µs.
-pub const OPEN_FILES_MAX: usize = 1_024;
+/// Data files that a shard keeps open, one for each partition that it is asked for, if the process may have so many.
+/// Opening one costs a trip to the helper thread, some 20 µs.
+pub const OPEN_FILES_MAX: usize = PARTITIONS_PER_SHARD_MAX;
 
 /// An opening that finds no descriptor is tried again this often …
 pub const OPEN_RETRY_MS: u64 = 20;

@@ -381,7 +381,7 @@ fn a_block_that_filled_up_during_a_checkpoint_is_still_logged_again() {
     let partition = world.create("block-0");
     world.append(partition, &Batch::sized(2_000));
     world.hold = is_checkpoint_sync;
-    world.rotate(filler, 1);
+    world.rotate(filler, 3);
     world.settle(2);
     assert!(world.held() > 0, "a checkpoint is on its way");
     world.append(partition, &Batch::sized(3_000));

@@ -204,6 +204,8 @@ pub(crate) struct EngineWorld {
     /// High watermarks as last seen, to know which moved.
     watermarks: BTreeMap<PartitionId, Offset>,
     next_token: u64,
+    /// A shard was asked for something since its last turn: the next one is at once.
+    is_asked: bool,
     next_topic: u64,
     next_action: u64,
     excuses: Excuses,
@@ -264,6 +266,7 @@ impl EngineWorld {
             parcels: Vec::new(),
             watermarks: BTreeMap::new(),
             next_token: 0,
+            is_asked: false,
             next_topic: 0,
             next_action: 0,
             excuses: Excuses::default(),
@@ -324,6 +327,7 @@ impl EngineWorld {
 
     fn expect(&mut self, expected: Expected) -> Token {
         self.next_token += 1;
+        self.is_asked = true;
         let token = Token(self.next_token);
         self.trace.number(token.0);
         self.expected.insert(token, (self.now, expected));
@@ -345,7 +349,8 @@ impl EngineWorld {
 
     /// Moves time to the next thing that is due (at most to `until`) and lets it happen.
     fn turn(&mut self, until: u64) -> Checked<Turn> {
-        let due = self.next_due().unwrap_or(until).min(until);
+        let is_asked = std::mem::take(&mut self.is_asked);
+        let due = if is_asked { self.now } else { self.next_due().unwrap_or(until).min(until) };
         self.now = self.now.max(due);
         self.deliver_parcels();
         for shard in 0..self.node.shards.len() {

@@ -88,9 +88,10 @@ pub(super) struct CompareArgs {
     #[arg(long, value_name = "PATH")]
     corelane: Option<PathBuf>,
 
-    /// Memory of our node, as `corelane serve --memory` takes it; the default is as much as Kafka's heap.
-    #[arg(long, value_name = "SIZE", default_value = MEMORY_DEFAULT)]
-    corelane_memory: String,
+    /// Memory of our node, as `corelane serve --memory` takes it (default: as much as Kafka's heap, 1 GiB; the node's own default
+    /// beside a broker that keeps nothing).
+    #[arg(long, value_name = "SIZE")]
+    corelane_memory: Option<String>,
 
     #[arg(long, value_name = "VERSION", default_value = KAFKA_VERSION)]
     kafka_version: String,
@@ -169,7 +170,8 @@ impl CompareArgs {
         let program = corelane::find(self.corelane.as_deref())?;
         let version = corelane::version(&program)?;
         let ours = |durability| {
-            let memory = Some(self.corelane_memory.clone());
+            let beside_kafka = (self.against != NULL).then(|| MEMORY_DEFAULT.to_owned());
+            let memory = self.corelane_memory.clone().or(beside_kafka);
             Contender::corelane(Corelane { program: program.clone(), durability, memory }, &version)
         };
         let mut contenders = vec![ours(Durability::Fsync)];

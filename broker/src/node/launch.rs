@@ -111,7 +111,7 @@ fn launch_shard(
     };
     let bell = Arc::clone(mailbox.bell());
     let dirs = directories.with_ids().map(|(id, directory)| (id, &*directory.fs));
-    let disk = DiskDriver::start(&name, dirs, DISK_TAG, &bell);
+    let disk = DiskDriver::start(&name, dirs, DISK_TAG, &bell, limits.open_files);
     let disk = disk.map_err(|error| match error {
         DriverError::Helper(error) => NodeError::Helper(error),
         DriverError::Directory { dir, error } => {

@@ -94,13 +94,13 @@ enum InRing {
 
 impl DiskDriver {
     /// `tag` stands in the highest byte of its tokens: [`DiskDriver::owns`] tells them from others'.
-    /// [`OPEN_FILES_MAX`](crate::limits::OPEN_FILES_MAX) of the ring's descriptors are its own: sockets
-    /// leave them alone. The directories are opened again: each shard is told of failed syncs by itself.
+    /// `open_files_max` of the ring's descriptors are its own: sockets leave them alone. The directories are opened again: each shard is told of failed syncs by itself.
     pub fn start<'a>(
         name: &str,
         dirs: impl IntoIterator<Item = (DirId, &'a RealFileSystem)>,
         tag: u8,
         shard_bell: &Arc<Bell>,
+        open_files_max: usize,
     ) -> Result<Self, DriverError> {
         let reopened = dirs.into_iter().map(|(dir, files)| match files.reopened() {
             Ok(files) => Ok((dir, Arc::new(files))),
@@ -108,7 +108,7 @@ impl DiskDriver {
         });
         Ok(Self {
             dirs: reopened.collect::<Result<_, _>>()?,
-            files: Files::new(),
+            files: Files::new(open_files_max),
             classes: Classes::new(),
             in_ring: HashMap::new(),
             helpers: Helpers::start(name, shard_bell).map_err(DriverError::Helper)?,

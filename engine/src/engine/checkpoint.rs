@@ -189,9 +189,16 @@ impl Engine {
         let (mut targets, mut flushed) = (std::mem::take(targets), std::mem::take(flushed));
         for _ in 0..targets.len().min(CHECKPOINT_TARGETS_A_BATCH) {
             let Some(target) = targets.pop_front() else { break };
-            self.write_behind(target.slot, BLOCK_BYTES as u64);
+            let is_full = self.write_behind_in_flight >= self.config.disk.segment_writes_in_flight;
+            if !is_full {
+                self.write_behind(target.slot, BLOCK_BYTES as u64);
+            }
             if self.is_flushed(&target) {
                 flushed.push(target);
+            } else if is_full {
+                // The others wait as this one does.
+                targets.push_front(target);
+                break;
             } else {
                 targets.push_back(target);
             }
@@ -217,7 +224,7 @@ impl Engine {
         }
         self.checkpoint.retry_ms = None;
         let is_old = now >= self.checkpoint.begun_ms + CHECKPOINT_INTERVAL_MS;
-        let is_due = self.journal.full_files() > 0
+        let is_due = self.journal_wants_checkpoint()
             || !self.adoptions.is_empty()
             || self.checkpoint.wanted > self.checkpoint.begun
             || self.checkpoint.direct_bytes >= CHECKPOINT_BYPASS_BYTES
@@ -299,14 +306,20 @@ impl Engine {
         self.checkpoint.stage = Stage::Syncing { targets: flushed, jobs, found_no_space: false };
     }
 
-    /// The bytes that the run's end has in an unfinished block, if that block is not durable with the
-    /// run: they are logged again, for the files that have them are freed.
+    /// The bytes that the run's end has in an unfinished block, if that block is not durable with the run and the
+    /// files that have it are freed: they are logged again. Others stay where they are: a run that frees nothing
+    /// takes next to nothing of the journal.
     fn fragment(&self, target: &Target) -> Option<(Entry, Bytes)> {
         let partition = self.partition(target.slot)?;
         let end = target.end;
         let start = end.position - end.position % BLOCK_BYTES as u64;
         let segment = partition.segment(end.segment)?;
         if start == end.position || segment.is_finished() || segment.flushed > start {
+            return None;
+        }
+        let now = partition.end;
+        let is_last_block = now.segment == end.segment && now.position - start < BLOCK_BYTES as u64;
+        if is_last_block && partition.partial_since >= self.checkpoint.release_below {
             return None;
         }
         let mut parts = Vec::new();

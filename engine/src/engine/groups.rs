@@ -296,7 +296,6 @@ impl Engine {
             self.control.push_front(Control { entry, body: Bytes::new(), notice: None });
         }
         self.recycle_small_file();
-        self.start_checkpoint();
         true
     }
 }

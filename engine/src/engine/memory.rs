@@ -23,14 +23,26 @@ const BLOCK: u64 = BLOCK_BYTES as u64;
 #[derive(Debug)]
 pub(super) struct TailAim {
     bytes: usize,
-    /// Nothing more could be given up in this batch of inputs.
-    pub(super) is_trimmed: bool,
+    trimmed_in_vain: SearchedInVain,
+    evicted_in_vain: SearchedInVain,
 }
+
+/// When a search for memory ended without enough, in milliseconds of the monotonic clock: looking through thousands
+/// of partitions with each batch of inputs took a quarter of a shard's time.
+type SearchedInVain = Option<u64>;
 
 impl TailAim {
     pub(super) fn new(bytes: usize) -> Self {
-        Self { bytes, is_trimmed: false }
+        Self { bytes, trimmed_in_vain: None, evicted_in_vain: None }
     }
+}
+
+/// What a turn gave.
+enum Evicted {
+    /// Not none.
+    Bytes(usize),
+    /// Of those whose turn it was, which are at least one.
+    Nothing(Vec<Slot>),
 }
 
 impl Engine {
@@ -84,13 +96,25 @@ impl Engine {
         let mut in_vain = 0;
         while freed < bytes
             && in_vain < self.tail_order.len().min(TRIMMED_PARTITIONS_MAX)
-            && !self.tail_aim.is_trimmed
+            && self.tail_aim.trimmed_in_vain.is_none()
         {
-            let Some((_, released)) = self.evict_next(written_by_ms, in_vain) else { break };
-            freed += released;
-            in_vain = if released == 0 { in_vain + 1 } else { 0 };
+            match self.evict_next(written_by_ms, in_vain) {
+                Evicted::Bytes(released) => (freed, in_vain) = (freed + released, 0),
+                Evicted::Nothing(passed) => in_vain += passed.len(),
+            }
         }
-        self.tail_aim.is_trimmed |= freed < bytes;
+        if freed < bytes {
+            self.tail_aim.trimmed_in_vain.get_or_insert(self.now_ms());
+        }
+    }
+
+    /// What was looked for in vain is looked for again with the next millisecond, or once all is written that was
+    /// to make room.
+    pub(super) fn allow_searches(&mut self) {
+        let now_ms = self.now_ms();
+        let aim = &mut self.tail_aim;
+        aim.trimmed_in_vain.take_if(|since| *since != now_ms);
+        aim.evicted_in_vain.take_if(|since| *since != now_ms || self.write_behind_in_flight == 0);
     }
 
     /// The partition has memory that can be taken back when it is flushed. A last block of 4 KiB is
@@ -109,32 +133,51 @@ impl Engine {
     pub(super) fn evict(&mut self, bytes: usize) {
         let mut freed = 0;
         let mut in_vain = 0;
-        while freed < bytes && in_vain < self.tail_order.len() && !self.is_evicted {
-            let Some((slot, released)) = self.evict_next(u64::MAX, in_vain) else { break };
-            freed += released;
-            in_vain = if released == 0 { in_vain + 1 } else { 0 };
-            if released == 0 {
-                self.write_behind(slot, BLOCK_BYTES as u64);
+        while freed < bytes
+            && in_vain < self.tail_order.len()
+            && self.tail_aim.evicted_in_vain.is_none()
+        {
+            match self.evict_next(u64::MAX, in_vain) {
+                Evicted::Bytes(released) => (freed, in_vain) = (freed + released, 0),
+                Evicted::Nothing(passed) => {
+                    in_vain += passed.len();
+                    passed.into_iter().for_each(|slot| self.write_behind(slot, BLOCK_BYTES as u64));
+                }
             }
         }
-        self.is_evicted |= freed < bytes;
+        if freed < bytes {
+            self.tail_aim.evicted_in_vain.get_or_insert(self.now_ms());
+        }
     }
 
-    /// Takes what is oldest of what the next few partitions can spare, if it was written by then; that partition, or the
-    /// first where none can, gets another turn behind the others. So many at the end of the list had theirs in vain.
-    /// Whose turn it was, and the bytes.
-    fn evict_next(&mut self, written_by_ms: u64, in_vain: usize) -> Option<(Slot, usize)> {
+    /// Takes what is oldest of what the next few partitions can spare, if it was written by then; that partition, or all
+    /// of them where none can, get another turn behind the others. So many at the end of the list had theirs in vain.
+    fn evict_next(&mut self, written_by_ms: u64, in_vain: usize) -> Evicted {
         let looked_at = self.tail_order.len().saturating_sub(in_vain).min(TAILS_COMPARED);
         let spare =
             (0..looked_at).filter_map(|at| Some((self.spare_since(self.tail_order[at])?, at)));
         let oldest = spare.filter(|(written_ms, _)| *written_ms <= written_by_ms).min();
-        let slot = self.tail_order.remove(oldest.map_or(0, |(_, at)| at))?;
-        let released = if oldest.is_some() { self.evict_one(slot) } else { 0 };
+        let released = oldest.and_then(|(_, at)| {
+            let slot = self.tail_order.remove(at)?;
+            let released = self.evict_one(slot);
+            self.hold_again(slot);
+            (released > 0).then_some(released)
+        });
+        if let Some(released) = released {
+            return Evicted::Bytes(released);
+        }
+        let looked_at = looked_at.min(self.tail_order.len());
+        let passed: Vec<Slot> = self.tail_order.drain(..looked_at).collect();
+        passed.iter().for_each(|slot| self.hold_again(*slot));
+        Evicted::Nothing(passed)
+    }
+
+    /// It had its turn.
+    fn hold_again(&mut self, slot: Slot) {
         if let Some(partition) = self.partition_mut(slot) {
             partition.is_held = false;
         }
         self.hold(slot);
-        Some((slot, released))
     }
 
     fn spare_since(&self, slot: Slot) -> Option<u64> {

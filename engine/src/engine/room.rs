@@ -26,6 +26,17 @@ impl Engine {
             >= reserved + OVERHEAD * (self.unjournaled_bytes + bytes.min(bound))
     }
 
+    /// Whether a run is due that frees files. The later it begins, the more of each partition it writes at once, and
+    /// the fewer runs there are; a file and a half beside what it logs itself are left to appends meanwhile. Where
+    /// that is much, one begins with the first full file: the next one needs as much again.
+    pub(super) fn journal_wants_checkpoint(&self) -> bool {
+        let (reserved, file_bytes) =
+            (self.reserved_journal_bytes(), self.config.journal_file_bytes);
+        let left = self.journal.left() + self.journal.free_bytes();
+        let is_short = reserved > file_bytes / 2 || left < reserved + file_bytes / 2 * 3;
+        self.journal.unreleased_files() > 0 && is_short
+    }
+
     /// What a checkpoint run may log: a row and a last block for each
     /// partition, and a little for control entries.
     fn reserved_journal_bytes(&self) -> u64 {

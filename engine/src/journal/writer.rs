@@ -8,6 +8,7 @@
 //! A file is written again only when a group that no longer needs it (`live_start` above its last
 //! sequence) is itself acknowledged: recovery never misses a group that some durable header asks for.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
@@ -180,9 +181,10 @@ impl<N> Journal<N> {
         self.files.len()
     }
 
-    /// Files that are full and wait for a checkpoint.
-    pub fn full_files(&self) -> usize {
-        self.files.iter().filter(|file| matches!(file.state, FileState::Full { .. })).count()
+    /// Full files that no checkpoint has released; a released one is free once a header says so.
+    pub fn unreleased_files(&self) -> usize {
+        let is_kept = |state| matches!(state, FileState::Full { end } if end > self.live_start);
+        self.files.iter().filter(|file| is_kept(file.state)).count()
     }
 
     pub fn free_files(&self) -> usize {
@@ -219,9 +221,12 @@ impl<N> Journal<N> {
         self.active().bytes - self.write_position
     }
 
-    /// Goes on in the next free file; false if there is none (the caller counts a stall and waits).
+    /// Goes on in the next free file, a small one only where there is no other; false if there is none (the caller
+    /// counts a stall and waits).
     pub fn rotate(&mut self) -> bool {
-        let Some(next) = self.files.iter().position(|file| file.state == FileState::Free) else {
+        let files = self.files.iter().enumerate();
+        let free = files.filter(|(_, file)| file.state == FileState::Free);
+        let Some((next, _)) = free.min_by_key(|(_, file)| Reverse(file.bytes)) else {
             self.metrics.stalls += 1;
             return false;
         };

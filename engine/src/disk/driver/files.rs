@@ -8,7 +8,6 @@ use runtime::ring::Descriptor;
 
 use super::Transfer;
 use crate::disk::operation::{DirId, FileId};
-use crate::limits::OPEN_FILES_MAX;
 
 /// One binding of a file; outlives its [`FileId`] while operations are in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,7 +63,7 @@ pub(super) enum Readiness {
 }
 
 impl Files {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(open_max: usize) -> Self {
         Self {
             keys: HashMap::new(),
             files: HashMap::new(),
@@ -73,7 +72,7 @@ impl Files {
             idle: BTreeMap::new(),
             open: 0,
             closing: 0,
-            open_max: OPEN_FILES_MAX,
+            open_max,
             clock: 0,
             waiting: 0,
         }
@@ -82,11 +81,6 @@ impl Files {
     /// Operations that wait for the opening of their file.
     pub(super) fn waiting(&self) -> usize {
         self.waiting
-    }
-
-    #[cfg(test)]
-    pub(super) fn limit_open(&mut self, open_max: usize) {
-        self.open_max = open_max;
     }
 
     #[cfg(test)]

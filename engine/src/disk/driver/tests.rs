@@ -33,6 +33,10 @@ struct Bench {
 
 impl Bench {
     fn new(operations_max: usize) -> Self {
+        Self::with_open_files(operations_max, 100)
+    }
+
+    fn with_open_files(operations_max: usize, open_files_max: usize) -> Self {
         let parent = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tests");
         fs::create_dir_all(&parent).unwrap();
         let root = tempfile::tempdir_in(parent).unwrap();
@@ -46,7 +50,7 @@ impl Bench {
         let config = RingConfig { operations_max, receive_buffers: 1, ..RingConfig::default() };
         let ring = Ring::new(&config, &[&arena], Arc::clone(&bell)).unwrap();
         let dirs = [(DIR, &*files)];
-        let driver = DiskDriver::start("shard-0", dirs, TAG, &bell).unwrap();
+        let driver = DiskDriver::start("shard-0", dirs, TAG, &bell, open_files_max).unwrap();
         Self { driver, ring, arena, files, next_op: 0, root }
     }
 
@@ -212,8 +216,7 @@ fn more_operations_than_the_ring_or_the_classes_hold_all_complete() {
 
 #[test]
 fn open_files_are_bounded_and_none_with_operations_is_closed() {
-    let mut bench = Bench::new(64);
-    bench.driver.files.limit_open(3);
+    let mut bench = Bench::with_open_files(64, 3);
     for file in 0..20 {
         bench.bind(file, &format!("{file}.log"));
         bench.create(&format!("{file}.log"), 2);

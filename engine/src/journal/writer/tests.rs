@@ -129,7 +129,7 @@ fn a_file_is_free_once_a_group_that_does_not_need_it_is_acknowledged() {
     let mut world = World::new();
     world.submit_and_acknowledge();
     assert!(world.journal.rotate());
-    assert_eq!((world.journal.active_start(), world.journal.full_files()), (3, 1));
+    assert_eq!((world.journal.active_start(), world.journal.unreleased_files()), (3, 1));
     let (before, ..) = world.submit(1);
     world.journal.release_below(3);
     assert_eq!(world.journal.free_files(), 2);
@@ -137,7 +137,7 @@ fn a_file_is_free_once_a_group_that_does_not_need_it_is_acknowledged() {
     assert_eq!(world.journal.free_files(), 2, "this one's header still needed the old file");
     let header = world.submit_and_acknowledge();
     assert_eq!(header.live_start, 3);
-    assert_eq!((world.journal.free_files(), world.journal.full_files()), (3, 0));
+    assert_eq!((world.journal.free_files(), world.journal.unreleased_files()), (3, 0));
     assert_eq!(world.journal.take_small_free_file(FILE_BYTES + 1), Some(FileId(0)));
     assert_eq!(world.journal.take_small_free_file(FILE_BYTES), None);
 }

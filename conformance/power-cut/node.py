@@ -22,6 +22,12 @@ VERIFY_SECONDS_MAX = 180.0
 SHARDS = (1, 2, 4)
 # How much of a life counts as its start.
 STARTED_SECONDS = 0.3
+# What a node says that does not start because files that were durable are gone.
+LOSS_IN_WORDS = "is missing or damaged beside partitions of a node"
+
+
+class LossTold(Exception):
+    """The node did not start, and said what it misses."""
 
 
 def free_port():
@@ -42,6 +48,10 @@ class Process:
         ]
         self.log = log
 
+    def ended(self):
+        said = f"the node ended with {self.process.returncode}: {self.log_end()}"
+        return LossTold(said) if LOSS_IN_WORDS in said else RuntimeError(said)
+
     def __enter__(self):
         started = time.monotonic()
         environment = {name: value for name, value in os.environ.items() if name != "CORELANE_PLANT"}
@@ -52,7 +62,7 @@ class Process:
         try:
             while not self.is_ready():
                 if self.process.poll() is not None:
-                    raise RuntimeError(f"the node ended with {self.process.returncode}: {self.log_end()}")
+                    raise self.ended()
                 if time.monotonic() - started > READY_SECONDS_MAX:
                     raise RuntimeError(f"the node is not ready after {READY_SECONDS_MAX:.0f} s: {self.log_end()}")
                 time.sleep(0.01)

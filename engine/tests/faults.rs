@@ -393,6 +393,30 @@ fn a_block_that_filled_up_during_a_checkpoint_is_still_logged_again() {
 }
 
 #[test]
+fn a_block_that_grew_during_a_checkpoint_is_logged_again_with_all_of_it() {
+    // What was logged again, in a new file, ended before bytes in an older file. The next checkpoint took the block for
+    // one that stands in the new file, and freed the older one.
+    let mut world = World::new();
+    let filler = world.create("filler-0");
+    world.append(filler, &Batch::of(1));
+    let partition = world.create("block-0");
+    world.append(partition, &Batch::sized(1_000));
+    world.hold = is_checkpoint_sync;
+    world.rotate(filler, 2);
+    while world.held() == 0 {
+        world.append(filler, &Batch::sized(60_000));
+    }
+    world.append(partition, &Batch::sized(500));
+    world.rotate(filler, 1);
+    world.let_go();
+    // Because of its time, and without another rotation before it.
+    world.settle(150);
+    world.settle(150);
+    world.crash();
+    assert_eq!(world.read_all(partition).len(), 2);
+}
+
+#[test]
 fn a_journal_that_is_full_while_its_checkpoint_is_slow_goes_on_afterwards() {
     // Appends filled the last file, and the checkpoint found no room for the rows that free one.
     let mut world = World::new();

@@ -319,7 +319,11 @@ impl Engine {
         }
         let now = partition.end;
         let is_last_block = now.segment == end.segment && now.position - start < BLOCK_BYTES as u64;
-        if is_last_block && partition.partial_since >= self.checkpoint.release_below {
+        let release_below = self.checkpoint.release_below;
+        let stays = (is_last_block && partition.partial_since >= release_below)
+            || release_below <= self.journal.live_start();
+        // A complete file came with the partition, perhaps: no journal of this shard has its last block.
+        if stays && segment.complete_at != Some(segment.length) {
             return None;
         }
         let mut parts = Vec::new();
@@ -388,7 +392,7 @@ impl Engine {
         self.checkpoint.stage = Stage::Idle;
         self.checkpoint.ended = self.checkpoint.begun;
         self.journal.release_below(self.checkpoint.release_below);
-        if self.journal.free_files() == 0 {
+        if self.journal.free_files() == 0 || !self.waiting.is_empty() {
             // The next header frees files; appends may be waiting for just that.
             let end = Entry::new(EntryKind::CheckpointEnd, PartitionId::NONE);
             self.push_control(end, Bytes::new(), None);

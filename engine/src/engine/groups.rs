@@ -185,12 +185,16 @@ impl Engine {
         draft
     }
 
-    /// The partition whose unfinished last block this entry holds from its first byte on.
+    /// The partition whose unfinished last block this entry holds from its first byte on, with all that groups before
+    /// have of it.
     fn last_block_in(&self, entry: &Entry) -> Option<Slot> {
         let slot = self.slot(entry.partition)?;
-        let end = self.partition(slot)?.end;
+        let partition = self.partition(slot)?;
+        let end = partition.end;
         let block_start = end.position - end.position % BLOCK_BYTES as u64;
+        let submitted = partition.runs.front().map_or(end.offset, |run| run.from.offset);
         let is_it = entry.kind == EntryKind::Fragment
+            && entry.next == submitted
             && entry.segment == end.segment
             && entry.position == block_start;
         is_it.then_some(slot)

@@ -133,6 +133,7 @@ impl Engine {
         if arena.allocate(BLOCK_BYTES).is_none() {
             // A partition that moves here under load finds a block for its unfinished last one.
             self.drop_read_ahead();
+            self.search_anew();
             self.evict(CHUNK_BYTES[0]);
         }
         let (mut partition, last_block) = recovered.into_partition();

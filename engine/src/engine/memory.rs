@@ -108,6 +108,11 @@ impl Engine {
         }
     }
 
+    /// Whatever was looked for in vain before.
+    pub(super) fn search_anew(&mut self) {
+        self.tail_aim.evicted_in_vain = None;
+    }
+
     /// What was looked for in vain is looked for again with the next millisecond, or once all is written that was
     /// to make room.
     pub(super) fn allow_searches(&mut self) {

@@ -165,6 +165,11 @@ impl<N> Journal<N> {
         self.acknowledged_end
     }
 
+    /// Groups below it do not count any more.
+    pub fn live_start(&self) -> u64 {
+        self.live_start
+    }
+
     /// First sequence of the active file: everything before it is in files that can be retired.
     pub fn active_start(&self) -> u64 {
         match self.active().state {

@@ -61,7 +61,7 @@ Exit codes:
   1  the command makes no sense or failed: nothing was measured
   2  measured and verified, and the objective (slo) was missed
   3  records were lost, doubled, reordered or altered: there is no result
-  4  the machine disturbed the run: its numbers say nothing about the broker
+  4  not valid: the machine disturbed the run, or client or broker did not keep up with its rate
   130  interrupted: topics of the run are removed; Ctrl-C once more ends at once"
 )]
 struct CommandLine {
@@ -133,7 +133,11 @@ pub fn main() -> ExitCode {
         }
     };
     let watching = if line.plain { Watching::Plain } else { Watching::Live };
-    if matches!(line.command, Command::Run(_) | Command::Ramp(_) | Command::Slo(_)) {
+    let has_runs = matches!(
+        line.command,
+        Command::Run(_) | Command::Ramp(_) | Command::Slo(_) | Command::Compare(_)
+    );
+    if has_runs {
         // Without it a signal ends the program, and the run's topics stay.
         let _ = interruption::listen();
     }

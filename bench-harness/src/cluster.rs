@@ -7,6 +7,7 @@ use protocol::messages::create_topics::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
 use protocol::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
+use protocol::messages::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
 use protocol::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopic,
 };
@@ -26,6 +27,13 @@ const TOPICS_PER_REQUEST: usize = 100;
 const PARTITIONS_PER_REQUEST: usize = 1_000;
 /// Kafka's timestamp for a log's first offset.
 const EARLIEST: i64 = -2;
+/// … and for the offset behind the last record that can be read.
+const LATEST: i64 = -1;
+/// Kafka's number of topics among what has a configuration.
+const TOPIC_RESOURCE: i8 = 2;
+/// What tells when a broker acknowledges: Corelane's property, and Kafka's.
+pub const DURABILITY_PROPERTY: &str = "corelane.durability";
+const FLUSH_PROPERTY: &str = "flush.messages";
 /// Before leaders are asked again.
 const AGAIN: Duration = Duration::from_millis(50);
 
@@ -102,14 +110,10 @@ impl Cluster {
     /// behind others, and a producer that is not idempotent has its records in another order then.
     fn wait_until_served(&self, places: &[PartitionPlace]) -> Result<(), Failure> {
         let deadline = Instant::now() + ADMIN_TIMEOUT;
-        let mut by_leader: BTreeMap<&str, Vec<&PartitionPlace>> = BTreeMap::new();
-        for place in places {
-            by_leader.entry(&place.leader).or_default().push(place);
-        }
-        for (leader, places) in by_leader {
+        for (leader, places) in by_leader(places) {
             let mut connection = Connection::open(leader, ADMIN_TIMEOUT)?;
             for places in places.chunks(PARTITIONS_PER_REQUEST) {
-                while !is_served(&connection.call(offsets_of(places))?) {
+                while !is_served(&connection.call(offsets_of(places, EARLIEST))?) {
                     if Instant::now() > deadline {
                         return Err(Failure::new(format!(
                             "{leader} leads partitions of the run's topics and does not serve them; look at the \
@@ -155,6 +159,57 @@ impl Cluster {
         Ok(())
     }
 
+    /// Where logs end: the offset behind the last record of each partition.
+    pub fn ends(
+        &self,
+        places: &[PartitionPlace],
+    ) -> Result<BTreeMap<PartitionNumber, i64>, Failure> {
+        let mut ends = BTreeMap::new();
+        for (leader, places) in by_leader(places) {
+            let mut connection = Connection::open(leader, ADMIN_TIMEOUT)?;
+            for places in places.chunks(PARTITIONS_PER_REQUEST) {
+                let response = connection.call(offsets_of(places, LATEST))?;
+                for place in places {
+                    let end = offset_in(&response, place).ok_or_else(|| {
+                        Failure::new(format!(
+                            "{leader} does not say where partition {} of {} ends",
+                            place.index, place.topic
+                        ))
+                    })?;
+                    ends.insert(place.number, end);
+                }
+            }
+        }
+        Ok(ends)
+    }
+
+    /// When the broker acknowledges what is written to the topic: `fsync`, `memory`, `flush.messages=1`, `page cache`.
+    /// `None` where it does not say.
+    #[must_use]
+    pub fn durability(&self, topic: &str) -> Option<String> {
+        let keys = [DURABILITY_PROPERTY, FLUSH_PROPERTY];
+        let request = DescribeConfigsRequest {
+            resources: vec![DescribeConfigsResource {
+                resource_type: TOPIC_RESOURCE,
+                resource_name: Str::from(topic),
+                configuration_keys: Some(keys.map(Str::from).into()),
+            }],
+            ..DescribeConfigsRequest::default()
+        };
+        let response = self.connect().ok()?.call(request).ok()?;
+        let configs = &response.results.first().filter(|result| result.error_code == 0)?.configs;
+        let value = |name: &str| {
+            let config = configs.iter().find(|config| &*config.name == name)?;
+            config.value.as_deref().map(str::to_owned)
+        };
+        value(DURABILITY_PROPERTY).or_else(|| {
+            value(FLUSH_PROPERTY).map(|messages| match messages.as_str() {
+                "1" => format!("{FLUSH_PROPERTY}=1"),
+                _ => "page cache".to_owned(),
+            })
+        })
+    }
+
     /// What the cluster calls itself.
     pub fn id(&self) -> Result<Option<String>, Failure> {
         let metadata = self.connect()?.call(metadata_of(&[]))?;
@@ -189,14 +244,22 @@ impl Cluster {
     }
 }
 
-/// Asks where partitions begin: only who serves them knows.
-fn offsets_of(places: &[&PartitionPlace]) -> ListOffsetsRequest {
+fn by_leader(places: &[PartitionPlace]) -> BTreeMap<&str, Vec<&PartitionPlace>> {
+    let mut by_leader: BTreeMap<&str, Vec<&PartitionPlace>> = BTreeMap::new();
+    for place in places {
+        by_leader.entry(&place.leader).or_default().push(place);
+    }
+    by_leader
+}
+
+/// Asks where partitions begin or end: only who serves them knows.
+fn offsets_of(places: &[&PartitionPlace], timestamp: i64) -> ListOffsetsRequest {
     let mut topics: Vec<ListOffsetsTopic> = Vec::new();
     for place in places {
         let partition = ListOffsetsPartition {
             partition_index: place.index,
             current_leader_epoch: -1,
-            timestamp: EARLIEST,
+            timestamp,
         };
         match topics.last_mut().filter(|topic| *topic.name == *place.topic) {
             Some(topic) => topic.partitions.push(partition),
@@ -207,6 +270,13 @@ fn offsets_of(places: &[&PartitionPlace]) -> ListOffsetsRequest {
         }
     }
     ListOffsetsRequest { replica_id: -1, topics, ..ListOffsetsRequest::default() }
+}
+
+fn offset_in(response: &ListOffsetsResponse, place: &PartitionPlace) -> Option<i64> {
+    let topic = response.topics.iter().find(|topic| *topic.name == *place.topic)?;
+    let mut partitions = topic.partitions.iter();
+    let found = partitions.find(|partition| partition.partition_index == place.index)?;
+    (found.error_code == 0).then_some(found.offset)
 }
 
 fn is_served(response: &ListOffsetsResponse) -> bool {

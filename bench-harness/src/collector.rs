@@ -105,7 +105,8 @@ impl Collector {
         &self.seconds[first_new..]
     }
 
-    /// Histograms of closed seconds since the last call, for a log that is written as the run goes.
+    /// Of closed seconds since the last call, what was due within the measured time, whenever it was answered: for a log
+    /// that is written as the run goes.
     pub fn take_closed(&mut self) -> Vec<(u64, Histograms)> {
         std::mem::take(&mut self.closed)
     }
@@ -147,7 +148,7 @@ impl Collector {
             group.histograms.merge(&histograms);
             group.backlog_records = backlog_records;
         }
-        self.closed.push((index, histograms));
+        self.closed.push((index, window.measured.clone()));
     }
 
     fn phase_of(&self, second: u64) -> Phase {
@@ -198,6 +199,25 @@ mod tests {
         assert_eq!(collector.groups[2].histograms.get(Latency::Response).len(), 75);
         assert_eq!(collector.seconds[29].backlog_records, 0, "both subscriptions are at the end");
         assert_eq!(collector.measured.get(Latency::Response).len(), 450);
+    }
+
+    #[test]
+    fn what_is_answered_after_the_measured_time_is_in_the_log_of_seconds() {
+        let mut collector = Collector::new(1);
+        collector.measure(1, 3);
+        for index in 0..6 {
+            let mut one = window(index, 10, 0);
+            one.other.record(Latency::Response, 5, 100);
+            collector.add(&one);
+        }
+        collector.close_until(6);
+        let logged: u64 = collector
+            .take_closed()
+            .iter()
+            .map(|(_, histograms)| histograms.get(Latency::Response).len())
+            .sum();
+        assert_eq!(logged, collector.measured.get(Latency::Response).len());
+        assert_eq!(logged, 60);
     }
 
     #[test]

@@ -27,6 +27,7 @@ use serde_json::Value;
 
 use crate::brokers::Place;
 use crate::failure::{Exit, Failure};
+use crate::interruption;
 use crate::limits::COMPARE_DISK_FREE_BYTES_MIN;
 use crate::results::comparison::{
     COMPARISON_FORMAT, Case, CaseRun, Comparison, Method, Metric, StartUp, Subject, SubjectKind,
@@ -34,6 +35,7 @@ use crate::results::comparison::{
 use crate::results::{RunReport, folder, manifest};
 use crate::run::{self, RunRequest};
 use crate::statistics::CONFIDENCE_PERCENT;
+use crate::warm_up;
 use crate::workload::{Rate, Workload};
 use blocks::Turn;
 use contender::Contender;
@@ -108,16 +110,19 @@ pub fn compare(request: &CompareRequest, observe: Observer<'_>) -> Result<Compar
     let mut comparison = comparing.comparison(started);
     if let Some(plan) = &control {
         comparison.control = Some(comparing.case(plan, &[])?);
+        comparing.keep(&mut comparison)?;
     }
     for plan in &request.cases {
-        let case = comparing.case(plan, &comparison.cases)?;
-        comparison.cases.push(case);
-        // What is measured is there, should the next case be interrupted.
-        comparison.seconds = comparing.began.elapsed().as_secs_f64();
-        comparison.subjects.clone_from(&comparing.subjects);
-        if let Some(out) = &request.out {
-            folder::write_comparison(out, &comparison)?;
+        match comparing.case(plan, &comparison.cases) {
+            Ok(case) => comparison.cases.push(case),
+            Err(failure) => {
+                comparison.notes.push(format!("it ended before its end: {failure}"));
+                // The failure is what the caller has to hear.
+                let _ = comparing.keep(&mut comparison);
+                return Err(failure);
+            }
         }
+        comparing.keep(&mut comparison)?;
     }
     Ok(Compared { comparison, exit: blocks::worst(comparing.exits.into_iter()) })
 }
@@ -151,6 +156,16 @@ impl Comparing<'_> {
             limits: request.limits.clone(),
             limits_missing: request.limits_missing.clone(),
             notes: notes(request),
+        }
+    }
+
+    /// Writes what is measured by now: the next case may be interrupted.
+    fn keep(&self, comparison: &mut Comparison) -> Result<(), Failure> {
+        comparison.seconds = self.began.elapsed().as_secs_f64();
+        comparison.subjects.clone_from(&self.subjects);
+        match &self.request.out {
+            Some(out) => folder::write_comparison(out, comparison),
+            None => Ok(()),
         }
     }
 
@@ -231,6 +246,7 @@ impl Comparing<'_> {
         workload: &Workload,
         turn: Turn,
     ) -> Result<(CaseRun, Exit), Failure> {
+        interruption::check()?;
         let seat = &plan.seats[turn.seat];
         let contender = &self.request.contenders[seat.contender];
         if turn.attempt == 1 {
@@ -252,7 +268,7 @@ impl Comparing<'_> {
             Rate::Open { records_per_second } => Some(records_per_second),
             Rate::Closed => None,
         };
-        let (report, reason, exit) = judged(result)?;
+        let Judged { report, reason, remark, exit } = judged(result)?;
         let is_written = report.is_some() && self.request.out.is_some();
         let run = CaseRun {
             subject: seat.id.clone(),
@@ -260,6 +276,7 @@ impl Comparing<'_> {
             attempt: turn.attempt,
             counts: reason.is_none(),
             reason,
+            remark,
             offered_records_per_second: offered,
             start_up,
             report,
@@ -281,8 +298,13 @@ impl Comparing<'_> {
         if one.is_started() {
             has_room(&self.request.place.folder)?;
         }
-        let broker = one.broker.start(&self.request.place, &one.subject.topic_configs)?;
         let subject = &mut self.subjects[contender];
+        let broker = match one.broker.start(&self.request.place, &one.subject.topic_configs) {
+            Ok(broker) => broker,
+            // It has started before: this run alone has no result.
+            Err(failure) if !subject.command.is_empty() => return Ok((Err(failure), None)),
+            Err(failure) => return Err(failure),
+        };
         subject.command.clone_from(&broker.command);
         subject.configuration.clone_from(&broker.configuration);
         let request = RunRequest {
@@ -295,9 +317,11 @@ impl Comparing<'_> {
             keep_topics: one.is_started(),
             out: self.request.out.as_ref().map(|out| out.join(name)),
             arguments: self.request.arguments.clone(),
+            limits: self.request.limits.clone(),
         };
         let observe = &mut self.observe;
         let result = run::run(&request, &mut |event| observe(&Event::Run(event)));
+        interruption::check()?;
         let result = result.map_err(|failure| match broker.ended() {
             Some(last) => Failure {
                 sentence: format!("{failure}; the broker ended, and said last:\n{last}"),
@@ -309,22 +333,45 @@ impl Comparing<'_> {
     }
 }
 
-/// The report, why it does not count, and the exit code of the run alone.
-fn judged(
-    result: Result<RunReport, Failure>,
-) -> Result<(Option<Value>, Option<String>, Exit), Failure> {
-    match result {
-        Err(failure) => Ok((None, Some(failure.sentence), failure.exit)),
-        Ok(report) => {
-            let value = serde_json::to_value(&report)
-                .map_err(|error| Failure::new(format!("the result cannot be told: {error}")))?;
-            if report.validity.is_valid {
-                return Ok((Some(value), None, Exit::Done));
-            }
-            let reasons = format!("not valid: {}", report.validity.reasons.join("; "));
-            Ok((Some(value), Some(reasons), Exit::InvalidEnvironment))
+/// What a run is worth.
+struct Judged {
+    report: Option<Value>,
+    /// Why it does not count.
+    reason: Option<String>,
+    remark: Option<String>,
+    /// Of the run alone.
+    exit: Exit,
+}
+
+/// A broker that did not keep up with the rate is what is measured: such a run counts, its latencies are from when
+/// records were due. Leaving it out, and its block again until the broker is quiet, would hide the worst of it.
+fn judged(result: Result<RunReport, Failure>) -> Result<Judged, Failure> {
+    let report = match result {
+        Ok(report) => report,
+        Err(failure) => {
+            let reason = Some(failure.sentence);
+            return Ok(Judged { report: None, reason, remark: None, exit: failure.exit });
         }
-    }
+    };
+    let value = serde_json::to_value(&report)
+        .map_err(|error| Failure::new(format!("the result cannot be told: {error}")))?;
+    let broken = || report.validity.broken.iter().zip(&report.validity.reasons);
+    let disturbed: Vec<&str> = broken()
+        .filter(|(rule, _)| !rule.is_the_brokers_doing())
+        .map(|(_, reason)| reason.as_str())
+        .collect();
+    let remarks: Vec<&str> = broken()
+        .filter(|(rule, _)| rule.is_the_brokers_doing())
+        .map(|(_, reason)| reason.as_str())
+        .chain(report.notes.iter().map(String::as_str).filter(|note| warm_up::is_said_by(note)))
+        .collect();
+    let remark = (!remarks.is_empty()).then(|| remarks.join("; "));
+    let (reason, exit) = if disturbed.is_empty() {
+        (None, Exit::Done)
+    } else {
+        (Some(format!("not valid: {}", disturbed.join("; "))), Exit::InvalidEnvironment)
+    };
+    Ok(Judged { report: Some(value), reason, remark, exit })
 }
 
 /// A run at saturation writes gigabytes, and nothing is deleted beneath it.
@@ -354,8 +401,9 @@ fn method(request: &CompareRequest) -> Method {
         "A ratio is the geometric mean of the ratios within blocks; its interval is Student's t \
          over their logarithms, printed however wide. Means of hours apart are never divided.",
         "Every run verifies its data by a hash chain for each partition; one that does not verify \
-         has no result. Rules fixed beforehand say when a run is invalid. Such a block is repeated \
-         at most twice, and every run is kept.",
+         has no result. Rules fixed beforehand say when the machine or the client disturbed a run. Such a \
+         block is repeated at most twice, and every run is kept. A run in which the broker did not keep up \
+         with the rate counts, and says so.",
         "Response and end to end count from when a record was due (open loop). Closed loops \
          measure throughput; their latencies are not compared.",
         "Broker CPU is of the broker's process, for a gigabyte acknowledged and read taken together; \

@@ -91,7 +91,8 @@ impl Diff {
     pub fn of(a: &Side<'_>, b: &Side<'_>) -> Self {
         let workload = differences_of_workload(a.result, b.result);
         let machine = differences(a.manifest, b.manifest, &MACHINE);
-        let versions = differences(a.manifest, b.manifest, &VERSIONS);
+        let mut versions = differences(a.manifest, b.manifest, &VERSIONS);
+        versions.extend(differences(a.result, b.result, &[("/durability", "durability")]));
         let mut not_comparable = Vec::new();
         for (differences, what) in [(&workload, "workloads"), (&machine, "machines")] {
             if !differences.is_empty() {

@@ -13,6 +13,7 @@
 //! | [`warm_up`] | when a warm-up is over |
 //! | [`collector`] | windows of all threads, second by second |
 //! | [`accounting`] | what broker, client, host and disk used |
+//! | [`bounds`] | which of the machine's limits bounds a figure |
 //! | [`results`] | the report and its files |
 //! | [`report`] | one HTML page of results: what matters first, charts, the machine |
 //! | [`diff`] | two results side by side: comparable or not, and each measure's ratio |
@@ -37,6 +38,7 @@
 //! | [`limits`] | every bound, with its arithmetic |
 
 pub mod accounting;
+pub mod bounds;
 pub mod brokers;
 pub mod cli;
 pub mod clients;

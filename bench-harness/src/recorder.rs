@@ -34,6 +34,8 @@ pub struct Counts {
     pub acknowledged_bytes: u64,
     pub consumed_records: u64,
     pub consumed_bytes: u64,
+    /// Of the consumed, those that were due so long ago that nobody remembers when.
+    pub untimed_records: u64,
     /// By readers that came later; not among the consumed.
     pub caught_up_records: u64,
     pub caught_up_bytes: u64,
@@ -46,6 +48,7 @@ impl Counts {
         self.acknowledged_bytes += other.acknowledged_bytes;
         self.consumed_records += other.consumed_records;
         self.consumed_bytes += other.consumed_bytes;
+        self.untimed_records += other.untimed_records;
         self.caught_up_records += other.caught_up_records;
         self.caught_up_bytes += other.caught_up_bytes;
     }
@@ -127,7 +130,12 @@ impl Recorder {
                     let latency = consumed_ns.saturating_sub(intended_ns);
                     histograms.record(Latency::EndToEnd, latency, records);
                 }
-                Counts { consumed_records: records, consumed_bytes: bytes, ..Counts::default() }
+                Counts {
+                    consumed_records: records,
+                    consumed_bytes: bytes,
+                    untimed_records: if intended_ns.is_none() { records } else { 0 },
+                    ..Counts::default()
+                }
             }
             Reading::CatchUp => {
                 Counts { caught_up_records: records, caught_up_bytes: bytes, ..Counts::default() }
@@ -223,6 +231,7 @@ mod tests {
         assert_eq!(all.measured.get(Latency::EndToEnd).len(), 10);
         assert_eq!(all.measured_counts.acknowledged_records, 20, "acknowledged while measuring");
         assert_eq!((all.counts.consumed_records, all.counts.caught_up_records), (20, 10));
+        assert_eq!(all.counts.untimed_records, 10);
         assert_eq!(clock.acknowledged_bytes(), 2_000);
     }
 }

@@ -23,6 +23,7 @@ pub mod validity;
 use serde::Serialize;
 
 use crate::accounting::Used;
+use crate::bounds::Bound;
 use crate::histograms::{Histograms, Latency, Summary};
 use crate::recorder::Counts;
 use crate::verification::Verdict;
@@ -35,13 +36,16 @@ pub struct RunReport {
     pub label: String,
     pub workload: Workload,
     pub client: &'static str,
-    pub durability: &'static str,
+    /// When the broker acknowledges, as it says itself; where it does not say, what the workload asked for.
+    pub durability: String,
     /// `open` or `closed`: closed loops' latencies are not comparable.
     pub load: &'static str,
     pub measured_seconds: f64,
     pub warm_up_seconds: f64,
     pub offered_records_per_second: Option<f64>,
     pub throughput: Throughput,
+    /// `None`: no limits were given, or none bounds it.
+    pub fraction_of_limit: Option<FractionOfLimit>,
     pub latencies: Latencies,
     pub broker: BrokerUse,
     pub used: Used,
@@ -77,6 +81,14 @@ impl Throughput {
             unsent_records,
         }
     }
+}
+
+/// How much of what the machine, or the client, can do at most was acknowledged.
+#[derive(Clone, Debug, Serialize)]
+pub struct FractionOfLimit {
+    pub fraction: f64,
+    #[serde(flatten)]
+    pub bound: Bound,
 }
 
 /// Of records that were due within the measured time. Nanoseconds.

@@ -14,22 +14,25 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use serde_json::Value;
+
 use crate::accounting::{Meter, Snapshot, Used, UsedSecond, Watched};
-use crate::cluster::{Cluster, TopicsWanted};
+use crate::bounds::Bound;
+use crate::cluster::{Cluster, DURABILITY_PROPERTY, TopicsWanted};
 use crate::collector::{Collector, Second};
 use crate::failure::{Exit, Failure};
 use crate::null_broker::NULL_CLUSTER_ID;
+use crate::recorder::Counts;
 use crate::results::hlog::IntervalLog;
 use crate::results::validity::{Circumstances, judge};
-use crate::results::{BrokerUse, Latencies, Objective, RunReport, Throughput, folder, manifest};
+use crate::results::{
+    BrokerUse, FractionOfLimit, Latencies, Objective, RunReport, Throughput, folder, manifest,
+};
 use crate::run_clock::RunClock;
 use crate::verification::{Verdict, VerifiedScope};
 use crate::workload::{Durability, Rate, Workload};
 
 use phases::Phases;
-
-/// The topics' property that says what an acknowledgement means.
-const DURABILITY_PROPERTY: &str = "corelane.durability";
 
 /// What a result of a null broker is.
 const CEILING: &str = "a ceiling: the null broker stores nothing, so no broker is faster with this client \
@@ -49,6 +52,8 @@ pub struct RunRequest {
     /// Folder of the result's files; none are written without it.
     pub out: Option<PathBuf>,
     pub arguments: Vec<String>,
+    /// `limits.json`: of what the run's throughput is told as a fraction.
+    pub limits: Option<Value>,
 }
 
 /// What happens, for whoever shows it.
@@ -56,6 +61,8 @@ pub struct RunRequest {
 pub enum Event<'a> {
     /// Something the user should know.
     Note(&'a str),
+    /// What cannot be exceeded.
+    Bound(&'a Bound),
     Connecting,
     WarmingUp,
     Measuring {
@@ -86,6 +93,9 @@ pub fn run(request: &RunRequest, observe: Observer<'_>) -> Result<RunReport, Fai
     }
     if let Some(out) = request.out.as_deref().filter(|out| out.exists()) {
         return Err(folder::exists_already(out));
+    }
+    if let Some(bound) = bound(request) {
+        observe(&Event::Bound(&bound));
     }
     observe(&Event::Connecting);
     // First of all: nobody waits for payloads to hear that no broker is there.
@@ -135,6 +145,8 @@ fn measure(
     let mut phases = Phases {
         workload,
         verified,
+        cluster,
+        places,
         clock: &clock,
         watched: &watched,
         collected,
@@ -145,9 +157,11 @@ fn measure(
         meter: Meter::default(),
         observe,
     };
+    let durability = cluster.durability(&places[0].topic);
+    let durability = durability.unwrap_or_else(|| workload.own.durability.name().to_owned());
     let outcome = phases.pass(clients).map_err(without_result)?;
     let Phases { collector, log, meter, .. } = phases;
-    let report = report(request, &watched, &collector, outcome)?;
+    let report = report(request, &watched, &collector, outcome, durability)?;
     if let Some(out) = &request.out {
         let artifacts = folder::Artifacts {
             report: &report,
@@ -180,6 +194,7 @@ fn report(
     watched: &Watched,
     collector: &Collector,
     outcome: Outcome,
+    durability: String,
 ) -> Result<RunReport, Failure> {
     let workload = &request.workload;
     if !outcome.verdict.is_verified {
@@ -190,21 +205,11 @@ fn report(
     let used = until.since(from, seconds);
     let written = drained.since(from, seconds).device_written_bytes;
     let counts = &collector.measured_counts;
-    let moved = counts.acknowledged_bytes + counts.consumed_bytes + counts.caught_up_bytes;
-    let gigabytes = moved as f64 / 1e9;
     let broker = BrokerUse {
-        process: watched.broker(),
-        cpu_seconds_per_gigabyte: used
-            .broker_cpu_seconds
-            .filter(|_| gigabytes > 0.0)
-            .map(|cpu| cpu / gigabytes),
-        peak_memory_bytes: used.broker_peak_memory_bytes,
-        memory_with_cache_bytes: used
-            .broker_peak_memory_bytes
-            .map(|peak| peak + used.page_cache_growth_bytes),
         device_bytes_per_byte: written
             .filter(|_| outcome.bytes_since_measuring > 0)
             .map(|written| written as f64 / outcome.bytes_since_measuring as f64),
+        ..broker_use(watched, &used, counts)
     };
     let circumstances = Circumstances {
         rules: &workload.own.invalidation,
@@ -214,13 +219,22 @@ fn report(
         unsent_records: outcome.unsent_records,
         is_open_loop: workload.rate != Rate::Closed,
     };
+    let untimed = counts.untimed_records;
+    let mut latencies = Latencies::of(&collector.measured);
+    let untimed_note = (untimed > 0).then(|| {
+        latencies.end_to_end = None;
+        format!(
+            "{untimed} records were read so late that nobody remembers when they were due: there is no end-to-end \
+             latency, since the worst of it would be missing"
+        )
+    });
     let is_ceiling = outcome.verdict.verified == VerifiedScope::Acknowledgements;
     let ceiling = is_ceiling.then(|| CEILING.to_owned());
     Ok(RunReport {
         label: request.label.clone(),
         workload: workload.clone(),
         client: workload.own.client.name(),
-        durability: workload.own.durability.name(),
+        durability,
         load: if workload.rate == Rate::Closed { "closed" } else { "open" },
         measured_seconds: seconds,
         warm_up_seconds: outcome.warm_up_seconds,
@@ -229,14 +243,48 @@ fn report(
             Rate::Closed => None,
         },
         throughput: Throughput::of(counts, seconds, outcome.unsent_records),
-        latencies: Latencies::of(&collector.measured),
+        fraction_of_limit: bound(request).map(|bound| FractionOfLimit {
+            fraction: counts.acknowledged_bytes as f64 / seconds / bound.bytes_per_second,
+            bound,
+        }),
+        latencies,
         broker,
         validity: judge(&circumstances),
         objective: workload.own.slo.map(|slo| Objective::judge(slo, &collector.measured)),
         used: Used { device_written_bytes: written, ..used },
         verification: outcome.verdict,
-        notes: workload.notes.iter().cloned().chain(outcome.notes).chain(ceiling).collect(),
+        notes: workload
+            .notes
+            .iter()
+            .cloned()
+            .chain(outcome.notes)
+            .chain(ceiling)
+            .chain(untimed_note)
+            .collect(),
     })
+}
+
+/// What the broker's process used in the measured time; device bytes are counted until later.
+fn broker_use(watched: &Watched, used: &Used, counts: &Counts) -> BrokerUse {
+    let moved = counts.acknowledged_bytes + counts.consumed_bytes + counts.caught_up_bytes;
+    let gigabytes = moved as f64 / 1e9;
+    BrokerUse {
+        process: watched.broker(),
+        cpu_seconds_per_gigabyte: used
+            .broker_cpu_seconds
+            .filter(|_| gigabytes > 0.0)
+            .map(|cpu| cpu / gigabytes),
+        peak_memory_bytes: used.broker_peak_memory_bytes,
+        memory_with_cache_bytes: used
+            .broker_peak_memory_bytes
+            .map(|peak| peak + used.page_cache_growth_bytes),
+        device_bytes_per_byte: None,
+    }
+}
+
+/// What the run's acknowledged throughput cannot exceed, where that was measured.
+fn bound(request: &RunRequest) -> Option<Bound> {
+    Bound::of_acknowledged(&request.workload, request.limits.as_ref()?)
 }
 
 /// What can be verified of this workload against this broker.

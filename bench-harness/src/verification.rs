@@ -104,6 +104,8 @@ pub enum Violation {
     },
     /// As many as were acknowledged, but not the same, or elsewhere.
     ChainsDiffer { partition: PartitionNumber, producer: ProducerNumber, records: u64 },
+    /// The log goes on behind everything that was acknowledged: stored twice, or stored and refused.
+    StoredBeyond { partition: PartitionNumber, acknowledged_end: i64, log_end: i64 },
     /// A subscription did not reach the end of what was acknowledged in the time that it had.
     NotRead { subscription: String, partitions: usize },
 }
@@ -150,6 +152,11 @@ impl fmt::Display for Violation {
                 formatter,
                 "partition {}: the {records} records of producer {} are not those that were acknowledged",
                 partition.0, producer.0
+            ),
+            Self::StoredBeyond { partition, acknowledged_end, log_end } => write!(
+                formatter,
+                "partition {}: offsets {acknowledged_end} to {log_end} hold what nobody was acknowledged",
+                partition.0
             ),
             Self::NotRead { subscription, partitions } => write!(
                 formatter,
@@ -351,8 +358,8 @@ pub fn verify(
     }
     let records_acknowledged = produced.iter().map(ProducedChains::records).sum();
     Verdict {
-        // A run in which nothing was read has not shown anything.
-        is_verified: violations.count == 0 && !subscriptions.is_empty(),
+        // A run in which nothing was written or read has not shown anything.
+        is_verified: violations.count == 0 && records_acknowledged > 0 && !subscriptions.is_empty(),
         verified: VerifiedScope::ReadBack,
         records_acknowledged,
         records_read,

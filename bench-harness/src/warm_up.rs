@@ -9,6 +9,21 @@ const SPREAD_MAX: f64 = 0.05;
 /// A warm-up that does not become stable ends after this many seconds, and the result says so.
 pub const STABLE_SECONDS_MAX: u64 = 30;
 
+/// What a result says of a warm-up that did not become stable.
+const UNSETTLED: &str = "throughput and p99 had not settled within 5 % after";
+
+/// That sentence.
+#[must_use]
+pub fn unsettled() -> String {
+    format!("{UNSETTLED} {STABLE_SECONDS_MAX} s of warm-up")
+}
+
+/// Whether a note is that sentence.
+#[must_use]
+pub fn is_said_by(note: &str) -> bool {
+    note.starts_with(UNSETTLED)
+}
+
 /// Whether throughput and p99 of response have settled: the last three seconds lie within 5 % of their means.
 /// The first second of a run is never among them.
 #[must_use]

@@ -39,7 +39,6 @@ corelane:
     stealPercentMax: 100
     otherCpuPercentMax: 100
     clientCpuPercentMax: 1000
-    scheduleDelayMillisecondsMax: 100000
 ";
 
 fn case(contenders: &[Contender], settings: &[&str]) -> CasePlan {
@@ -161,6 +160,10 @@ fn a_stalling_broker_is_worse_by_its_stall() {
     assert!(found.b.unwrap().mean >= 250.0, "a quarter of the run's records waited: {found:?}");
     assert!(found.ratio.unwrap().mean < 0.9, "{found:?}");
     assert_eq!(found.ratio.unwrap().from, None, "one block has no interval");
+    // By the rules that everybody gets, and it is not tried again until the broker is quiet.
+    let runs = &compared.cases[0].runs;
+    assert_eq!(runs.len(), 2);
+    assert!(runs[1].counts && runs[1].remark.as_ref().unwrap().contains("did not keep up"));
 }
 
 #[test]

@@ -41,6 +41,7 @@ fn a_run_that_is_interrupted_ends_without_a_result_and_removes_its_topics() {
         keep_topics: false,
         out: None,
         arguments: Vec::new(),
+        limits: None,
     };
     let failure = run(&request, &mut |event| {
         if matches!(event, Event::Measuring { .. }) {

@@ -145,6 +145,7 @@ fn run_against(broker: &NullBroker, settings: &[&str]) -> Result<RunReport, Fail
         keep_topics: false,
         out: None,
         arguments: Vec::new(),
+        limits: None,
     };
     run(&request, &mut |_| {})
 }

@@ -29,6 +29,7 @@ fn request(broker: &SmallBroker, workload: &str, settings: &[&str]) -> RunReques
         keep_topics: false,
         out: None,
         arguments: Vec::new(),
+        limits: None,
     }
 }
 
@@ -94,6 +95,10 @@ fn more_subscriptions_topics_keys_and_catch_up_readers_are_verified_too() {
         let verification = &report.verification;
         assert_eq!(verification.subscriptions, 3, "{client}");
         assert_eq!(verification.records_read, 3 * verification.records_acknowledged, "{client}");
+        // Keys and values on both sides, whatever the codec makes of them: 108 bytes a record.
+        let rates = &report.throughput;
+        let each = rates.consumed_bytes_per_second / rates.consumed_records_per_second;
+        assert!((each - 108.0).abs() < 0.01, "{client}: {each}");
     }
 }
 
@@ -150,6 +155,7 @@ fn what_a_broker_does_to_records_leaves_a_run_without_result() {
     for client in ["client=raw", "client=rdkafka"] {
         for fault in [
             Fault::Double { at: 50 },
+            Fault::DoubleLast,
             Fault::Alter { at: 50 },
             Fault::Swap { at: 51 },
             Fault::Lose { at: 50 },

@@ -29,6 +29,8 @@ const CLUSTER_ID: &str = "Y29yZWxhbmUtYmVuY2gtMQ";
 #[derive(Clone, Debug)]
 pub struct Kafka {
     pub jars: KafkaJars,
+    /// Version of the `java` that runs it.
+    pub java: String,
     /// As Java's `-Xmx` takes it.
     pub heap: String,
 }
@@ -53,7 +55,7 @@ impl Kafka {
     /// Formats the storage, which is no part of the start.
     pub(super) fn launch(&self, folder: &Path) -> Result<Launch, Failure> {
         let [clients, controller] = free_ports()?;
-        let configuration = properties(folder, clients, controller);
+        let mut configuration = properties(folder, clients, controller);
         let file = folder.join("server.properties");
         let lines = configuration.iter().map(|(name, value)| format!("{name}={value}\n"));
         fs::write(&file, lines.collect::<String>())
@@ -79,6 +81,7 @@ impl Kafka {
         arguments.push(LOGGING.to_owned());
         arguments.extend(["-cp".to_owned(), self.jars.class_path(), "kafka.Kafka".to_owned()]);
         arguments.push(file.display().to_string());
+        configuration.push(("java".to_owned(), self.java.clone()));
         Ok(Launch {
             program: PathBuf::from("java"),
             arguments,

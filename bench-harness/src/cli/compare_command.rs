@@ -56,7 +56,7 @@ pub(super) struct CompareArgs {
     #[arg(long)]
     full: bool,
 
-    /// Measured seconds of each run (default: 15; 30 with --full).
+    /// Measured seconds of each run (default: 10; 30 with --full).
     #[arg(long, value_name = "SECONDS")]
     duration: Option<f64>,
 
@@ -214,7 +214,7 @@ impl CompareArgs {
             "Apache Kafka {} on Java {java}, heap {}",
             jars.version, self.kafka_heap
         ));
-        Ok(Kafka { jars, heap: self.kafka_heap.clone() })
+        Ok(Kafka { jars, java, heap: self.kafka_heap.clone() })
     }
 
     fn named_workloads(&self, timing: Timing) -> Result<Vec<NamedWorkload>, Failure> {
@@ -236,14 +236,7 @@ impl CompareArgs {
             return Ok((None, Some("not measured (--no-limits)".to_owned())));
         }
         let Some(path) = &self.limits else { return self.measured_limits() };
-        let read = std::fs::read_to_string(path).map_err(std::io::Error::other);
-        let parsed = read.and_then(|text| serde_json::from_str(&text).map_err(Into::into));
-        parsed.map(|limits| (Some(limits), None)).map_err(|error| {
-            Failure::new(format!(
-                "{} is no limits.json: {error}; `corelane bench limits` writes one",
-                path.display()
-            ))
-        })
+        load_args::limits(path).map(|limits| (Some(limits), None))
     }
 
     /// Of the disk that the brokers will use.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::figures::{bytes, count};
 use crate::results::comparison::{
-    Better, Case, Comparison, Estimate, Metric, MetricRatio, Pair, Subject,
+    Better, Case, Comparison, Estimate, Metric, MetricRatio, Pair, Subject, SubjectKind,
 };
 use crate::statistics;
 
@@ -27,8 +27,13 @@ pub(super) fn text(comparison: &Comparison, out: Option<&Path>) -> String {
     let _ = writeln!(
         text,
         "\n[from–to] are {} % intervals over blocks; ratios are taken within blocks. Every figure is of runs whose \
-         records were all\nread back and verified; n is the number of blocks.",
-        method.confidence_percent
+         records were all\n{}; n is the number of blocks.",
+        method.confidence_percent,
+        if comparison.subjects.iter().any(|subject| subject.kind == SubjectKind::Null) {
+            "acknowledged, and read back and verified where the broker keeps any"
+        } else {
+            "read back and verified"
+        }
     );
     if let Some(why) = &comparison.limits_missing {
         let _ = writeln!(text, "fraction of the machine's limits: {why}");
@@ -65,12 +70,16 @@ fn one_case(text: &mut String, case: &Case, subjects: &[Subject]) {
             run.subject, run.block, run.attempt
         );
     }
-    if left_out.is_empty() {
-        let _ = writeln!(text, "  all {} runs verified and are valid", case.runs.len());
-    } else {
-        for note in &case.notes {
-            let _ = writeln!(text, "  {note}");
+    for run in case.runs.iter().filter(|run| run.counts) {
+        if let Some(remark) = &run.remark {
+            let _ = writeln!(text, "  mind: {} block {}: {remark}", run.subject, run.block);
         }
+    }
+    for note in &case.notes {
+        let _ = writeln!(text, "  {note}");
+    }
+    if left_out.is_empty() && !case.runs.is_empty() {
+        let _ = writeln!(text, "  all {} runs verified and are valid", case.runs.len());
     }
 }
 
@@ -84,9 +93,8 @@ fn one_pair(text: &mut String, pair: &Pair, subjects: &[Subject]) {
         let show = |estimate: Option<Estimate>| {
             estimate.map_or_else(|| "–".to_owned(), |found| with_unit(ratio.metric, &found))
         };
-        let n = ratio.ratio.map_or(0, |found| found.observations);
-        let end =
-            [n.to_string(), read(ratio), fractions(ratio), ratio.note.clone().unwrap_or_default()];
+        let note = ratio.note.clone().unwrap_or_default();
+        let end = [counted(ratio), read(ratio), fractions(ratio), note];
         let end: Vec<&str> =
             end.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
         row(
@@ -105,11 +113,24 @@ fn one_pair(text: &mut String, pair: &Pair, subjects: &[Subject]) {
 /// Of the limit that bounds the figure.
 fn fractions(ratio: &MetricRatio) -> String {
     let shares = [ratio.fraction_of_limit_a, ratio.fraction_of_limit_b];
-    let [Some(a), Some(b)] = shares.map(|share| share.map(|share| share * 100.0)) else {
+    if shares.iter().all(Option::is_none) {
         return String::new();
-    };
-    let limit = ratio.limit.as_deref().unwrap_or_default();
-    format!("{a:.0} % and {b:.0} % of {limit}")
+    }
+    let [a, b] = shares.map(|share| {
+        share.map_or_else(|| "–".to_owned(), |share| format!("{:.0} %", share * 100.0))
+    });
+    format!("{a} and {b} of {}", ratio.limit.as_deref().unwrap_or_default())
+}
+
+/// Blocks, and the records behind them where it is records that are timed.
+fn counted(ratio: &MetricRatio) -> String {
+    let blocks = ratio.ratio.map_or(0, |found| found.observations);
+    let samples = ratio.samples_a.min(ratio.samples_b);
+    if samples > u64::from(blocks) {
+        format!("{blocks} ({} samples)", count(samples as f64))
+    } else {
+        blocks.to_string()
+    }
 }
 
 fn row(text: &mut String, cells: [&str; 5]) {
@@ -193,6 +214,12 @@ fn control_lines(text: &mut String, control: &Case) {
                 "",
                 verdict,
             ],
+        );
+    }
+    if control.load == "closed" {
+        let _ = writeln!(
+            text,
+            "  a closed loop: of latencies it says nothing, their own intervals are all there is"
         );
     }
     let left_out = control.runs.iter().filter(|run| !run.counts).count();

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use crate::accounting::UsedSecond;
+use crate::bounds::Bound;
 use crate::collector::{Phase, Second};
 use crate::figures::{bytes, count, milliseconds};
 use crate::run::Event;
@@ -33,6 +34,7 @@ pub(super) struct View {
     latencies: VecDeque<u64>,
     second: Option<Second>,
     used: Option<UsedSecond>,
+    bound: Option<Bound>,
 }
 
 impl View {
@@ -47,6 +49,7 @@ impl View {
             latencies: VecDeque::new(),
             second: None,
             used: None,
+            bound: None,
         }
     }
 
@@ -56,12 +59,13 @@ impl View {
         self.measuring = None;
         self.rates.clear();
         self.latencies.clear();
-        (self.second, self.used) = (None, None);
+        (self.second, self.used, self.bound) = (None, None, None);
     }
 
     pub(super) fn take(&mut self, event: &Event<'_>) {
         match event {
             Event::Note(_) => {}
+            Event::Bound(bound) => self.bound = Some((*bound).clone()),
             Event::Connecting => "connecting, making topics".clone_into(&mut self.phase),
             Event::WarmingUp => "warming up".clone_into(&mut self.phase),
             Event::Measuring { seconds } => {
@@ -94,6 +98,7 @@ impl View {
                 bytes(second.acknowledged_bytes as f64),
                 sparkline(&self.rates)
             ));
+            lines.extend(self.bound.as_ref().map(|bound| of_limit(second, bound)));
             lines.push(format!(
                 "  response      p50 {}  p99 {}  max {} ms  {}",
                 milliseconds(second.response_p50_ns),
@@ -136,6 +141,14 @@ impl View {
             _ => format!("  {}", self.phase),
         }
     }
+}
+
+/// How near to what cannot be exceeded.
+fn of_limit(second: &Second, bound: &Bound) -> String {
+    let share = second.acknowledged_bytes as f64 / bound.bytes_per_second;
+    let full = ((share * BAR as f64) as usize).min(BAR);
+    let bar: String = (0..BAR).map(|cell| if cell < full { '█' } else { '░' }).collect();
+    format!("  of limit      {bar}  {:.0} % of {}", share * 100.0, bound.limit)
 }
 
 fn cpu(used: &UsedSecond) -> String {
@@ -221,6 +234,7 @@ fn columns() -> usize {
 mod tests {
     use super::{SPARKS, Screen, View};
     use crate::accounting::UsedSecond;
+    use crate::bounds::Bound;
     use crate::collector::Collector;
     use crate::recorder::{Counts, Window};
     use crate::run::Event;
@@ -261,6 +275,21 @@ mod tests {
         assert!(view.lines(40).iter().all(|line| line.chars().count() <= 40));
         let cpu = view.lines(200).pop().unwrap();
         assert!(cpu.contains("client 0 %") && !cpu.contains("broker"), "{cpu}");
+    }
+
+    #[test]
+    fn the_view_says_how_much_of_the_limit_is_reached() {
+        let mut view = seen(5);
+        assert!(view.lines(200).iter().all(|line| !line.contains("of limit")));
+        let bound = Bound { limit: "loopback.throughput".to_owned(), bytes_per_second: 200.0 };
+        view.take(&Event::Bound(&bound));
+        let mut second = view.second.clone().unwrap();
+        second.acknowledged_bytes = 50;
+        view.take(&Event::Second(&second));
+        let lines = view.lines(200);
+        let line = lines.iter().find(|line| line.contains("of limit")).unwrap();
+        assert!(line.ends_with("25 % of loopback.throughput"), "{line}");
+        assert_eq!(line.matches('█').count(), 5);
     }
 
     #[test]

@@ -59,6 +59,10 @@ pub(super) struct LoadArgs {
     #[arg(long, value_name = "HOST:PORT", env = "CORELANE_ADMIN")]
     metrics: Option<String>,
 
+    /// `limits.json` of `corelane bench limits`: throughput is told as a fraction of what the machine can do.
+    #[arg(long, value_name = "FILE")]
+    limits: Option<PathBuf>,
+
     /// Leaves the run's topics where they are.
     #[arg(long)]
     keep_topics: bool,
@@ -91,6 +95,7 @@ impl LoadArgs {
             metrics: self.metrics.clone(),
             keep_topics: self.keep_topics,
             arguments: std::env::args().collect(),
+            limits: self.limits.as_deref().map(limits).transpose()?,
         })
     }
 
@@ -122,6 +127,21 @@ impl LoadArgs {
             }
         }
     }
+}
+
+/// What `corelane bench limits --out FILE` wrote.
+pub(super) fn limits(path: &Path) -> Result<serde_json::Value, Failure> {
+    let read = std::fs::read_to_string(path).map_err(std::io::Error::other);
+    let parsed: std::io::Result<serde_json::Value> =
+        read.and_then(|text| serde_json::from_str(&text).map_err(Into::into));
+    let limits = parsed.ok().filter(|value| value["limits"].is_array());
+    limits.ok_or_else(|| {
+        Failure::new(format!(
+            "{} is no limits.json; `corelane bench limits --out {}` writes one",
+            path.display(),
+            path.display()
+        ))
+    })
 }
 
 /// A workload's text, and the folder that it is in.

@@ -81,6 +81,9 @@ impl Progress {
     fn plain(&mut self, event: &Event<'_>) {
         let line = match event {
             Event::Note(_) | Event::Used(_) => return,
+            Event::Bound(bound) => {
+                format!("limit: {}/s, {}", bytes(bound.bytes_per_second), bound.limit)
+            }
             Event::Connecting => "connecting, making topics".to_owned(),
             Event::WarmingUp => "warming up".to_owned(),
             Event::Measuring { seconds } => format!("measuring for {seconds} s"),

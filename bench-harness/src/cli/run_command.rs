@@ -20,6 +20,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   corelane bench run telemetry-1k -b broker:9092 --duration 60 --out results/tuesday
   corelane bench run saturate-1k --client raw          encoded beforehand instead of librdkafka
   corelane bench run telemetry-1k --set acks=1 --set codec=lz4
+  corelane bench run saturate-raw --limits limits.json   how near to what the machine can do
   corelane bench run workloads/1-topic-16-partitions-1kb.yaml   of the OpenMessaging benchmark
 
 WORKLOAD is a file, or one of `corelane bench workloads list`. `corelane bench workloads keys` explains our
@@ -101,6 +102,11 @@ fn text(report: &RunReport, out: Option<&Path>) -> String {
     }
     if rates.caught_up_bytes_per_second > 0.0 {
         let _ = writeln!(line, "  caught up       {}/s", bytes(rates.caught_up_bytes_per_second));
+    }
+    if let Some(of) = &report.fraction_of_limit {
+        let limit = bytes(of.bound.bytes_per_second);
+        let percent = of.fraction * 100.0;
+        let _ = writeln!(line, "  of limit        {percent:.0} % of {limit}/s, {}", of.bound.limit);
     }
     latencies(line, report);
     resources(line, report);

@@ -35,6 +35,8 @@ pub struct RawConsumerPlan {
     pub leader: String,
     pub gate: Gate,
     pub reading: Reading,
+    /// Of a record's key and value: batches are counted as records, not decoded.
+    pub payload_bytes: u64,
     pub fetch_min_bytes: u32,
     pub fetch_wait_milliseconds_max: u32,
     pub names: BatchNames,
@@ -177,7 +179,7 @@ impl RawConsumer {
             intended_ns: due.and_then(|times| times.get(ordinal)),
             consumed_ns,
             records: u64::from(records),
-            bytes: batch.bytes.len() as u64,
+            bytes: u64::from(records) * self.plan.payload_bytes,
         };
         self.recorder.consumed(self.plan.reading, consumed);
         self.plan.progress.add(u64::from(records));

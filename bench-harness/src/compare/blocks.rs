@@ -90,6 +90,7 @@ mod tests {
                 attempt: turn.attempt,
                 counts,
                 reason: (!counts).then(|| "disturbed".to_owned()),
+                remark: None,
                 offered_records_per_second: None,
                 start_up: None,
                 report: None,

@@ -1,24 +1,13 @@
-//! Fractions of the machine's limits, for the figures that a limit bounds.
-//!
-//! | figure | limit |
-//! |---|---|
-//! | acknowledged by `rdkafka` at saturation, nobody reads | the same client against a broker that keeps nothing |
-//! | acknowledged by `raw` at saturation | durable sequential writes or loopback, whichever is lower |
-//! | caught up | sequential reads or loopback, whichever is lower |
+//! Fractions of the machine's limits, for the figures of a comparison that a limit bounds.
 
 use serde_json::Value;
 
+use crate::bounds::Bound;
 use crate::results::comparison::{Metric, MetricRatio};
-use crate::workload::{ClientTier, Rate, Workload};
+use crate::workload::{Rate, Workload};
 
-/// Names of limits in `limits.json`, and what they are.
-const DURABLE: &str = "disk.sequential.durable-write";
-const READ: &str = "disk.sequential.read";
-const LOOPBACK: &str = "loopback.throughput";
-
-/// Records whose ceiling is measured.
-const CEILINGS: [(usize, &str); 2] =
-    [(1024, "client.rdkafka.null-broker.1KiB"), (100, "client.rdkafka.null-broker.100B")];
+/// Limits are measured, and so may be a little too low.
+const ABOVE: f64 = 1.05;
 
 /// Fills in what applies, and says why where nothing does.
 pub(super) fn fill(
@@ -31,67 +20,96 @@ pub(super) fn fill(
         ratio.limit = missing.map(str::to_owned);
         return;
     };
-    let Some((limit, name)) = limit_of(ratio.metric, workload, limits) else {
+    let Some(bound) = bound_of(ratio.metric, workload, limits) else {
         ratio.limit = Some("no measured limit bounds it".to_owned());
         return;
     };
-    ratio.fraction_of_limit_a = ratio.a.map(|estimate| estimate.mean / limit);
-    ratio.fraction_of_limit_b = ratio.b.map(|estimate| estimate.mean / limit);
-    ratio.limit = Some(name);
+    let share = |mean: f64| mean / bound.bytes_per_second;
+    ratio.fraction_of_limit_a = ratio.a.map(|estimate| share(estimate.mean));
+    ratio.fraction_of_limit_b = ratio.b.map(|estimate| share(estimate.mean));
+    let is_above = [ratio.fraction_of_limit_a, ratio.fraction_of_limit_b]
+        .into_iter()
+        .flatten()
+        .any(|share| share > ABOVE);
+    if is_above {
+        let why = if bound.is_of_stable_storage() {
+            "more than the disk makes durable: not all of it was when it was acknowledged"
+        } else {
+            "more than the limit, which was measured apart: the machine was slower then"
+        };
+        let before = ratio.note.take().map(|note| note + "; ").unwrap_or_default();
+        ratio.note = Some(before + why);
+    }
+    ratio.limit = Some(bound.limit);
 }
 
-/// Bytes a second, and which limit it is.
-fn limit_of(metric: Metric, workload: &Workload, limits: &Value) -> Option<(f64, String)> {
-    let value = |id: &str| {
-        let all = limits["limits"].as_array()?;
-        all.iter().find(|limit| limit["id"] == id)?["value"].as_f64().filter(|rate| *rate > 0.0)
-    };
-    let lower = |one: &'static str| {
-        let both = [(value(one)?, one), (value(LOOPBACK)?, LOOPBACK)];
-        let (limit, id) = both.into_iter().min_by(|a, b| a.0.total_cmp(&b.0))?;
-        Some((limit, id.to_owned()))
-    };
-    let is_saturated = workload.rate == Rate::Closed && !workload.is_consumed();
-    match (metric, workload.own.client) {
-        (Metric::CaughtUpBytes, _) => lower(READ),
-        (Metric::AcknowledgedBytes, ClientTier::Raw) if is_saturated => lower(DURABLE),
-        (Metric::AcknowledgedBytes, ClientTier::Rdkafka) if is_saturated => {
-            let bytes = workload.record_bytes;
-            let (_, id) = CEILINGS.into_iter().find(|(known, _)| *known == bytes)?;
-            Some((value(id)? * bytes as f64, id.to_owned()))
+/// What is offered by an open loop, and what readers make of it, is not bounded by a limit but by the rate.
+fn bound_of(metric: Metric, workload: &Workload, limits: &Value) -> Option<Bound> {
+    let is_saturated = workload.rate == Rate::Closed;
+    match metric {
+        Metric::CaughtUpBytes => Bound::of_caught_up(limits),
+        Metric::AcknowledgedBytes if is_saturated && !workload.is_consumed() => {
+            Bound::of_acknowledged(workload, limits)
         }
+        Metric::ConsumedBytes if is_saturated => Bound::of_consumed(limits),
         _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
-    use super::limit_of;
-    use crate::results::comparison::Metric;
+    use super::{bound_of, fill};
+    use crate::results::comparison::{Estimate, Metric, MetricRatio};
     use crate::workload::{Source, Workload, shipped};
 
-    #[test]
-    fn each_figure_has_the_limit_that_bounds_it() {
+    fn limits() -> Value {
         let limit = |id: &str, value: f64| json!({ "id": id, "value": value });
-        let limits = json!({ "limits": [
+        json!({ "limits": [
             limit("client.rdkafka.null-broker.1KiB", 1_000.0),
             limit("disk.sequential.durable-write", 300.0),
             limit("disk.sequential.read", 900.0),
             limit("loopback.throughput", 500.0),
-        ] });
-        let found = |name: &str, metric| {
-            let text = shipped::find(name).unwrap();
-            let source = Source { text, directory: None, settings: &[] };
-            limit_of(metric, &Workload::parse(&source).unwrap(), &limits)
-        };
+        ] })
+    }
+
+    fn workload(name: &str) -> Workload {
+        let text = shipped::find(name).unwrap();
+        Workload::parse(&Source { text, directory: None, settings: &[] }).unwrap()
+    }
+
+    #[test]
+    fn figures_of_a_chosen_rate_have_no_limit() {
+        let limits = limits();
+        let found = |name: &str, metric| bound_of(metric, &workload(name), &limits);
         let acknowledged = Metric::AcknowledgedBytes;
-        assert_eq!(found("saturate-1k", acknowledged).unwrap().0, 1_024_000.0);
-        assert_eq!(found("saturate-raw", acknowledged).unwrap().1, "disk.sequential.durable-write");
-        assert_eq!(found("catch-up", Metric::CaughtUpBytes).unwrap().1, "loopback.throughput");
+        assert_eq!(found("saturate-1k", acknowledged).unwrap().bytes_per_second, 1_024_000.0);
+        assert_eq!(found("catch-up", Metric::CaughtUpBytes).unwrap().limit, "loopback.throughput");
         assert_eq!(found("telemetry-1k", acknowledged), None, "it is what was offered");
-        assert_eq!(found("saturate-100b", acknowledged), None, "not measured");
         assert_eq!(found("saturate-1k", Metric::PeakMemory), None);
+    }
+
+    #[test]
+    fn more_than_the_disk_makes_durable_is_said_to_be_so() {
+        let mean = |mean| Some(Estimate { mean, from: None, to: None, observations: 1 });
+        let mut ratio = MetricRatio {
+            metric: Metric::AcknowledgedBytes,
+            unit: "B/s".to_owned(),
+            better: Metric::AcknowledgedBytes.better(),
+            a: mean(290.0),
+            b: mean(900.0),
+            ratio: None,
+            samples_a: 1,
+            samples_b: 1,
+            fraction_of_limit_a: None,
+            fraction_of_limit_b: None,
+            limit: None,
+            note: Some("one block".to_owned()),
+        };
+        fill(&mut ratio, &workload("saturate-raw"), Some(&limits()), None);
+        assert_eq!(ratio.fraction_of_limit_b, Some(3.0));
+        let note = ratio.note.unwrap();
+        assert!(note.starts_with("one block; more than the disk makes durable"), "{note}");
     }
 }

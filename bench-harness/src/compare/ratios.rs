@@ -161,6 +161,7 @@ mod tests {
             attempt: 1,
             counts: true,
             reason: None,
+            remark: None,
             offered_records_per_second: None,
             start_up: (subject == "a").then_some(StartUp {
                 first_metadata_milliseconds: 90.0,

@@ -66,6 +66,7 @@ fn against_null_broker(workload: Workload) -> Result<(f64, u64), Failure> {
             keep_topics: false,
             out: None,
             arguments: Vec::new(),
+            limits: None,
         },
         &mut |_| {},
     )?;

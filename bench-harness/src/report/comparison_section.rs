@@ -36,6 +36,7 @@ pub(super) fn section(comparison: &Value) -> String {
     for sentence in list(&comparison["method"]["sentences"]).chain(list(&comparison["notes"])) {
         html.push_str(&format!("<p>{}</p>\n", escaped(sentence.as_str().unwrap_or_default())));
     }
+    html.push_str(&limits(comparison));
     let arguments: Vec<&str> = list(&comparison["arguments"]).filter_map(Value::as_str).collect();
     html.push_str(&format!("<p>Command: <code>{}</code></p>\n", escaped(&arguments.join(" "))));
     let machine = serde_json::to_string_pretty(&comparison["machine"]).unwrap_or_default();
@@ -54,11 +55,17 @@ fn standing(comparison: &Value) -> String {
     let verified = runs.iter().filter(is_verified).count();
     let counting = runs.iter().filter(|run| run["counts"] == Value::Bool(true)).count();
     let all = runs.len();
+    let keeps_nothing = list(&comparison["subjects"]).any(|subject| subject["kind"] == "null");
     let mut html = verdict(
         verified == all,
         if verified == all { "Verified." } else { "Not all verified." },
         &format!(
-            "{verified} of {all} runs read back what was acknowledged, unaltered and in order."
+            "Of {verified} of {all} runs everything acknowledged was found unaltered and in order{}.",
+            if keeps_nothing {
+                " (of the broker that keeps nothing, acknowledgements alone)"
+            } else {
+                ""
+            }
         ),
     );
     html.push_str(&verdict(
@@ -92,10 +99,41 @@ fn case(case: &Value, comparison: &Value) -> String {
             escaped(text(run, "reason"))
         ));
     }
+    let remarked = list(&case["runs"]).filter(|run| run["counts"] == Value::Bool(true));
+    for (run, remark) in remarked.filter_map(|run| Some((run, run["remark"].as_str()?))) {
+        html.push_str(&format!(
+            "<p class=\"faint\">Mind of block {}, {}: {}</p>\n",
+            run["block"],
+            escaped(&name_of(comparison, text(run, "subject"))),
+            escaped(remark)
+        ));
+    }
     for note in list(&case["notes"]).filter_map(Value::as_str) {
         html.push_str(&format!("<p class=\"faint\">Note: {}</p>\n", escaped(note)));
     }
     html
+}
+
+/// What fractions are of.
+fn limits(comparison: &Value) -> String {
+    let rows: Vec<Vec<String>> = list(&comparison["limits"]["limits"])
+        .map(|limit| {
+            let value = limit["value"].as_f64();
+            let value = value.map_or_else(|| "–".to_owned(), count);
+            vec![
+                text(limit, "id").to_owned(),
+                format!("{value} {}", text(limit, "unit")),
+                count(limit["samples"].as_f64().unwrap_or(0.0)),
+                text(limit, "how").to_owned(),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        let why = text(comparison, "limits_missing");
+        return format!("<p class=\"faint\">The machine's limits: {}</p>\n", escaped(why));
+    }
+    let rows = table(&["limit", "value", "samples", "how"], &rows, false);
+    format!("<details><summary>The machine's limits</summary>{rows}</details>\n")
 }
 
 /// A row only where there is a ratio.
@@ -128,7 +166,9 @@ fn estimates(metrics: &[&Value], names: &[String; 2]) -> String {
                 cell += &format!(" [{}, {}]", figure(from, unit), figure(to, unit));
             }
             if let Some(share) = metric[format!("fraction_of_limit_{side}")].as_f64() {
-                cell += &format!(", {share:.2} of the limit");
+                let limit = text(metric, "limit");
+                let limit = if limit.is_empty() { "the limit" } else { limit };
+                cell += &format!(", {share:.2} of {limit}");
             }
             cell
         };

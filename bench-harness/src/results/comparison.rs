@@ -126,6 +126,9 @@ pub struct CaseRun {
     pub counts: bool,
     /// Why it does not count, in words.
     pub reason: Option<String>,
+    /// What to mind about one that counts: the broker did not keep up with the rate, the warm-up had not settled.
+    #[serde(default)]
+    pub remark: Option<String>,
     pub offered_records_per_second: Option<f64>,
     /// `None` for an address.
     pub start_up: Option<StartUp>,

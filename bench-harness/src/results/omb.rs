@@ -72,10 +72,7 @@ pub fn result(report: &RunReport, groups: &[Group], measured: &Histograms) -> Va
     put("topics".to_owned(), json!(workload.topics));
     put("partitions".to_owned(), json!(workload.partitions_per_topic));
     put("producersPerTopic".to_owned(), json!(workload.producers_per_topic));
-    put(
-        "consumersPerTopic".to_owned(),
-        json!(workload.consumers_per_subscription * workload.subscriptions_per_topic),
-    );
+    put("consumersPerTopic".to_owned(), json!(workload.consumers_per_subscription));
     let rate = |count: fn(&Group) -> u64| -> Value {
         groups.iter().map(|group| count(group) as f64 / group.seconds as f64).collect()
     };

@@ -34,6 +34,12 @@ impl Rule {
     pub const fn is_about_the_rate(self) -> bool {
         matches!(self, Self::ClientCpu | Self::SentLate | Self::Unsent)
     }
+
+    /// Whether it says something about the broker: neither machine nor client was the reason.
+    #[must_use]
+    pub const fn is_the_brokers_doing(self) -> bool {
+        matches!(self, Self::SentLate | Self::Unsent)
+    }
 }
 
 /// A run, as the rules see it.

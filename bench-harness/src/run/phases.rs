@@ -1,5 +1,6 @@
 //! The phases of a run: warm-up, measuring, draining, reading to the end.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
@@ -9,7 +10,8 @@ use super::setup::{Clients, ConsumerClient, GroupSettling, ProducerClient, Produ
 use super::{Event, Observer, Outcome};
 use crate::accounting::{Meter, Snapshot, Watched};
 use crate::clients::{Pace, Produced, Read};
-use crate::collector::{Collector, Phase};
+use crate::cluster::{Cluster, PartitionPlace};
+use crate::collector::Collector;
 use crate::failure::Failure;
 use crate::interruption;
 use crate::recorder::{WINDOW_NS, Window};
@@ -17,10 +19,10 @@ use crate::results::hlog::IntervalLog;
 use crate::run_clock::RunClock;
 use crate::schedule::{Arrival, Schedule};
 use crate::verification::{
-    ConsumedChains, ProducedChains, Verdict, VerifiedScope, Violation, verify,
+    ConsumedChains, PartitionNumber, ProducedChains, Verdict, VerifiedScope, Violation, verify,
     verify_acknowledgements,
 };
-use crate::warm_up::{STABLE_SECONDS_MAX, is_stable};
+use crate::warm_up::{STABLE_SECONDS_MAX, is_stable, unsettled};
 use crate::workload::{ArrivalKind, Rate, WarmUp, Workload};
 
 /// Between the start of the clients and the first record that is due.
@@ -37,6 +39,8 @@ const COLLECT_FOR: Duration = Duration::from_millis(50);
 pub(super) struct Phases<'a> {
     pub(super) workload: &'a Workload,
     pub(super) verified: VerifiedScope,
+    pub(super) cluster: &'a Cluster,
+    pub(super) places: &'a [PartitionPlace],
     pub(super) clock: &'a Arc<RunClock>,
     pub(super) watched: &'a Watched,
     pub(super) collected: Receiver<Window>,
@@ -215,10 +219,7 @@ impl Phases<'_> {
                 while !is_stable(&self.collector.seconds) {
                     self.collect(running)?;
                     if self.clock.now_ns() > limit_ns {
-                        notes.push(format!(
-                            "throughput and p99 had not settled within 5 % after \
-                             {STABLE_SECONDS_MAX} s of warm-up"
-                        ));
+                        notes.push(unsettled());
                         break;
                     }
                 }
@@ -237,6 +238,11 @@ impl Phases<'_> {
         self.clock.load_is_over(acknowledged);
         let bytes_since_measuring = self.clock.acknowledged_bytes() - measured.bytes_before;
         let drained = self.written_back();
+        // Nobody writes any more: what stands behind the last record that was acknowledged should not be there.
+        let log_ends = match self.verified {
+            VerifiedScope::ReadBack => self.cluster.ends(self.places),
+            VerifiedScope::Acknowledgements => Ok(BTreeMap::new()),
+        };
         (self.observe)(&Event::Verifying { records: acknowledged });
         self.collect_while(&running, |running| !running.is_read());
         let read = running.read();
@@ -246,10 +252,11 @@ impl Phases<'_> {
         if let Some(failure) = failures.chain(read.failure).next() {
             return Err(failure);
         }
+        let log_ends = log_ends?;
         let unsent_records = produced.iter().map(|producer| producer.unsent_records).sum();
         let chains: Vec<ProducedChains> = produced.into_iter().map(|done| done.chains).collect();
         let verdict = match self.verified {
-            VerifiedScope::ReadBack => verdict(&chains, &read.subscriptions),
+            VerifiedScope::ReadBack => verdict(&chains, &read.subscriptions, &log_ends),
             VerifiedScope::Acknowledgements => verify_acknowledgements(&chains),
         };
         // The rest of what was recorded.
@@ -324,15 +331,7 @@ impl Phases<'_> {
             (self.observe)(&Event::Second(closed));
         }
         for (second, histograms) in self.collector.take_closed() {
-            let is_measured = self
-                .collector
-                .seconds
-                .iter()
-                .rfind(|closed| closed.second == second)
-                .is_some_and(|closed| closed.phase == Phase::Measuring);
-            if is_measured {
-                self.log.add(second, &histograms);
-            }
+            self.log.add(second, &histograms);
         }
     }
 }
@@ -377,8 +376,12 @@ fn joined<T>(thread: JoinHandle<T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-fn verdict(produced: &[ProducedChains], subscriptions: &[(String, ConsumedChains)]) -> Verdict {
-    let mut ends = std::collections::BTreeMap::new();
+fn verdict(
+    produced: &[ProducedChains],
+    subscriptions: &[(String, ConsumedChains)],
+    log_ends: &BTreeMap<PartitionNumber, i64>,
+) -> Verdict {
+    let mut ends = BTreeMap::new();
     for (partition, end) in produced.iter().flat_map(ProducedChains::ends) {
         let known: &mut i64 = ends.entry(partition).or_default();
         *known = end.max(*known);
@@ -388,7 +391,16 @@ fn verdict(produced: &[ProducedChains], subscriptions: &[(String, ConsumedChains
         let partitions = behind.count();
         (partitions > 0).then(|| Violation::NotRead { subscription: name.clone(), partitions })
     });
+    let beyond = log_ends.iter().filter_map(|(partition, log_end)| {
+        let acknowledged_end = ends.get(partition).copied().unwrap_or(0);
+        let (partition, log_end) = (*partition, *log_end);
+        (log_end > acknowledged_end).then_some(Violation::StoredBeyond {
+            partition,
+            acknowledged_end,
+            log_end,
+        })
+    });
     let chains: Vec<ConsumedChains> =
         subscriptions.iter().map(|(_, chains)| chains.clone()).collect();
-    verify(produced, &chains, unread.collect())
+    verify(produced, &chains, unread.chain(beyond).collect())
 }

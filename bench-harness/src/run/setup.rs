@@ -112,10 +112,25 @@ struct Setup<'a> {
 /// A subscription that the workload asks for, or that verification needs.
 struct SubscriptionPlan {
     name: String,
-    consumers: u32,
+    /// Of each topic, as the OpenMessaging benchmark counts them; `None` is one for all topics.
+    consumers_of_topic: Option<u32>,
     gate: Gate,
     reading: Reading,
     grouping: Grouping,
+}
+
+/// Consumers that divide some partitions among them.
+struct Team<'a> {
+    partitions: &'a [PartitionPlace],
+    consumers: u32,
+}
+
+impl Team<'_> {
+    /// The partitions of one of them.
+    fn part_of(&self, consumer: u32) -> Vec<PartitionPlace> {
+        let (consumer, consumers) = (consumer as usize, self.consumers as usize);
+        self.partitions.iter().skip(consumer).step_by(consumers).cloned().collect()
+    }
 }
 
 impl Setup<'_> {
@@ -126,7 +141,7 @@ impl Setup<'_> {
             let gate = if workload.backlog_bytes > 0 { Gate::Measuring } else { Gate::Start };
             plans.extend((0..workload.subscriptions_per_topic).map(|at| SubscriptionPlan {
                 name: format!("subscription-{at}"),
-                consumers: workload.consumers_per_subscription,
+                consumers_of_topic: Some(workload.consumers_per_subscription),
                 gate,
                 reading: Reading::Tail,
                 grouping: workload.own.groups,
@@ -134,7 +149,7 @@ impl Setup<'_> {
         }
         plans.extend((0..workload.own.catch_up_readers).map(|at| SubscriptionPlan {
             name: format!("catch-up-{at}"),
-            consumers: 1,
+            consumers_of_topic: None,
             gate: Gate::Measuring,
             reading: Reading::CatchUp,
             grouping: Grouping::Assigned,
@@ -142,7 +157,7 @@ impl Setup<'_> {
         if plans.is_empty() && self.verified == VerifiedScope::ReadBack {
             plans.push(SubscriptionPlan {
                 name: "verification".to_owned(),
-                consumers: 1,
+                consumers_of_topic: None,
                 gate: Gate::AfterLoad,
                 reading: Reading::Verification,
                 grouping: Grouping::Assigned,
@@ -156,11 +171,14 @@ impl Setup<'_> {
         self.places.chunks(self.workload.partitions_per_topic as usize)
     }
 
-    /// The partitions of one of several consumers of a subscription, over all topics.
-    fn part_of(&self, consumer: u32, consumers: u32) -> Vec<PartitionPlace> {
-        let is_its =
-            |(at, _): &(usize, &PartitionPlace)| at % consumers as usize == consumer as usize;
-        self.places.iter().enumerate().filter(is_its).map(|(_, place)| place.clone()).collect()
+    /// What each team of consumers reads: those of one topic, or one consumer of everything.
+    fn teams(&self, subscription: &SubscriptionPlan) -> Vec<Team<'_>> {
+        match subscription.consumers_of_topic {
+            Some(consumers) => {
+                self.topics().map(|partitions| Team { partitions, consumers }).collect()
+            }
+            None => vec![Team { partitions: self.places, consumers: 1 }],
+        }
     }
 
     fn keys(&self, producer: usize) -> Keys {
@@ -216,18 +234,24 @@ impl Setup<'_> {
         due_times: &Arc<Vec<Arc<DueTimes>>>,
     ) -> Result<Vec<SubscriptionPart>, Failure> {
         let own = &self.workload.own;
+        let key_bytes = self.keys(0).next_key().map_or(0, |key| key.len());
+        let payload_bytes = (self.pool.bytes(0).len() + key_bytes) as u64;
         let mut parts = Vec::new();
         for subscription in self.subscriptions() {
             let progress = Progress::default();
             let mut consumers = Vec::new();
-            for consumer in 0..subscription.consumers {
-                let partitions = self.part_of(consumer, subscription.consumers);
+            let teams = self.teams(&subscription);
+            let shares = teams
+                .iter()
+                .flat_map(|team| (0..team.consumers).map(|consumer| team.part_of(consumer)));
+            for partitions in shares {
                 for (leader, partitions) in by_leader(&partitions) {
                     let plan = RawConsumerPlan {
                         partitions,
                         leader,
                         gate: subscription.gate,
                         reading: subscription.reading,
+                        payload_bytes,
                         fetch_min_bytes: own.fetch_min_bytes,
                         fetch_wait_milliseconds_max: own.fetch_wait_milliseconds_max,
                         names,
@@ -271,34 +295,34 @@ impl Setup<'_> {
         for subscription in self.subscriptions() {
             let progress = Progress::default();
             let is_group = subscription.grouping != Grouping::Assigned;
-            let members: Vec<Arc<AtomicUsize>> =
-                (0..subscription.consumers).map(|_| Arc::default()).collect();
             let mut consumers = Vec::new();
-            for (consumer, assigned) in (0..).zip(&members) {
-                let partitions = if is_group {
-                    self.places.to_vec()
-                } else {
-                    self.part_of(consumer, subscription.consumers)
-                };
-                let plan = RdkafkaConsumerPlan {
-                    bootstrap: self.bootstrap.to_owned(),
-                    group: format!("corelane-bench-{}-{}", self.run_id, subscription.name),
-                    partitions,
-                    grouping: subscription.grouping,
-                    gate: subscription.gate,
-                    reading: subscription.reading,
-                    own: own.clone(),
-                    progress: progress.clone(),
-                    assigned: Arc::clone(assigned),
-                    clock: Arc::clone(self.clock),
-                };
-                let client = RdkafkaConsumer::create(plan, self.windows.clone())?;
-                consumers.push(ConsumerClient::Rdkafka(Box::new(client)));
+            for (number, team) in self.teams(&subscription).into_iter().enumerate() {
+                let members: Vec<Arc<AtomicUsize>> =
+                    (0..team.consumers).map(|_| Arc::default()).collect();
+                for (consumer, assigned) in (0..).zip(&members) {
+                    let partitions =
+                        if is_group { team.partitions.to_vec() } else { team.part_of(consumer) };
+                    let name = &subscription.name;
+                    let plan = RdkafkaConsumerPlan {
+                        bootstrap: self.bootstrap.to_owned(),
+                        group: format!("corelane-bench-{}-{name}-{number}", self.run_id),
+                        partitions,
+                        grouping: subscription.grouping,
+                        gate: subscription.gate,
+                        reading: subscription.reading,
+                        own: own.clone(),
+                        progress: progress.clone(),
+                        assigned: Arc::clone(assigned),
+                        clock: Arc::clone(self.clock),
+                    };
+                    let client = RdkafkaConsumer::create(plan, self.windows.clone())?;
+                    consumers.push(ConsumerClient::Rdkafka(Box::new(client)));
+                }
+                if is_group && subscription.gate == Gate::Start {
+                    groups.push(GroupSettling { partitions: team.partitions.len(), members });
+                }
             }
             parts.push(SubscriptionPart { name: subscription.name, consumers });
-            if is_group && subscription.gate == Gate::Start {
-                groups.push(GroupSettling { partitions: self.places.len(), members });
-            }
         }
         Ok(self.done(producers, parts, groups))
     }

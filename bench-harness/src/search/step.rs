@@ -11,6 +11,9 @@ use crate::results::validity::Rule;
 /// Of what is offered, what must be acknowledged within the same time.
 const ACKNOWLEDGED_SHARE_MIN: f64 = 0.97;
 
+/// Of what is acknowledged, what must be read within the same time: less, and readers fall behind without end.
+const CONSUMED_SHARE_MIN: f64 = 0.97;
+
 /// What a run says of its rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -109,6 +112,13 @@ fn judge(rate: f64, report: &RunReport) -> Result<(Trial, String), Failure> {
     if acknowledged < rate * ACKNOWLEDGED_SHARE_MIN {
         let share = acknowledged / rate * 100.0;
         return Ok((Trial::Misses, format!("{share:.0} % of what was offered was acknowledged")));
+    }
+    let subscriptions = f64::from(report.workload.subscriptions_per_topic);
+    let consumed = report.throughput.consumed_records_per_second;
+    let to_read = acknowledged * subscriptions;
+    if report.workload.is_consumed() && consumed < to_read * CONSUMED_SHARE_MIN {
+        let share = consumed / to_read * 100.0;
+        return Ok((Trial::Misses, format!("readers read {share:.0} % of what was written")));
     }
     let Some(objective) = &report.objective else { return Ok((Trial::Holds, String::new())) };
     let slo = objective.slo;

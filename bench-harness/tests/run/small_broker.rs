@@ -26,6 +26,9 @@ use protocol::messages::produce::{
 use protocol::record_batch::{BatchSlice, patch};
 use protocol::{ApiKey, ErrorCode, LeaderEpoch, Offset, Request, Response};
 
+/// Kafka's timestamp for the end of a log.
+const LATEST: i64 = -1;
+
 /// What happens at the broker's n-th batch, counted from 1.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
@@ -43,6 +46,8 @@ pub(crate) enum Fault {
     Double {
         at: usize,
     },
+    /// Keeps the last of all batches twice, found when it is asked where the log ends.
+    DoubleLast,
     /// Keeps it with one bit changed.
     Alter {
         at: usize,
@@ -204,18 +209,28 @@ impl SmallBroker {
     }
 
     fn offsets(&self, request: ListOffsetsRequest) -> ListOffsetsResponse {
-        let code = match std::mem::replace(&mut self.state.lock().unwrap().leads, true) {
+        let mut state = self.state.lock().unwrap();
+        let code = match std::mem::replace(&mut state.leads, true) {
             true => ErrorCode::None,
             false => ErrorCode::NotLeaderOrFollower,
         };
-        let partition = |one: &ListOffsetsPartition| ListOffsetsPartitionResponse {
-            partition_index: one.partition_index,
-            error_code: code.code(),
-            offset: 0,
-            ..ListOffsetsPartitionResponse::default()
+        let fault = state.fault;
+        let mut partition = |topic: &str, one: &ListOffsetsPartition| {
+            let logs = state.topics.get_mut(topic).unwrap();
+            let log = &mut logs[usize::try_from(one.partition_index).unwrap()];
+            if one.timestamp == LATEST && matches!(fault, Fault::DoubleLast) {
+                let last = log.batches.last().unwrap().clone();
+                log.keep(&last);
+            }
+            ListOffsetsPartitionResponse {
+                partition_index: one.partition_index,
+                error_code: code.code(),
+                offset: if one.timestamp == LATEST { log.next_offset } else { 0 },
+                ..ListOffsetsPartitionResponse::default()
+            }
         };
         let topics = request.topics.into_iter().map(|topic| ListOffsetsTopicResponse {
-            partitions: topic.partitions.iter().map(partition).collect(),
+            partitions: topic.partitions.iter().map(|one| partition(&topic.name, one)).collect(),
             name: topic.name,
         });
         ListOffsetsResponse { topics: topics.collect(), ..ListOffsetsResponse::default() }

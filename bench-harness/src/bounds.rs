@@ -1,0 +1,108 @@
+//! Which of the machine's limits bounds a figure. Limits are those of `limits.json`, as a value: it may come from a
+//! file.
+//!
+//! | figure | limit |
+//! |---|---|
+//! | acknowledged by `rdkafka`, records of 1 KiB or 100 B | the same client against a broker that keeps nothing |
+//! | acknowledged by any other client | durable sequential writes or loopback, whichever is lower |
+//! | read from the tail | loopback |
+//! | caught up | sequential reads or loopback, whichever is lower |
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::workload::{ClientTier, Workload};
+
+const DURABLE: &str = "disk.sequential.durable-write";
+const READ: &str = "disk.sequential.read";
+const LOOPBACK: &str = "loopback.throughput";
+
+/// Records whose ceiling is measured.
+const CEILINGS: [(usize, &str); 2] =
+    [(1024, "client.rdkafka.null-broker.1KiB"), (100, "client.rdkafka.null-broker.100B")];
+
+/// A limit that a figure cannot exceed, unless it is of something else than the limit.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Bound {
+    /// Its name in `limits.json`.
+    pub limit: String,
+    pub bytes_per_second: f64,
+}
+
+impl Bound {
+    /// Of keys and values that a client gets acknowledged. `None`: it was not measured.
+    #[must_use]
+    pub fn of_acknowledged(workload: &Workload, limits: &Value) -> Option<Self> {
+        let record_bytes = workload.record_bytes;
+        let ceiling = CEILINGS
+            .into_iter()
+            .filter(|_| workload.own.client == ClientTier::Rdkafka)
+            .find(|(known, _)| *known == record_bytes)
+            .and_then(|(_, id)| {
+                let rate = value(limits, id)? * record_bytes as f64;
+                Some(Self { limit: id.to_owned(), bytes_per_second: rate })
+            });
+        ceiling.or_else(|| lowest(limits, &[DURABLE, LOOPBACK]))
+    }
+
+    #[must_use]
+    pub fn of_consumed(limits: &Value) -> Option<Self> {
+        lowest(limits, &[LOOPBACK])
+    }
+
+    #[must_use]
+    pub fn of_caught_up(limits: &Value) -> Option<Self> {
+        lowest(limits, &[READ, LOOPBACK])
+    }
+
+    /// Whether a broker that acknowledges before its records are on stable storage can do better.
+    #[must_use]
+    pub fn is_of_stable_storage(&self) -> bool {
+        self.limit == DURABLE
+    }
+}
+
+/// `None` where one of them is not known: another might be lower.
+fn lowest(limits: &Value, ids: &[&str]) -> Option<Bound> {
+    let all: Option<Vec<Bound>> = ids
+        .iter()
+        .map(|id| Some(Bound { limit: (*id).to_owned(), bytes_per_second: value(limits, id)? }))
+        .collect();
+    all?.into_iter().min_by(|a, b| a.bytes_per_second.total_cmp(&b.bytes_per_second))
+}
+
+fn value(limits: &Value, id: &str) -> Option<f64> {
+    let all = limits["limits"].as_array()?;
+    all.iter().find(|limit| limit["id"] == id)?["value"].as_f64().filter(|rate| *rate > 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::Bound;
+    use crate::workload::{Source, Workload, shipped};
+
+    #[test]
+    fn each_figure_has_the_limit_that_bounds_it() {
+        let limit = |id: &str, value: f64| json!({ "id": id, "value": value });
+        let limits = json!({ "limits": [
+            limit("client.rdkafka.null-broker.1KiB", 1_000.0),
+            limit("disk.sequential.durable-write", 300.0),
+            limit("disk.sequential.read", 900.0),
+            limit("loopback.throughput", 500.0),
+        ] });
+        let acknowledged = |name: &str| {
+            let text = shipped::find(name).unwrap();
+            let source = Source { text, directory: None, settings: &[] };
+            let bound = Bound::of_acknowledged(&Workload::parse(&source).unwrap(), &limits);
+            bound.map(|bound| (bound.bytes_per_second, bound.is_of_stable_storage()))
+        };
+        assert_eq!(acknowledged("saturate-1k"), Some((1_024_000.0, false)));
+        assert_eq!(acknowledged("saturate-raw"), Some((300.0, true)));
+        assert_eq!(acknowledged("saturate-100b"), Some((300.0, true)), "no ceiling was measured");
+        assert_eq!(Bound::of_caught_up(&limits).unwrap().limit, "loopback.throughput");
+        assert_eq!(Bound::of_consumed(&limits).unwrap().bytes_per_second, 500.0);
+        assert_eq!(Bound::of_caught_up(&json!({ "limits": [] })), None);
+    }
+}

@@ -21,6 +21,7 @@
 mod addresses;
 mod disk;
 mod file;
+mod outline;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -29,10 +30,11 @@ use std::path::PathBuf;
 use coordinator::topic_config::{ConfigError as PropertyError, StaticBrokerConfig};
 use engine::config::{DiskConfig, Durability};
 use protocol::Str;
-use tuning::ByteCount;
+use tuning::{ByteCount, CalibrationRecord};
 
 pub use addresses::{AddressError, Advertised};
 pub use file::FileError;
+pub use outline::ConfigOutline;
 
 /// How the log is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -135,6 +137,10 @@ const OWN_PROPERTIES: &[(&str, &str)] = &[
 const DATA_DIR: &str = "./corelane-data";
 const ADMIN: &str = "127.0.0.1:9644";
 
+/// The node does as it is told either way: only the operator can find out what the host does with a flush.
+const UNVERIFIED_DURABILITY: &str = "the durability of this disk is unverified: when it was calibrated its flushes \
+     took no time; ask who runs the host whether they reach the disk, then repeat `corelane tune calibrate`";
+
 impl Config {
     pub fn load(settings: Settings) -> Result<Self, ConfigError> {
         let file = match &settings.config_file {
@@ -148,10 +154,7 @@ impl Config {
         let or = |given: Vec<String>, of_file: Vec<String>| {
             if given.is_empty() { of_file } else { given }
         };
-        let data_dirs =
-            if settings.data_dirs.is_empty() { file.data_dirs } else { settings.data_dirs };
-        let data_dirs =
-            if data_dirs.is_empty() { vec![PathBuf::from(DATA_DIR)] } else { data_dirs };
+        let data_dirs = data_dirs(settings.data_dirs, file.data_dirs);
         let listen = or(settings.listen, file.listen);
         let advertise = or(settings.advertise, file.advertise);
         let mut warnings = Vec::new();
@@ -163,6 +166,10 @@ impl Config {
             admin => Some(addresses::admin(admin).map_err(ConfigError::Address)?),
         };
         let durability = settings.durability.or(file.durability).unwrap_or_default();
+        let is_doubted = file.calibrated.as_ref().is_some_and(CalibrationRecord::is_flush_doubted);
+        if is_doubted && durability == Durability::Fsync {
+            warnings.push(UNVERIFIED_DURABILITY.to_owned());
+        }
         let properties = properties(file.kafka, durability)?;
         Ok(Self {
             data_dirs,
@@ -180,6 +187,12 @@ impl Config {
             warnings,
         })
     }
+}
+
+/// What flags and environment give, else the file, else the default.
+fn data_dirs(given: Vec<PathBuf>, of_file: Vec<PathBuf>) -> Vec<PathBuf> {
+    let chosen = if given.is_empty() { of_file } else { given };
+    if chosen.is_empty() { vec![PathBuf::from(DATA_DIR)] } else { chosen }
 }
 
 /// Kafka's properties of the file, and the node's durability as the default of all topics.

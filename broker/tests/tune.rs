@@ -80,7 +80,7 @@ impl Machine {
         if !["rollback", "status", "shards", "unit"].contains(&verb) {
             command.args(["--data-dir", "/data"]);
         }
-        command.env_remove("CORELANE_DATA_DIR");
+        command.env_remove("CORELANE_DATA_DIR").env_remove("CORELANE_CONFIG");
         command
     }
 
@@ -159,8 +159,14 @@ fn what_is_applied_holds_drifts_and_is_rolled_back() {
     let (code, text) = machine.tune("rollback --force");
     assert_eq!(code, 0, "{text}");
     assert_eq!(machine.snapshot(), before);
+    assert!(!machine.state().exists(), "the journal's folder was not there, either");
     let (code, text) = machine.tune("rollback");
     assert_eq!((code, text.trim()), (0, "nothing is applied, so nothing was put back"));
+    assert!(!machine.state().exists());
+    let (code, text) = machine.tune("apply network.somaxconn --profile dev");
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("profile dev changes nothing"), "{text}");
+    assert_eq!(machine.snapshot(), before);
 }
 
 /// Wherever the kill comes: each change is in the journal before it is made.
@@ -252,6 +258,44 @@ fn a_unit_names_the_program_and_its_directories_as_they_are_from_everywhere() {
     assert_eq!(machine.tune("unit --user Ann@home").0, 3);
     let json = machine.json("unit");
     assert_eq!(json["path"], "/etc/systemd/system/corelane.service");
+}
+
+#[test]
+fn a_configuration_without_a_measured_disk_is_told_so() {
+    let machine = Machine::new();
+    let config = machine.folder.path().join("corelane.toml");
+    fs::write(&config, "shards = 2\n").unwrap();
+    let mut command = machine.command("check --all");
+    let (code, text) = said(&command.arg("--config").arg(&config).output().unwrap());
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("never calibrated"), "{text}");
+    let (_, text) = machine.tune("check --all");
+    assert!(text.contains("? service.calibration"), "{text}");
+}
+
+#[test]
+fn a_unit_leaves_to_the_configuration_what_that_says() {
+    let machine = Machine::new();
+    let file = machine.folder.path().join("corelane.toml");
+    let config = file.display();
+    let unit = |words: &str| machine.tune(&format!("unit --program /p --config {config}{words}"));
+    fs::write(&file, "data-dir = [\"/mnt/a\", \"/mnt/b\"]\nmemory = \"1GiB\"\n").unwrap();
+    let (code, text) = unit("");
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains(&format!("\nExecStart=/p serve --config {config}\n")), "{text}");
+    assert!(text.contains("\nReadWritePaths=/mnt/a /mnt/b\n"), "{text}");
+    assert!(text.contains("\nMemoryLow=1073741824\n"), "{text}");
+    let (_, text) = unit(" --data-dir /mnt/c");
+    let given = format!("\nExecStart=/p serve --data-dir /mnt/c --config {config}\n");
+    assert!(text.contains(&given), "{text}");
+    fs::write(&file, "shards = 1\n").unwrap();
+    let (_, text) = unit("");
+    assert!(text.contains("serve --data-dir /var/lib/corelane/data --config "), "{text}");
+    for (content, said) in [("data-dir = \"data\"\n", "is relative"), ("shard = 1\n", "shard")] {
+        fs::write(&file, content).unwrap();
+        let (code, text) = unit("");
+        assert!(code == 3 && text.contains(said), "{text}");
+    }
 }
 
 #[test]

@@ -15,6 +15,9 @@ pub struct BlockDevice {
     /// As below `/sys/block`: `nvme0n1`, `sda`, `vda`.
     pub name: String,
     pub model: Option<String>,
+    /// What its maker or its host calls this very disk (a world-wide id, a serial number): it stays when names change
+    /// places.
+    pub identity: Option<String>,
     pub size: Option<ByteCount>,
     pub rotational: Option<bool>,
     /// The scheduler in force.
@@ -113,6 +116,7 @@ impl BlockDevice {
         Self {
             name: name.unwrap_or_default(),
             model: host.text(folder.join("device/model")),
+            identity: identity(host, folder),
             // Always in sectors of 512 bytes, whatever the disk's block is.
             size: host.value::<u64>(folder.join("size")).map(|s| ByteCount(s.saturating_mul(512))),
             rotational: flag("rotational"),
@@ -132,10 +136,25 @@ impl BlockDevice {
         }
     }
 
+    /// Whether the disk says itself that it holds writes in a volatile cache.
+    pub(crate) fn says_write_back(&self) -> bool {
+        self.write_cache == Some(WriteCache::WriteBack)
+    }
+
     /// Whether a completed write may be lost with the power until a flush.
     pub fn needs_flush(&self) -> bool {
         self.write_cache != Some(WriteCache::WriteThrough)
     }
+}
+
+/// Where drivers put it: NVMe at the disk, SCSI at the device behind it; virtual disks have a serial number alone.
+const IDENTITY_FILES: [&str; 4] = ["wwid", "device/wwid", "serial", "device/serial"];
+
+fn identity(host: &HostRoot, folder: &Path) -> Option<String> {
+    let told = IDENTITY_FILES.iter().filter_map(|file| host.text(folder.join(file)));
+    // Of SCSI it is padded with blanks inside.
+    let mut told = told.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "));
+    told.find(|text| !text.is_empty())
 }
 
 /// A partition lies in the folder of its disk and has no queue of its own.

@@ -31,12 +31,13 @@ pub struct NumaNode {
 }
 
 impl CpuFacts {
-    pub(crate) fn read(host: &HostRoot, cgroup: &CgroupLimits) -> Self {
+    /// With the affinity of `process`: its number, or `self`.
+    pub(crate) fn read(host: &HostRoot, cgroup: &CgroupLimits, process: &str) -> Self {
         let list = |path: &str| CpuSet::parse(&host.text(path)?).filter(|cpus| !cpus.is_empty());
         let online =
             list("/sys/devices/system/cpu/online").unwrap_or_else(|| CpuSet::from_iter([CpuId(0)]));
         let mut allowed = online.clone();
-        let status = host.text("/proc/self/status").unwrap_or_default();
+        let status = host.text(format!("/proc/{process}/status")).unwrap_or_default();
         let affinity = field(&status, "Cpus_allowed_list").and_then(CpuSet::parse);
         for bound in affinity.iter().chain(&cgroup.cpus) {
             let narrowed = allowed.intersection(bound);

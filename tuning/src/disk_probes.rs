@@ -111,7 +111,8 @@ impl DiskProbes {
         Self::prepare_up_to(host, directory, PROBE_FILE_BYTES_MAX)
     }
 
-    fn prepare_up_to(
+    /// The same with a smaller file.
+    pub(crate) fn prepare_up_to(
         host: &HostRoot,
         directory: &Path,
         bytes_max: ByteCount,

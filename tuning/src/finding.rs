@@ -141,6 +141,11 @@ impl Finding {
         self.actions.iter().map(|Action::Write(write)| write)
     }
 
+    /// Whether `apply` would write anything: the profile dev changes nothing.
+    pub fn is_appliable(&self) -> bool {
+        !self.actions.is_empty() && self.profile != Profile::Dev
+    }
+
     /// Whether `wanted` names it: by id, by entry, by group, or by the beginning of an entry (`cpu.`).
     pub fn is_named_by(&self, wanted: &str) -> bool {
         self.id == wanted

@@ -8,7 +8,7 @@ use crate::cpus::CpuFacts;
 use crate::host_root::HostRoot;
 use crate::kernel::KernelFacts;
 use crate::memory::MemoryFacts;
-use crate::process_limits::ProcessFacts;
+use crate::process_limits::{ProcessFacts, RLimit};
 
 /// What the machine, the container and the process allow. The facts of a data directory are apart
 /// ([`crate::DirectoryFacts`]): a node has several.
@@ -27,11 +27,25 @@ impl HostFacts {
         let cgroup = CgroupLimits::read(host);
         Self {
             kernel: KernelFacts::read(host),
-            cpus: CpuFacts::read(host, &cgroup),
+            cpus: CpuFacts::read(host, &cgroup, "self"),
             memory: MemoryFacts::read(host, &cgroup),
             process: ProcessFacts::read(host),
             container: ContainerFacts::read(host),
         }
+    }
+
+    /// As a unit of systemd will find the machine, whose limits are its own: neither what the shell that asks may lock
+    /// nor its cores, quota and memory count. A container's bind its units, too.
+    pub fn read_for_unit(host: &HostRoot) -> Self {
+        let mut facts = Self::read(host);
+        facts.process.memlock = Some(RLimit { soft: None, hard: None });
+        if facts.container.container.is_none() {
+            let unlimited = CgroupLimits::default();
+            // Units inherit the first process's affinity, which leaves out isolated processors.
+            facts.cpus = CpuFacts::read(host, &unlimited, "1");
+            facts.memory = MemoryFacts::read(host, &unlimited);
+        }
+        facts
     }
 }
 

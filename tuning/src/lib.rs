@@ -28,7 +28,7 @@
 //! | `directory` | all facts of one data directory |
 //! | `directory_probe` | direct I/O, stable writes and copy on write, tried rather than looked up |
 //! | `disk_probes` | how fast a disk is (`aligned_bytes`, `durable`, `probe_file`, `samples`, `sequential`) |
-//! | `calibration` | a disk measured for the node (`advice`, `origin`) |
+//! | `calibration` | a disk measured for the node (`advice`, `flush`, `origin`, `record`, `sweep`) |
 //! | `recorded_tree` | trees of other machines, for tests |
 //! | `shard_plan` | facts and wishes to shards, cores and memory |
 //! | `check` | one finding: current, wanted, why, and the command that mends it |
@@ -74,12 +74,16 @@ mod systemd_unit;
 
 pub use block_device::{BlockDevice, WriteCache};
 pub use byte_count::{ByteCount, ParseByteCountError};
-pub use calibration::{Calibration, CalibrationOrigin, DiskAdvice, Effort};
+pub use calibration::{
+    Calibration, CalibrationNow, CalibrationOrigin, CalibrationRecord, DiskAdvice, Effort,
+    FlushTrust,
+};
 pub use catalogue::{Entry, Examined, entries, examine};
 pub use changes::{
     Applied, AppliedCheck, AppliedState, Change, ChangeError, ChangeState, ChangeStatus, Choice,
-    Drifted, JournalError, OwnedFile, Plan, PlanError, PlannedCheck, PlannedFile, RolledBack,
-    RolledBackChange, RolledBackState, STATE_DIRECTORY, Skipped, apply, rollback, status,
+    Drifted, JournalError, Overruled, OwnedFile, Plan, PlanError, PlannedCheck, PlannedFile,
+    RolledBack, RolledBackChange, RolledBackState, STATE_DIRECTORY, Skipped, apply, rollback,
+    status,
 };
 pub use check::{Check, Severity, Status};
 pub use checks::{
@@ -105,4 +109,4 @@ pub use process_limits::{ProcessFacts, RLimit, RaisedLimits, raise_soft_limits};
 pub use profile::Profile;
 pub use setting::{Form, Setting};
 pub use shard_plan::{DataShard, ShardPlan, ShardPlanError, plan_shards};
-pub use systemd_unit::{UNIT_PATH, UnitWishes, systemd_unit};
+pub use systemd_unit::{DataDirsSaid, UNIT_PATH, UnitWishes, systemd_unit};

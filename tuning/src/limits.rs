@@ -93,11 +93,25 @@ pub(crate) const STEAL_PER_MILLE_MAX: u64 = 20;
 pub(crate) const CLOCK_NANOS_MAX: u64 = 200;
 /// Some tens of microseconds a round with a fast clock, 2 ms with a slow one.
 pub(crate) const CLOCK_READS: u32 = 1000;
+/// One receive queue on fewer cores is a quarter of the machine's work or more for its core anyway: a detour by
+/// another gains nothing.
+pub(crate) const CORES_OF_ONE_QUEUE_MIN: usize = 4;
+/// Connections that are brought to the core that reads them: all of a node's, some times over. 8 bytes each.
+pub(crate) const FLOWS_STEERED: u32 = 32_768;
+/// What drivers come with at the most: a packet more a wait of 20 µs.
+pub(crate) const GRO_FLUSH_NANOS_MAX: i64 = 20_000;
+/// A core without a shard takes the interrupts of so many that have one.
+pub(crate) const SHARDS_A_FREE_CORE: usize = 16;
+/// Smaller pieces cut a large group of the journal (1 MiB) into more than four.
+pub(crate) const ARRAY_CHUNK_BYTES_MIN: ByteCount = ByteCount::kib(256);
 /// Processes whose names are read: half a second's work at the most.
 pub(crate) const PROCESSES_LOOKED_AT_MAX: usize = 20_000;
 
 /// A change is some hundred bytes of the journal; a machine of 256 cores has 2,000 changes in one run.
 pub(crate) const JOURNAL_BYTES_MAX: u64 = 16 << 20;
+/// Room that each change keeps free for the lines that close it: `applied` takes 51 bytes and `restored` 83, with the
+/// longest numbers there are.
+pub(crate) const JOURNAL_CLOSING_BYTES: u64 = 160;
 
 /// Open files of a unit: ten times what is wanted, and what systemd itself may give.
 pub(crate) const NOFILE_OF_UNIT: u64 = 1 << 20;
@@ -129,5 +143,17 @@ pub(crate) const PROBE_WRITE_BYTES: usize = 4 << 20;
 pub(crate) const PREWRITE_TIME_MAX: Duration = Duration::from_secs(3);
 /// Samples beyond a percentile: p99 needs 1,000.
 pub(crate) const EXCEEDANCES_MIN: usize = 10;
+/// What is asked for where there were fewer than the 20 samples that a median needs, and for how long at the most: a
+/// disk of 200 ms a write has its median.
+pub(crate) const MEDIAN_SAMPLES_WANTED: u32 = 24;
+const _: () = assert!(MEDIAN_SAMPLES_WANTED as usize > 2 * EXCEEDANCES_MIN);
+pub(crate) const SLOW_DISK_TIME_MAX: Duration = Duration::from_secs(5);
+/// Two rounds of a sweep that differ by more were not of one disk alone; idle disks stay within 10 %.
+pub(crate) const ROUNDS_AGREE_PERCENT: f64 = 125.0;
+/// What was measured so long ago was of a drive with less in it.
+pub(crate) const CALIBRATION_DAYS_MAX: u64 = 365;
 /// The fastest drives with power of their own take 12 µs and more for a stable write with all that is above them.
 pub(crate) const BELIEVABLE_FLUSH_NANOS_MIN: u64 = 10_000;
+/// A durable write into a volatile cache is a write and a flush, or a forced write past the cache: within a tenth of
+/// the plain write it was neither.
+pub(crate) const FLUSH_COST_PERCENT_MIN: u64 = 110;

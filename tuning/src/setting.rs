@@ -1,7 +1,7 @@
 //! One setting of the kernel: a file below `/proc/sys` or `/sys`, and how it shows what it holds.
 //!
-//! Only settings that cannot cost data are settings here: [`Setting::new`] refuses all others, for
-//! what `tune` would write and for what a journal says that it wrote.
+//! Only what stands in a list is a setting here: [`Setting::new`] refuses all else, for what `tune` would write and for
+//! what a journal says that it wrote. Nothing of the list can cost data.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -28,22 +28,71 @@ pub enum Form {
     Choice,
 }
 
-/// Where settings are. Mounts, and devices as such, are elsewhere.
-const PLACES: [&str; 2] = ["/proc/sys/", "/sys/"];
-
-/// Files whose change can cost acknowledged records: a disk whose cache is said to be "write through"
-/// is no longer told to flush it.
-const NEVER_WRITTEN: [&str; 2] = ["write_cache", "fua"];
+/// What may be written; `*` is the rest of a name. A journal is followed by root, so whoever could forge one may set these
+/// and nothing else.
+///
+/// Never here is what can cost acknowledged records: `write_cache` and `fua` of a disk, which is no longer told to flush
+/// what it is said to keep. Nor what runs programs: `core_pattern`, `modprobe`.
+const MAY_BE_WRITTEN: [&str; 52] = [
+    "/proc/sys/fs/file-max",
+    "/proc/sys/kernel/io_uring_disabled",
+    "/proc/sys/kernel/nmi_watchdog",
+    "/proc/sys/kernel/numa_balancing",
+    "/proc/sys/kernel/perf_event_paranoid",
+    "/proc/sys/kernel/timer_migration",
+    "/proc/sys/kernel/yama/ptrace_scope",
+    "/proc/sys/net/core/busy_poll",
+    "/proc/sys/net/core/busy_read",
+    "/proc/sys/net/core/netdev_max_backlog",
+    "/proc/sys/net/core/rps_sock_flow_entries",
+    "/proc/sys/net/core/somaxconn",
+    "/proc/sys/net/ipv4/tcp_max_syn_backlog",
+    "/proc/sys/net/ipv4/tcp_notsent_lowat",
+    "/proc/sys/net/ipv4/tcp_rmem",
+    "/proc/sys/net/ipv4/tcp_slow_start_after_idle",
+    "/proc/sys/net/ipv4/tcp_syncookies",
+    "/proc/sys/net/ipv4/tcp_timestamps",
+    "/proc/sys/net/ipv4/tcp_wmem",
+    "/proc/sys/vm/dirty_background_bytes",
+    "/proc/sys/vm/dirty_background_ratio",
+    "/proc/sys/vm/dirty_bytes",
+    "/proc/sys/vm/dirty_ratio",
+    "/proc/sys/vm/min_free_kbytes",
+    "/proc/sys/vm/overcommit_memory",
+    "/proc/sys/vm/stat_interval",
+    "/proc/sys/vm/swappiness",
+    "/proc/sys/vm/watermark_scale_factor",
+    "/proc/sys/vm/zone_reclaim_mode",
+    "/sys/block/*/queue/add_random",
+    "/sys/block/*/queue/iosched/*",
+    "/sys/block/*/queue/nomerges",
+    "/sys/block/*/queue/nr_requests",
+    "/sys/block/*/queue/read_ahead_kb",
+    "/sys/block/*/queue/rq_affinity",
+    "/sys/block/*/queue/scheduler",
+    "/sys/block/*/queue/wbt_lat_usec",
+    "/sys/class/net/*/gro_flush_timeout",
+    "/sys/class/net/*/napi_defer_hard_irqs",
+    "/sys/class/net/*/queues/rx-*/rps_cpus",
+    "/sys/class/net/*/queues/rx-*/rps_flow_cnt",
+    "/sys/class/net/*/queues/tx-*/xps_cpus",
+    "/sys/devices/system/clocksource/clocksource0/current_clocksource",
+    "/sys/devices/system/cpu/cpu*/cpuidle/state*/disable",
+    "/sys/devices/system/cpu/cpu*/power/energy_perf_bias",
+    "/sys/devices/system/cpu/cpufreq/boost",
+    "/sys/devices/system/cpu/cpufreq/policy*/energy_performance_preference",
+    "/sys/devices/system/cpu/cpufreq/policy*/scaling_governor",
+    "/sys/devices/system/cpu/intel_pstate/min_perf_pct",
+    "/sys/devices/system/cpu/intel_pstate/no_turbo",
+    "/sys/kernel/mm/transparent_hugepage/defrag",
+    "/sys/kernel/mm/transparent_hugepage/enabled",
+];
 
 impl Setting {
     /// `None` for what is never written.
     pub fn new(path: impl Into<String>, form: Form) -> Option<Self> {
         let path = path.into();
-        let is_below = PLACES.iter().any(|place| path.starts_with(place));
-        let name = path.rsplit('/').next().unwrap_or_default();
-        let leads_elsewhere = path.split('/').any(|part| part == "..");
-        (is_below && !leads_elsewhere && !NEVER_WRITTEN.contains(&name))
-            .then_some(Self { path, form })
+        MAY_BE_WRITTEN.iter().any(|pattern| matches(pattern, &path)).then_some(Self { path, form })
     }
 
     pub fn path(&self) -> &str {
@@ -90,6 +139,28 @@ impl Setting {
     }
 }
 
+/// Part by part: a `*` never leads into another folder.
+fn matches(pattern: &str, path: &str) -> bool {
+    let (mut wanted, mut parts) = (pattern.split('/'), path.split('/'));
+    loop {
+        match (wanted.next(), parts.next()) {
+            (None, None) => return true,
+            (Some(wanted), Some(part)) if is_named(wanted, part) => {}
+            _ => return false,
+        }
+    }
+}
+
+fn is_named(wanted: &str, part: &str) -> bool {
+    match wanted.strip_suffix('*') {
+        Some(stem) => {
+            let is_elsewhere = part == "." || part == "..";
+            part.len() > stem.len() && part.starts_with(stem) && !is_elsewhere
+        }
+        None => part == wanted,
+    }
+}
+
 /// Whether two values mean the same to the kernel, which sets blanks as it likes.
 pub(crate) fn same(one: &str, other: &str) -> bool {
     one.split_whitespace().eq(other.split_whitespace())
@@ -133,6 +204,11 @@ mod tests {
             "/proc/self/mem",
             "/proc/sys/../sysrq-trigger",
             "/sys/../etc/passwd",
+            "/sys/block/../queue/nomerges",
+            "/sys/block/vda/queue/nomerges/x",
+            "/sys/block//queue/nomerges",
+            "/proc/sys/kernel/core_pattern",
+            "/proc/sys/kernel/modprobe",
             "relative",
         ] {
             assert_eq!(Setting::new(path, Form::Plain), None, "{path}");

@@ -304,8 +304,8 @@ const _: () = assert!(
     MEMLOCK_BYTES_MIN.get() >= (1 + DEDICATED_SHARDS) * runtime::limits::SHARD_LOCKED_BYTES_MIN
 );
 
-/// Control takes the first CPU, where interrupts and kernel threads run too; data shards take the
-/// others while there are enough, else all in turn.
+/// Control takes the first CPU, where interrupts and kernel threads run too; data shards take those of
+/// other cores while there are enough, then the hardware thread beside control, else all in turn.
 fn place(
     cpus: &CpuFacts,
     usable: &[CpuId],
@@ -314,7 +314,12 @@ fn place(
 ) -> (CpuId, Vec<DataShard>) {
     let count = usize::try_from(count).expect("at most SHARDS_MAX");
     let control_cpu = usable[0];
-    let for_data = if count < usable.len() { &usable[1..] } else { usable };
+    let mut for_data = usable.to_vec();
+    if count < usable.len() {
+        for_data.remove(0);
+        // Stable: the order of the others stays.
+        for_data.sort_by_key(|&cpu| cpus.core(cpu) == cpus.core(control_cpu));
+    }
     let shard = |&cpu: &CpuId| DataShard { cpu, numa_node: cpus.node_of(cpu) };
     let data_shards: Vec<DataShard> = for_data.iter().cycle().take(count).map(shard).collect();
     if count > for_data.len() {

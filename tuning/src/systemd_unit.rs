@@ -18,8 +18,9 @@ use crate::shard_plan::ShardPlan;
 pub struct UnitWishes {
     pub program: PathBuf,
     pub user: String,
-    /// Absolute.
+    /// Absolute: what the node may write into.
     pub data_dirs: Vec<PathBuf>,
+    pub data_dirs_said: DataDirsSaid,
     /// A configuration file, absolute.
     pub config: Option<PathBuf>,
     /// Given to `serve` where somebody chose them.
@@ -27,6 +28,14 @@ pub struct UnitWishes {
     pub memory: Option<ByteCount>,
     /// The longest that a node may take to end in good order.
     pub stop_seconds_max: u64,
+}
+
+/// Who tells the node of its data directories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataDirsSaid {
+    ByFlags,
+    /// The configuration file: a flag would come before it.
+    InTheFile,
 }
 
 /// Where it belongs.
@@ -175,8 +184,10 @@ fn add(unit: &mut String, line: std::fmt::Arguments<'_>) {
 
 fn command(wishes: &UnitWishes) -> String {
     let mut command = format!("{} serve", argument(&wishes.program));
-    for directory in &wishes.data_dirs {
-        command.push_str(&format!(" --data-dir {}", argument(directory)));
+    if wishes.data_dirs_said == DataDirsSaid::ByFlags {
+        for directory in &wishes.data_dirs {
+            command.push_str(&format!(" --data-dir {}", argument(directory)));
+        }
     }
     if let Some(config) = &wishes.config {
         command.push_str(&format!(" --config {}", argument(config)));
@@ -222,7 +233,7 @@ fn argument(path: &Path) -> String {
 mod tests {
     use std::path::PathBuf;
 
-    use super::{UnitWishes, systemd_unit};
+    use super::{DataDirsSaid, UnitWishes, systemd_unit};
     use crate::byte_count::ByteCount;
     use crate::host::HostFacts;
     use crate::recorded_tree::{NUMA_SERVER, RecordedTree, VIRTUAL_MACHINE};
@@ -233,6 +244,7 @@ mod tests {
             program: "/usr/local/bin/corelane".into(),
             user: "corelane".to_owned(),
             data_dirs: vec!["/mnt/a".into(), "/mnt/100% mine".into()],
+            data_dirs_said: DataDirsSaid::ByFlags,
             config: None,
             shards: None,
             memory: None,
@@ -241,7 +253,7 @@ mod tests {
     }
 
     fn unit(tree: &RecordedTree, wishes: &UnitWishes) -> String {
-        let facts = HostFacts::read(&tree.root());
+        let facts = HostFacts::read_for_unit(&tree.root());
         let plan = plan_shards(&facts, wishes.shards, wishes.memory).expect("a plan");
         systemd_unit(&tree.root(), &facts, &plan, wishes)
     }
@@ -289,6 +301,40 @@ mod tests {
         assert_eq!(value(&v2, "MemoryLow"), Some("8589934592"));
         let command = value(&v2, "ExecStart").expect("a command");
         assert!(command.ends_with(" --shards 4 --memory 8589934592"), "{command}");
+    }
+
+    /// A flag comes before the file: the node started on another directory than the file says.
+    #[test]
+    fn directories_of_the_file_are_left_to_the_file() {
+        let of_file = UnitWishes {
+            data_dirs_said: DataDirsSaid::InTheFile,
+            config: Some("/etc/corelane.toml".into()),
+            ..wishes()
+        };
+        let unit = unit(&RecordedTree::unpack(VIRTUAL_MACHINE), &of_file);
+        let command = "/usr/local/bin/corelane serve --config /etc/corelane.toml";
+        assert_eq!(value(&unit, "ExecStart"), Some(command));
+        assert_eq!(value(&unit, "ReadWritePaths"), Some("/mnt/a \"/mnt/100%% mine\""));
+    }
+
+    /// The shell that asks may have less: 8 MiB to lock, a few cores, a part of the memory.
+    #[test]
+    fn a_unit_has_the_machine_and_not_what_a_shell_has_of_it() {
+        let shell = "Cpus_allowed_list:\t0-1\nUid:\t1000\t1000\t1000\t1000\n";
+        let tree = RecordedTree::unpack(NUMA_SERVER)
+            .with("/proc/self/status", shell)
+            .with("/sys/fs/cgroup/user.slice/memory.max", "4294967296")
+            .with("/sys/fs/cgroup/user.slice/cpu.max", "150000 100000")
+            .with("/proc/self/limits", "Max locked memory  65536  65536  bytes\n");
+        let facts = HostFacts::read(&tree.root());
+        assert_eq!((facts.cpus.allowed.len(), facts.cpus.usable_count()), (2, 2));
+        let whole = unit(&tree, &wishes());
+        assert!(whole.contains(" 63 data shards, "), "{whole}");
+        assert_eq!((value(&whole, "AllowedCPUs"), value(&whole, "CPUAffinity")), (None, None));
+        // What the first process may not use, its units may not, either.
+        let isolated = tree.with("/proc/1/status", "Cpus_allowed_list:\t0-7\n");
+        let few = unit(&isolated, &wishes());
+        assert!(few.contains("CPUAffinity=0-7\n"), "{few}");
     }
 
     #[test]

@@ -68,11 +68,12 @@ impl DoctorArgs {
 
     fn checks(&self) -> Result<Vec<Check>, Failure> {
         let host = HostRoot::live();
+        let disks = self.disks.read()?;
         let ring = try_ring();
         let machine = HostFacts::read(&host);
         let mut checks = host_checks(&machine, ring);
         let mut known = Vec::new();
-        for directory in &self.disks.data_dirs {
+        for directory in &disks.data_dirs {
             match DirectoryFacts::read(&host, directory) {
                 Ok(facts) => {
                     // The nearest directory that exists: doctor creates none.
@@ -88,8 +89,8 @@ impl DoctorArgs {
                 Err(error) => checks.push(unreadable(directory, &error.to_string())),
             }
         }
-        let calibration = self.disks.calibration(&machine, &known)?;
-        checks.extend(calibration.map(|(then, here)| then.check(&here)));
+        let calibration = disks.calibration(&machine, &known);
+        checks.extend(calibration.map(|(then, now)| then.check(&now)));
         Ok(checks)
     }
 

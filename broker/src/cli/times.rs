@@ -10,6 +10,11 @@ pub(crate) fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// 0 where the clock is before 1970.
+pub(crate) fn unix_seconds() -> u64 {
+    u64::try_from(now_ms() / 1000).unwrap_or(0)
+}
+
 /// `2026-01-01T00:00:00.000Z`; the number itself where it is no usual time.
 pub(crate) fn shown(ms: i64) -> String {
     let (year, month, day) = civil_from_days(ms.div_euclid(MS_PER_DAY));

@@ -2,7 +2,8 @@
 //!
 //! * `machine`: which machine, which profile, which journal: options that the commands share
 //! * `check`, `plan`, `apply`, `rollback`, `status`, `explain`, `list`, `shards`, `unit`: one command each
-//! * `calibrate`: the disk measured, and its settings; `disk_settings`: these in the configuration file
+//! * `calibrate`: the disk measured, and its settings; `disk_settings`: these in the configuration file;
+//!   `replacement`: that file in one step
 //! * `rows`: findings as lines
 //! * `exit_code`: how a command ends
 
@@ -15,6 +16,7 @@ mod explain;
 mod list;
 mod machine;
 mod plan;
+mod replacement;
 mod rollback;
 mod rows;
 mod shards;
@@ -26,7 +28,6 @@ use clap::Subcommand;
 use super::failure::Failure;
 use super::output::Output;
 
-pub(super) use disk_settings::calibrated_origin;
 pub(super) use exit_code::ERROR;
 
 pub(super) const EXAMPLES: &str = "Examples:
@@ -44,7 +45,7 @@ inside one, else prod.
 
 Nothing that could cost data is ever changed: what a disk says of its write cache is reported, barriers of file
 systems are left alone. Settings are gone with a restart of the machine unless --persist keeps them, in files
-of our own that rollback removes.
+of our own that rollback removes; a whole rollback leaves nothing of ours behind.
 
 Exit codes: 0 in order, 1 warnings (with --strict) or something left to roll back, 2 something keeps a node
 from starting, 3 an error (a command line that is not understood, too), 4 only a restart of the machine mends

@@ -8,7 +8,7 @@
 //! segment-writes-in-flight = 4        # 1 to 8
 //! large-runs-in-flight = 4            # 1 to 8
 //!
-//! [disk.calibrated]                   # where and when it was measured; the node does not act on it
+//! [disk.calibrated]                   # where and when it was measured; the node warns of flushes that took no time
 //! ```
 
 use std::ops::RangeInclusive;
@@ -16,7 +16,7 @@ use std::path::Path;
 
 use engine::config::DiskConfig;
 use serde::Deserialize;
-use tuning::ByteCount;
+use tuning::{ByteCount, CalibrationOrigin, CalibrationRecord};
 
 use super::file::FileError;
 
@@ -28,12 +28,35 @@ pub(super) struct DiskKeys {
     segment_write: Option<String>,
     segment_writes_in_flight: Option<u64>,
     large_runs_in_flight: Option<u64>,
-    /// What was measured: for `corelane tune check`, which says when it is stale.
-    #[serde(default, rename = "calibrated")]
-    _calibrated: toml::Table,
+    /// What was measured. Any keys will do: those of other versions are no reason not to start.
+    calibrated: Option<toml::Table>,
 }
 
 impl DiskKeys {
+    /// What `tune calibrate` wrote. Keys that are missing, or of another kind, say nothing.
+    pub(super) fn calibrated(&self) -> Option<CalibrationRecord> {
+        let table = self.calibrated.as_ref()?;
+        let text = |key: &str| {
+            let value = table.get(key).and_then(toml::Value::as_str);
+            value.unwrap_or_default().to_owned()
+        };
+        let number = |key: &str| {
+            let value = table.get(key).and_then(toml::Value::as_integer);
+            value.and_then(|number| u64::try_from(number).ok())
+        };
+        Some(CalibrationRecord {
+            origin: CalibrationOrigin {
+                device: text("device"),
+                file_system: text("file-system"),
+                kernel: text("kernel"),
+            },
+            is_flush_believable: table.get("flush-is-believable").and_then(toml::Value::as_bool),
+            durable_4k_nanoseconds: number("durable-4KiB-p50-nanoseconds"),
+            plain_4k_nanoseconds: number("plain-4KiB-p50-nanoseconds"),
+            unix_seconds: number("measured-unix-seconds"),
+        })
+    }
+
     /// What is not given is the default.
     pub(super) fn config(self, path: &Path) -> Result<DiskConfig, FileError> {
         let default = DiskConfig::default();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use engine::config::{DiskConfig, Durability};
 use serde::Deserialize;
-use tuning::ByteCount;
+use tuning::{ByteCount, CalibrationRecord};
 
 use super::LogFormat;
 use super::disk::DiskKeys;
@@ -69,6 +69,8 @@ pub(super) struct File {
     pub(super) log_format: Option<LogFormat>,
     pub(super) pin_memory: Option<bool>,
     pub(super) disk: DiskConfig,
+    /// What `tune calibrate` says of the disk.
+    pub(super) calibrated: Option<CalibrationRecord>,
     /// Kafka's properties, dotted.
     pub(super) kafka: Vec<(String, String)>,
 }
@@ -146,6 +148,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<File, FileError> {
     });
     let mut kafka = Vec::new();
     flatten(path, "", &keys.kafka, &mut kafka)?;
+    let calibrated = keys.disk.calibrated();
     Ok(File {
         data_dirs: Vec::from(keys.data_dir).into_iter().map(PathBuf::from).collect(),
         listen: keys.listen.into(),
@@ -158,6 +161,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<File, FileError> {
         log_format: log_format.transpose()?,
         pin_memory: keys.pin_memory,
         disk: keys.disk.config(path)?,
+        calibrated,
         kafka,
     })
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use engine::config::{DiskConfig, Durability};
 
-use super::{AddressError, Config, ConfigError, Settings, file};
+use super::{AddressError, Config, ConfigError, ConfigOutline, Settings, file};
 
 fn merged(settings: Settings, text: &str) -> Result<Config, ConfigError> {
     let file = file::parse(Path::new("corelane.toml"), text).map_err(ConfigError::File)?;
@@ -82,6 +82,39 @@ fn unknown_keys_are_refused_by_name() {
         let error = merged(Settings::default(), text).unwrap_err().to_string();
         assert!(error.contains(named), "{error}");
     }
+}
+
+/// It stood in the file, and no start said it.
+#[test]
+fn a_start_says_that_nobody_knows_whether_flushes_are_obeyed() {
+    for (believable, durability, is_said) in [
+        ("flush-is-believable = false", "fsync", true),
+        ("flush-is-believable = true", "fsync", false),
+        ("", "fsync", false),
+        // Nothing is flushed before it is acknowledged.
+        ("flush-is-believable = false", "memory", false),
+    ] {
+        let text = format!("durability = \"{durability}\"\n[disk.calibrated]\n{believable}\n");
+        let warnings = merged(Settings::default(), &text).unwrap().warnings;
+        let is_there = warnings.iter().any(|warning| warning.contains("is unverified"));
+        assert_eq!(is_there, is_said, "{believable} {durability}: {warnings:?}");
+    }
+}
+
+#[test]
+fn an_outline_is_what_the_file_says_of_the_nodes_place() {
+    let path = Path::new("corelane.toml");
+    let text = "data-dir = \"/a\"\nshards = 3\nmemory = \"1GiB\"\n[disk.calibrated]\n\
+                device = \"vda\"\nmeasured-unix-seconds = 5\nkernel = 7\nof-a-later-version = true\n";
+    let outline = ConfigOutline::parse(path, text).unwrap();
+    assert_eq!((outline.shards, outline.memory.unwrap().get()), (Some(3), 1 << 30));
+    let record = outline.calibrated.clone().unwrap();
+    assert_eq!((record.origin.device.as_str(), record.origin.kernel.as_str()), ("vda", ""));
+    assert_eq!((record.unix_seconds, record.is_flush_believable), (Some(5), None));
+    assert_eq!(outline.data_dirs(&[]), [Path::new("/a")]);
+    assert_eq!(outline.data_dirs(&["/b".into()]), [Path::new("/b")]);
+    assert_eq!(ConfigOutline::default().data_dirs(&[]), [Path::new("./corelane-data")]);
+    assert!(ConfigOutline::parse(path, "shards = \"many\"").is_err());
 }
 
 /// They were accepted, without effect, and shown to clients as if they had one.

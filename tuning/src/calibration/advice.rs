@@ -9,8 +9,8 @@ use crate::disk_probes::{Bandwidth, DurableWrites, FileState, knee};
 const SAME_COST_PERCENT: u64 = 125;
 /// A small write that takes so much longer than a larger one was disturbed.
 const DISTURBED_PERCENT: u64 = 140;
-/// One group is written while the next is filled.
-const GROUPS_IN_FLIGHT_MIN: usize = 2;
+/// One group, or one large run, is written while the next is filled.
+const DURABLE_IN_FLIGHT_MIN: usize = 2;
 /// What the node's configuration takes.
 const EAGER_BYTES_MIN: usize = 16 << 10;
 const EAGER_BYTES_MAX: usize = 512 << 10;
@@ -20,27 +20,33 @@ const EAGER_BYTES_MAX: usize = 512 << 10;
 #[serde(rename_all = "kebab-case")]
 pub struct DiskAdvice {
     pub journal_groups_in_flight: usize,
-    pub journal_group_eager_bytes: usize,
+    /// `None` where no size has a median: then nothing is known, and what the node does by default stands.
+    pub journal_group_eager_bytes: Option<usize>,
     pub segment_write_bytes: usize,
     pub segment_writes_in_flight: usize,
     pub large_runs_in_flight: usize,
 }
 
+/// What the settings follow from.
+pub(super) struct Measured<'sweeps> {
+    /// One by one, by size and file state.
+    pub(super) durable: &'sweeps [DurableWrites],
+    /// By depth: the journal's groups, and large runs.
+    pub(super) durable_depths: &'sweeps [Bandwidth],
+    pub(super) large_runs: &'sweeps [Bandwidth],
+    /// Writes behind, by block size and then by depth.
+    pub(super) blocks: &'sweeps [Bandwidth],
+    pub(super) depths: &'sweeps [Bandwidth],
+}
+
 impl DiskAdvice {
-    /// Durable writes one by one, then by depth; writes by block size, then by depth.
-    pub(super) fn of(
-        durable: &[DurableWrites],
-        durable_depths: &[Bandwidth],
-        blocks: &[Bandwidth],
-        depths: &[Bandwidth],
-    ) -> Self {
-        let durable_depth = depth(durable_depths).max(GROUPS_IN_FLIGHT_MIN);
+    pub(super) fn of(measured: &Measured<'_>) -> Self {
         Self {
-            journal_groups_in_flight: durable_depth,
-            journal_group_eager_bytes: eager_bytes(durable),
-            segment_write_bytes: segment_write_bytes(blocks),
-            segment_writes_in_flight: depth(depths),
-            large_runs_in_flight: durable_depth,
+            journal_groups_in_flight: depth(measured.durable_depths).max(DURABLE_IN_FLIGHT_MIN),
+            journal_group_eager_bytes: eager_bytes(measured.durable),
+            segment_write_bytes: segment_write_bytes(measured.blocks),
+            segment_writes_in_flight: depth(measured.depths),
+            large_runs_in_flight: depth(measured.large_runs).max(DURABLE_IN_FLIGHT_MIN),
         }
     }
 }
@@ -74,20 +80,20 @@ fn depth(measured: &[Bandwidth]) -> usize {
 
 /// Twice the largest write that costs what 4 KiB cost: then a further group beside the one in flight is worth its own
 /// write.
-fn eager_bytes(durable: &[DurableWrites]) -> usize {
+fn eager_bytes(durable: &[DurableWrites]) -> Option<usize> {
     let medians = medians(durable);
-    let Some((_, least)) = medians.first().copied() else { return EAGER_BYTES_MIN };
+    let (_, least) = medians.first().copied()?;
     let same = medians
         .iter()
         .take_while(|(_, median)| median * 100 <= least * SAME_COST_PERCENT)
         .map(|(bytes, _)| *bytes)
         .max();
-    (same.unwrap_or(0) * 2).clamp(EAGER_BYTES_MIN, EAGER_BYTES_MAX)
+    Some((same.unwrap_or(0) * 2).clamp(EAGER_BYTES_MIN, EAGER_BYTES_MAX))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{DiskAdvice, EAGER_BYTES_MIN, is_steady};
+    use super::{DiskAdvice, EAGER_BYTES_MIN, Measured, is_steady};
     use crate::disk_probes::{
         Bandwidth, Direction, DurableCall, DurableWrites, FileState, Samples, Shape,
     };
@@ -101,7 +107,8 @@ mod tests {
 
     fn bandwidth(block_bytes: usize, depth: usize, bytes_per_second: f64) -> Bandwidth {
         let shape = Shape { block_bytes, depth };
-        Bandwidth { direction: Direction::Write, shape, bytes_per_second, requests: 1 }
+        let (direction, state) = (Direction::Write, FileState::Preallocated);
+        Bandwidth { direction, state, shape, bytes_per_second, requests: 1 }
     }
 
     #[test]
@@ -118,13 +125,22 @@ mod tests {
         let blocks =
             [(64, 400.0), (256, 960.0), (1024, 1_000.0)].map(|(kib, b)| bandwidth(kib << 10, 8, b));
         let depths = [(1, 960.0), (2, 1_000.0)].map(|(d, b)| bandwidth(256 << 10, d, b));
-        let advice = DiskAdvice::of(&measured, &by_depth, &blocks, &depths);
+        // New room is worth more at once than a file that is written over.
+        let large_runs =
+            [(4, 500.0), (8, 900.0)].map(|(depth, speed)| bandwidth(1 << 20, depth, speed));
+        let advice = DiskAdvice::of(&Measured {
+            durable: &measured,
+            durable_depths: &by_depth,
+            large_runs: &large_runs,
+            blocks: &blocks,
+            depths: &depths,
+        });
         let wanted = DiskAdvice {
             journal_groups_in_flight: 4,
-            journal_group_eager_bytes: 128 << 10,
+            journal_group_eager_bytes: Some(128 << 10),
             segment_write_bytes: 256 << 10,
             segment_writes_in_flight: 1,
-            large_runs_in_flight: 4,
+            large_runs_in_flight: 8,
         };
         assert_eq!(advice, wanted);
     }
@@ -147,9 +163,28 @@ mod tests {
             durable(16 << 10, FileState::Prewritten, 400),
         ];
         let flat = [1, 2, 4, 8].map(|depth| bandwidth(1 << 20, depth, 1_000.0));
-        let advice = DiskAdvice::of(&measured, &flat, &flat, &flat);
-        assert_eq!(advice.journal_groups_in_flight, 2);
+        let advice = advised(&measured, &flat);
+        assert_eq!((advice.journal_groups_in_flight, advice.large_runs_in_flight), (2, 2));
         assert_eq!(advice.segment_writes_in_flight, 1);
-        assert_eq!(advice.journal_group_eager_bytes, EAGER_BYTES_MIN);
+        assert_eq!(advice.journal_group_eager_bytes, Some(EAGER_BYTES_MIN));
+    }
+
+    fn advised(durable: &[DurableWrites], sweep: &[Bandwidth]) -> DiskAdvice {
+        DiskAdvice::of(&Measured {
+            durable,
+            durable_depths: sweep,
+            large_runs: sweep,
+            blocks: sweep,
+            depths: sweep,
+        })
+    }
+
+    /// The least of the range was written: a disk of 20 ms a write then had 16 KiB in each group.
+    #[test]
+    fn a_disk_that_is_too_slow_for_a_median_gets_no_advice_about_sizes() {
+        let mut slow = durable(4 << 10, FileState::Prewritten, 20_000);
+        slow.latency.p50_nanoseconds = None;
+        let advice = advised(&[slow], &[bandwidth(1 << 20, 1, 50.0)]);
+        assert_eq!(advice.journal_group_eager_bytes, None);
     }
 }

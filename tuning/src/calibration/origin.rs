@@ -2,15 +2,14 @@
 
 use serde::Serialize;
 
-use crate::byte_count::ByteCount;
-use crate::check::{Check, Severity, Status};
+use crate::block_device::BlockDevice;
 use crate::directory::DirectoryFacts;
 use crate::kernel::KernelFacts;
 
 /// What a result holds for. Stands in `[disk.calibrated]` of the node's configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CalibrationOrigin {
-    /// Names, models and sizes of the disks below the directory.
+    /// Models, identities and sizes of the disks below the directory.
     pub device: String,
     pub file_system: String,
     pub kernel: String,
@@ -18,76 +17,61 @@ pub struct CalibrationOrigin {
 
 impl CalibrationOrigin {
     pub fn of(directory: &DirectoryFacts, kernel: &KernelFacts) -> Self {
-        let disks = directory.disks.iter().map(|disk| {
-            let mut text = disk.name.clone();
-            if let Some(model) = &disk.model {
-                text.push_str(&format!(" {model}"));
-            }
-            if let Some(ByteCount(bytes)) = disk.size {
-                text.push_str(&format!(" {}", ByteCount(bytes)));
-            }
-            text
-        });
+        let disks: Vec<String> = directory.disks.iter().map(described).collect();
         Self {
-            device: disks.collect::<Vec<String>>().join(", "),
+            device: disks.join(", "),
             file_system: directory.effective_kind().name().to_owned(),
             kernel: kernel.release.clone(),
         }
     }
 
-    /// Whether what was measured holds for what is here.
-    pub fn check(&self, now: &Self) -> Check {
+    /// A sentence for each part that is another now.
+    pub(super) fn differences(&self, now: &Self) -> Vec<String> {
         let parts = [
             ("device", &self.device, &now.device),
             ("file system", &self.file_system, &now.file_system),
             ("kernel", &self.kernel, &now.kernel),
         ];
-        let changed: Vec<String> = parts
-            .iter()
-            .filter(|(_, then, now)| then != now)
-            .map(|(what, then, now)| format!("{what} was {then}, is {now}"))
-            .collect();
-        let is_fresh = changed.is_empty();
-        Check {
-            id: "disk.calibration".to_owned(),
-            title: "what `tune calibrate` measured",
-            current: match is_fresh {
-                true => "measured on this disk, under this kernel".to_owned(),
-                false => changed.join("; "),
-            },
-            wanted: "the same disk, file system and kernel".to_owned(),
-            why: "block sizes and depths of one disk may be wrong for another",
-            mend: (!is_fresh).then(|| "corelane tune calibrate".to_owned()),
-            severity: Severity::Warning,
-            status: if is_fresh { Status::Passed } else { Status::Failed },
-        }
+        let changed = parts.iter().filter(|(_, then, now)| then != now);
+        changed.map(|(what, then, now)| format!("{what} was {then}, is {now}")).collect()
     }
+}
+
+/// By what stays: names change places from one start of the machine to the next, and count only where nothing else is
+/// told.
+fn described(disk: &BlockDevice) -> String {
+    let name = disk.identity.is_none().then(|| disk.name.clone());
+    let size = disk.size.map(|size| size.to_string());
+    let parts = [name, disk.model.clone(), disk.identity.clone(), size];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::CalibrationOrigin;
-    use crate::check::Status;
+    use std::path::Path;
 
+    use super::CalibrationOrigin;
+    use crate::directory::DirectoryFacts;
+    use crate::host::HostFacts;
+    use crate::recorded_tree::{NUMA_SERVER, RecordedTree, TUNABLE_NUMA_SERVER};
+
+    fn device(tree: &RecordedTree) -> String {
+        let host = tree.root();
+        let directory = DirectoryFacts::recorded(&host, Path::new("/data"));
+        CalibrationOrigin::of(&directory, &HostFacts::read(&host).kernel).device
+    }
+
+    /// It was the name, which changes places: a result was called stale, or one disk's was taken for another's.
     #[test]
-    fn another_disk_or_kernel_is_told_with_what_mends_it() {
-        let then = CalibrationOrigin {
-            device: "vda 100 GiB".to_owned(),
-            file_system: "ext4".to_owned(),
-            kernel: "6.12.1".to_owned(),
-        };
-        assert_eq!(then.check(&then).status, Status::Passed);
-        let now = CalibrationOrigin {
-            device: "nvme0n1 1 TiB".to_owned(),
-            kernel: "6.18.0".to_owned(),
-            ..then.clone()
-        };
-        let check = then.check(&now);
-        assert_eq!(check.status, Status::Failed);
-        assert_eq!(
-            check.current,
-            "device was vda 100 GiB, is nvme0n1 1 TiB; kernel was 6.12.1, is 6.18.0"
-        );
-        assert_eq!(check.mend.as_deref(), Some("corelane tune calibrate"));
+    fn a_disk_is_known_by_its_identity_and_by_its_name_only_without() {
+        let told = device(&RecordedTree::unpack(TUNABLE_NUMA_SERVER));
+        let (first, second) = told.split_once(", ").expect("two disks");
+        assert!(first.contains("eui.0025384331408197") && !first.contains("nvme0n1"), "{first}");
+        assert!(second.starts_with("nvme1n1"), "{second}");
+        let serial = RecordedTree::unpack(NUMA_SERVER).with("/sys/devices/b/nvme1n1/serial", "S1");
+        assert!(device(&serial).contains("S1"), "{}", device(&serial));
+        let scsi = RecordedTree::unpack(NUMA_SERVER)
+            .with("/sys/devices/b/nvme1n1/device/wwid", "naa.5002538e00000000");
+        assert!(device(&scsi).contains("naa.5002538e00000000"), "{}", device(&scsi));
     }
 }

@@ -239,7 +239,8 @@ pub(crate) static ENTRIES: [Entry; 22] = [
         why: "with a volatile cache each group of records costs a flush",
         lesson: "Only reported. `echo write through` into this file does not change the disk: it stops \
                  the kernel from flushing it, and a power cut then takes acknowledged records. A disk \
-                 with power-loss protection says \"write through\" by itself.",
+                 with power-loss protection says \"write through\" by itself; `disk.volatile_cache` is its own \
+                 word, and `tune calibrate` measures what a flush costs.",
         source: "/sys/block/DISK/queue/write_cache, fua",
         ..Entry::of("disk.write_cache", Group::Disk, "the disk's write cache")
     },

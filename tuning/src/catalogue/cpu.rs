@@ -1,19 +1,18 @@
-//! Entries about processors: frequency, idle states, siblings, isolation, clocks.
+//! Entries about processors: frequency, siblings, NUMA nodes, isolation, microcode, stolen time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
 
 use crate::catalogue::entry::{Entry, Observation, Verdict};
 use crate::catalogue::machine::{Machine, Want, shortened};
 use crate::check::Severity;
-use crate::finding::{Finding, Group, SettingWrite};
-use crate::limits::{CLOCK_NANOS_MAX, CLOCK_READS, IDLE_EXIT_MICROS_MAX, STEAL_PER_MILLE_MAX};
+use crate::finding::{Finding, Group};
+use crate::limits::STEAL_PER_MILLE_MAX;
 use crate::profile::Profile;
 use crate::setting::{Form, Setting};
 
-const CPUS: &str = "/sys/devices/system/cpu";
+pub(crate) const CPUS: &str = "/sys/devices/system/cpu";
 
-pub(crate) static GOVERNOR: Entry = Entry {
+static GOVERNOR: Entry = Entry {
     prod: Severity::Warning,
     bench: Severity::Warning,
     why: "a core that clocks down between two requests answers the next one late",
@@ -24,7 +23,7 @@ pub(crate) static GOVERNOR: Entry = Entry {
     ..Entry::of("cpu.governor", Group::Cpu, "how the clock frequency is chosen")
 };
 
-pub(crate) static ENERGY_PREFERENCE: Entry = Entry {
+static ENERGY_PREFERENCE: Entry = Entry {
     prod: Severity::Warning,
     bench: Severity::Warning,
     why: "processors that choose their frequency themselves are told what matters",
@@ -34,7 +33,7 @@ pub(crate) static ENERGY_PREFERENCE: Entry = Entry {
     ..Entry::of("cpu.energy_preference", Group::Cpu, "performance or energy (EPP)")
 };
 
-pub(crate) static ENERGY_BIAS: Entry = Entry {
+static ENERGY_BIAS: Entry = Entry {
     bench: Severity::Warning,
     why: "an older hint of the same kind: 0 is performance, 15 is saving",
     lesson: "Firmware often leaves 6 (balanced). Worth a few percent on machines that have it.",
@@ -42,7 +41,7 @@ pub(crate) static ENERGY_BIAS: Entry = Entry {
     ..Entry::of("cpu.energy_bias", Group::Cpu, "performance or energy (EPB)")
 };
 
-pub(crate) static MIN_FREQUENCY: Entry = Entry {
+static MIN_FREQUENCY: Entry = Entry {
     bench: Severity::Warning,
     why: "numbers of two runs compare only where both ran at one frequency",
     lesson: "100 keeps the processor at its nominal frequency at the least.",
@@ -50,7 +49,7 @@ pub(crate) static MIN_FREQUENCY: Entry = Entry {
     ..Entry::of("cpu.min_frequency", Group::Cpu, "percent of the frequency at the least")
 };
 
-pub(crate) static TURBO: Entry = Entry {
+static TURBO: Entry = Entry {
     bench: Severity::Warning,
     why: "on, it is a tenth and more of speed; off, runs compare with each other",
     lesson: "Tuners disagree: some switch it off everywhere, others leave it on. Temperature and the \
@@ -60,17 +59,7 @@ pub(crate) static TURBO: Entry = Entry {
     ..Entry::of("cpu.turbo", Group::Cpu, "frequencies above the nominal one (turbo, boost)")
 };
 
-pub(crate) static IDLE_STATES: Entry = Entry {
-    bench: Severity::Warning,
-    why: "a core that sleeps deeply needs that long to wake up for a packet",
-    lesson: "Deep states save power and let the other cores boost higher. They are switched off one by \
-             one, for each core, in the profile bench only. A process can ask for the same while it \
-             runs by holding /dev/cpu_dma_latency open.",
-    source: "/sys/devices/system/cpu/cpu*/cpuidle/state*/latency, disable",
-    ..Entry::of("cpu.idle_states", Group::Cpu, "microseconds to wake up from the deepest sleep")
-};
-
-pub(crate) static SIBLINGS: Entry = Entry {
+static SIBLINGS: Entry = Entry {
     why: "two hardware threads of one core share its units: a shard on each gives about a quarter more \
           throughput, and worse latency",
     lesson: "Shards take one thread of each core first. `corelane tune shards` shows what is used; \
@@ -80,7 +69,7 @@ pub(crate) static SIBLINGS: Entry = Entry {
     ..Entry::of("cpu.siblings", Group::Cpu, "hardware threads and cores")
 };
 
-pub(crate) static LOCALITY: Entry = Entry {
+static LOCALITY: Entry = Entry {
     why: "a packet or a block that crosses from one NUMA node to the other costs both nodes' memory",
     lesson: "Shards have memory of their own node. Where disk and card are on one node, the shards of the \
              other work for a detour: a node with half the shards there (--shards, and AllowedCPUs= in its \
@@ -90,7 +79,7 @@ pub(crate) static LOCALITY: Entry = Entry {
     ..Entry::of("cpu.locality", Group::Cpu, "NUMA nodes of disks and network cards")
 };
 
-pub(crate) static CPUSET: Entry = Entry {
+static CPUSET: Entry = Entry {
     why: "shards are pinned to these",
     lesson: "What is online, in this process's affinity, and in its cpuset.",
     source: "/proc/self/status, cpuset.cpus.effective",
@@ -98,7 +87,7 @@ pub(crate) static CPUSET: Entry = Entry {
     ..Entry::of("cpu.allowed", Group::Cpu, "processors that may be used")
 };
 
-pub(crate) static ISOLATED: Entry = Entry {
+static ISOLATED: Entry = Entry {
     why: "isolated cores have no other thread and fewer timers: the least jitter that Linux gives",
     lesson: "With the kernel parameters isolcpus=, nohz_full= and rcu_nocbs=, or a cpuset partition. \
              Only for machines that do nothing else; never changed by `tune`. Shards must then be \
@@ -107,14 +96,14 @@ pub(crate) static ISOLATED: Entry = Entry {
     ..Entry::of("cpu.isolated", Group::Cpu, "isolated processors")
 };
 
-pub(crate) static MITIGATIONS: Entry = Entry {
+static MITIGATIONS: Entry = Entry {
     why: "worth knowing when numbers are compared: each system call pays for them",
     lesson: "Never switched off by `tune`. What runs without them is named, too.",
     source: "/sys/devices/system/cpu/vulnerabilities/*",
     ..Entry::of("cpu.mitigations", Group::Cpu, "mitigations of processor bugs")
 };
 
-pub(crate) static STEAL: Entry = Entry {
+static STEAL: Entry = Entry {
     prod: Severity::Warning,
     bench: Severity::Warning,
     why: "time in which the hypervisor let others run on our processors",
@@ -125,45 +114,30 @@ pub(crate) static STEAL: Entry = Entry {
     ..Entry::of("cpu.steal", Group::Cpu, "time stolen by the hypervisor")
 };
 
-pub(crate) static CLOCK_SOURCE: Entry = Entry {
-    prod: Severity::Warning,
-    bench: Severity::Warning,
-    why: "the node reads the clock several times a request; with hpet or acpi_pm each is a slow system \
-          call",
-    lesson: "tsc is read in some 20 ns without entering the kernel, kvm-clock and the Hyper-V page \
-             nearly so. The kernel gives up tsc where it found it drifting: ask dmesg why before you \
-             force it (tsc=reliable as a kernel parameter). `cpu.clock_cost` measures what counts.",
-    source: "/sys/devices/system/clocksource/clocksource0/current_clocksource",
-    risk: Some("the kernel may have had a reason not to use tsc: `dmesg | grep -i tsc`"),
-    ..Entry::of("cpu.clock_source", Group::Cpu, "where the time comes from")
+static MICROCODE: Entry = Entry {
+    why: "cores with different microcode run one instruction at different speeds, and one of them may miss \
+          a mitigation",
+    lesson: "Firmware brings one, and the kernel loads a newer one early in its start where the \
+             distribution's package has it (intel-microcode, amd64-microcode). Worth noting beside \
+             numbers: an update has cost some percent before.",
+    source: "/sys/devices/system/cpu/cpu*/microcode/version",
+    reboot: true,
+    ..Entry::of("cpu.microcode", Group::Cpu, "the processors' microcode")
 };
 
-pub(crate) static CLOCK_COST: Entry = Entry {
-    prod: Severity::Warning,
-    bench: Severity::Warning,
-    why: "the node reads the clock several times a request",
-    lesson: "Measured rather than believed: the best of some thousand reads. Above 200 ns the kernel is \
-             entered for each.",
-    source: "clock_gettime, measured",
-    of_host: false,
-    ..Entry::of("cpu.clock_cost", Group::Cpu, "nanoseconds to read the clock")
-};
-
-pub(crate) static ENTRIES: [&Entry; 14] = [
+pub(crate) static ENTRIES: [&Entry; 12] = [
     &GOVERNOR,
     &ENERGY_PREFERENCE,
     &ENERGY_BIAS,
     &MIN_FREQUENCY,
     &TURBO,
-    &IDLE_STATES,
     &SIBLINGS,
     &LOCALITY,
     &CPUSET,
     &ISOLATED,
     &MITIGATIONS,
+    &MICROCODE,
     &STEAL,
-    &CLOCK_SOURCE,
-    &CLOCK_COST,
 ];
 
 pub(crate) fn findings(machine: &Machine<'_>) -> Vec<Finding> {
@@ -174,15 +148,13 @@ pub(crate) fn findings(machine: &Machine<'_>) -> Vec<Finding> {
         energy_bias(machine),
         min_frequency(machine),
         turbo(machine),
-        idle_states(machine),
         siblings(machine),
         locality(machine),
         Observation::report(&machine.facts.cpus.allowed),
         isolated(machine),
         mitigations(machine),
+        microcode(machine),
         steal(machine),
-        clock_source(machine),
-        clock_cost(machine),
     ];
     let entries = ENTRIES.into_iter();
     entries.zip(seen).map(|(entry, seen)| machine.finding(entry, seen)).collect()
@@ -245,46 +217,6 @@ fn turbo(machine: &Machine<'_>) -> Observation {
         }
     }
     seen
-}
-
-/// An idle state of one CPU.
-struct IdleState {
-    exit_micros: u64,
-    disable: Setting,
-    disabled: String,
-}
-
-fn idle_states(machine: &Machine<'_>) -> Observation {
-    let mut states = Vec::new();
-    for cpu in machine.facts.cpus.online.iter() {
-        let folder = format!("{CPUS}/cpu{cpu}/cpuidle");
-        for name in machine.host.names(&folder) {
-            let disable = Setting::new(format!("{folder}/{name}/disable"), Form::Plain);
-            let exit_micros = machine.host.value(format!("{folder}/{name}/latency"));
-            let (Some(disable), Some(exit_micros)) = (disable, exit_micros) else { continue };
-            let Ok(disabled) = disable.read(machine.host) else { continue };
-            states.push(IdleState { exit_micros, disable, disabled });
-        }
-    }
-    if states.is_empty() {
-        return Observation::unsupported("the hypervisor or the firmware decides this");
-    }
-    let enabled = states.iter().filter(|state| state.disabled == "0");
-    let deepest = enabled.map(|state| state.exit_micros).max().unwrap_or(0);
-    if machine.profile != Profile::Bench {
-        return Observation::report(deepest);
-    }
-    let deep = states.into_iter();
-    let deep = deep.filter(|s| s.exit_micros > IDLE_EXIT_MICROS_MAX && s.disabled == "0");
-    let writes = deep.map(|state| SettingWrite {
-        setting: state.disable,
-        from: state.disabled,
-        to: "1".to_owned(),
-        resets: Vec::new(),
-    });
-    let wanted = format!("{IDLE_EXIT_MICROS_MAX} or less");
-    Observation::new(deepest, wanted, Verdict::of(deepest <= IDLE_EXIT_MICROS_MAX))
-        .with_writes(writes.collect())
 }
 
 fn siblings(machine: &Machine<'_>) -> Observation {
@@ -361,6 +293,19 @@ fn mitigations(machine: &Machine<'_>) -> Observation {
     Observation::report(shortened(format!("{mitigated} in force{open}")))
 }
 
+fn microcode(machine: &Machine<'_>) -> Observation {
+    let version = |cpu| machine.host.text(format!("{CPUS}/cpu{cpu}/microcode/version"));
+    let versions: BTreeSet<String> = machine.facts.cpus.online.iter().filter_map(version).collect();
+    if versions.is_empty() {
+        return Observation::unsupported("the hypervisor or the firmware decides this");
+    }
+    let is_one = versions.len() == 1;
+    let told = versions.into_iter().collect::<Vec<_>>().join(", ");
+    Observation::new(shortened(told), "one version on all cores", Verdict::of(is_one)).with_command(
+        "install the distribution's microcode (intel-microcode, amd64-microcode), and restart",
+    )
+}
+
 fn steal(machine: &Machine<'_>) -> Observation {
     let text = machine.host.text("/proc/stat").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("cpu "));
@@ -378,41 +323,5 @@ fn steal(machine: &Machine<'_>) -> Observation {
         format!("{} or less", shown(STEAL_PER_MILLE_MAX)),
         Verdict::of(per_mille <= STEAL_PER_MILLE_MAX),
     )
+    .with_command("vmstat 1   # `st`; a dedicated host or another kind of virtual machine mends it")
 }
-
-/// Read without entering the kernel.
-const FAST_SOURCES: [&str; 4] =
-    ["tsc", "kvm-clock", "hyperv_clocksource_tsc_page", "arch_sys_counter"];
-
-fn clock_source(machine: &Machine<'_>) -> Observation {
-    let folder = "/sys/devices/system/clocksource/clocksource0";
-    let available = machine.host.text(format!("{folder}/available_clocksource"));
-    let has_tsc = available.unwrap_or_default().split_whitespace().any(|word| word == "tsc");
-    let path = format!("{folder}/current_clocksource");
-    let mut seen = machine.setting(&path, Form::Plain, Want::OneOf(&FAST_SOURCES));
-    if !has_tsc {
-        seen.writes.clear();
-        seen.needs_reboot = true;
-        seen.command = Some("dmesg | grep -i tsc   # why the kernel does not use it".to_owned());
-    }
-    seen
-}
-
-fn clock_cost(machine: &Machine<'_>) -> Observation {
-    if !machine.host.is_live() {
-        return Observation::unsupported("measured on the machine itself only");
-    }
-    // The shortest of several: whatever else ran meanwhile is in the others.
-    let round = || {
-        let begun = Instant::now();
-        for _ in 0..CLOCK_READS {
-            std::hint::black_box(Instant::now());
-        }
-        begun.elapsed().as_nanos() / u128::from(CLOCK_READS)
-    };
-    let nanos = (0..CLOCK_ROUNDS).map(|_| round()).min().unwrap_or(0);
-    let verdict = Verdict::of(nanos <= u128::from(CLOCK_NANOS_MAX));
-    Observation::new(nanos, format!("{CLOCK_NANOS_MAX} or less"), verdict)
-}
-
-const CLOCK_ROUNDS: usize = 5;

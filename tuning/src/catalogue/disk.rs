@@ -1,13 +1,12 @@
 //! Entries about the disks below the data directories: the leaves of RAID, LVM and encryption.
 
-use crate::block_device::{BlockDevice, DeviceStack};
+use crate::block_device::BlockDevice;
+use crate::byte_count::ByteCount;
 use crate::catalogue::adopted;
 use crate::catalogue::entry::{Entry, Observation, Verdict};
 use crate::catalogue::machine::{Machine, Want};
 use crate::check::Severity;
-use crate::directory::DirectoryFacts;
 use crate::finding::{Finding, Group, Scope};
-use crate::mounts::Mount;
 use crate::setting::Form;
 
 static NOMERGES: Entry = Entry {
@@ -78,38 +77,15 @@ static IDENTITY: Entry = Entry {
     ..Entry::of("disk.identity", Group::Disk, "what disk it is")
 };
 
-static OF_SYSTEM: Entry = Entry {
-    prod: Severity::Warning,
-    bench: Severity::Warning,
-    why: "logs and updates of the system flush the same disk, and a full root file system takes the node \
-          along",
-    lesson: "On a laptop or a small virtual machine there is no other disk: then this is how it is.",
-    source: "/proc/self/mountinfo",
-    of_host: false,
-    ..Entry::of("directory.own_disk", Group::Directory, "a disk apart from the system's")
+static READ_AHEAD: Entry = Entry {
+    why: "worth knowing when other programs on the same disk are measured",
+    lesson: "The node reads past the page cache and reads ahead by itself, for consumers that are behind. For a \
+             broker that reads through the page cache 4096 and more are advised: that is not this one.",
+    source: "/sys/block/DISK/queue/read_ahead_kb",
+    ..Entry::of("disk.read_ahead", Group::Disk, "what the kernel reads ahead")
 };
 
-static ACCESS_TIME: Entry = Entry {
-    why: "reading then writes: a new access time for each file once a day at the least",
-    lesson: "relatime, the default, is nearly as good as noatime.",
-    source: "/proc/self/mountinfo",
-    of_host: false,
-    ..Entry::of("directory.access_time", Group::Directory, "access times (mount option noatime)")
-};
-
-static LAYERS: Entry = Entry {
-    prod: Severity::Warning,
-    bench: Severity::Warning,
-    why: "each layer cuts requests at its own sizes, and a degraded array is slow and one failure from \
-          loss",
-    lesson: "For software RAID 0 a chunk of 256 KiB or more keeps a group of the journal on one disk. \
-             RAID 5 and 6 read before they write: not for a journal.",
-    source: "/sys/block/md*/md/level, chunk_size, degraded",
-    of_host: false,
-    ..Entry::of("directory.layers", Group::Directory, "what lies between file system and disks")
-};
-
-pub(crate) static ENTRIES: [&Entry; 10] = [
+pub(crate) static ENTRIES: [&Entry; 8] = [
     &NOMERGES,
     &RQ_AFFINITY,
     &WRITEBACK_THROTTLE,
@@ -117,19 +93,11 @@ pub(crate) static ENTRIES: [&Entry; 10] = [
     &QUEUE,
     &BLOCKS,
     &IDENTITY,
-    &OF_SYSTEM,
-    &ACCESS_TIME,
-    &LAYERS,
+    &READ_AHEAD,
 ];
 
 pub(crate) fn findings(machine: &Machine<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for directory in machine.directories {
-        let scope = || Scope::Directory(directory.path.clone());
-        findings.push(machine.scoped(&OF_SYSTEM, scope(), own_disk(machine, directory)));
-        findings.push(machine.scoped(&ACCESS_TIME, scope(), access_time(directory)));
-        findings.push(machine.scoped(&LAYERS, scope(), layers(machine, directory)));
-    }
     for disk in disks(machine) {
         findings.extend(adopted::of_disk(machine, disk));
         findings.extend(of_disk(machine, disk));
@@ -138,7 +106,7 @@ pub(crate) fn findings(machine: &Machine<'_>) -> Vec<Finding> {
 }
 
 /// Each once, whatever number of directories is on it.
-fn disks<'facts>(machine: &Machine<'facts>) -> Vec<&'facts BlockDevice> {
+pub(crate) fn disks<'facts>(machine: &Machine<'facts>) -> Vec<&'facts BlockDevice> {
     let mut disks: Vec<&BlockDevice> =
         machine.directories.iter().flat_map(|directory| &directory.disks).collect();
     disks.sort_by(|a, b| a.name.cmp(&b.name));
@@ -158,6 +126,7 @@ fn of_disk(machine: &Machine<'_>, disk: &BlockDevice) -> Vec<Finding> {
         (&QUEUE, queue_of(disk)),
         (&BLOCKS, blocks(disk)),
         (&IDENTITY, identity(machine, disk)),
+        (&READ_AHEAD, read_ahead(machine, disk)),
     ];
     let scope = || Scope::Disk(name.clone());
     seen.map(|(entry, seen)| machine.scoped(entry, scope(), seen)).into()
@@ -203,63 +172,10 @@ fn identity(machine: &Machine<'_>, disk: &BlockDevice) -> Observation {
     Observation::report(parts.join(", "))
 }
 
-fn own_disk(machine: &Machine<'_>, directory: &DirectoryFacts) -> Observation {
-    let mounts = Mount::all(machine.host);
-    let root = Mount::holding(&mounts, std::path::Path::new("/"));
-    let Some(root) = root.filter(|mount| mount.source.starts_with("/dev/")) else {
-        return Observation::unsupported("the system's own disk cannot be seen");
-    };
-    let of_system = DeviceStack::of_mount(machine.host, root).disks;
-    if of_system.is_empty() || directory.disks.is_empty() {
-        return Observation::unsupported("the disks below cannot be seen");
+fn read_ahead(machine: &Machine<'_>, disk: &BlockDevice) -> Observation {
+    let kib = machine.host.value(format!("/sys/block/{}/queue/read_ahead_kb", disk.name));
+    match kib.map(ByteCount::kib) {
+        Some(size) => Observation::new(size, "any: direct reads do not use it", Verdict::Passed),
+        None => Observation::unknown("the kernel tells nothing of it"),
     }
-    let shared = directory.disks.iter().find(|disk| of_system.iter().any(|o| o.name == disk.name));
-    let current = match shared {
-        Some(disk) => format!("shares {} with /", disk.name),
-        None => "apart".to_owned(),
-    };
-    Observation::new(current, "apart", Verdict::of(shared.is_none()))
-        .with_command("put --data-dir on a disk of its own")
-}
-
-fn access_time(directory: &DirectoryFacts) -> Observation {
-    let Some(point) = &directory.mount_point else {
-        return Observation::unknown("the mount is not known");
-    };
-    let kind = ["noatime", "relatime"].into_iter().find(|option| directory.has_option(option));
-    Observation::new(
-        kind.unwrap_or("every access"),
-        "noatime or relatime",
-        Verdict::of(kind.is_some()),
-    )
-    .with_command(format!(
-        "sudo mount -o remount,noatime '{}' (and in /etc/fstab)",
-        point.display()
-    ))
-}
-
-fn layers(machine: &Machine<'_>, directory: &DirectoryFacts) -> Observation {
-    if directory.disks.is_empty() {
-        return Observation::unsupported("no disks can be seen below");
-    }
-    if directory.layers.is_empty() {
-        return Observation::report("none");
-    }
-    let mut is_degraded = false;
-    let told = directory.layers.iter().map(|name| {
-        let md = |file: &str| machine.host.text(format!("/sys/block/{name}/md/{file}"));
-        let chunk = md("chunk_size").and_then(|bytes| bytes.parse().ok());
-        let chunk = chunk.filter(|&bytes: &u64| bytes > 0).map(crate::byte_count::ByteCount);
-        is_degraded |= md("degraded").is_some_and(|count| count != "0");
-        match (md("level"), chunk) {
-            (Some(level), Some(chunk)) => format!("{name} ({level}, chunks of {chunk})"),
-            (Some(level), None) => format!("{name} ({level})"),
-            _ => name.clone(),
-        }
-    });
-    let told: Vec<String> = told.collect();
-    let mark = if is_degraded { ", degraded" } else { "" };
-    let current = format!("{}{mark}", told.join(", "));
-    Observation::new(current, "no degraded array", Verdict::of(!is_degraded))
-        .with_command("cat /proc/mdstat, then replace the disk that is missing")
 }

@@ -60,15 +60,18 @@ impl Entry {
             Some(name) => format!("{}:{name}", self.id),
             None => self.id.to_owned(),
         };
+        let is_elsewhere = matches!(seen.verdict, Verdict::Elsewhere(_));
         let (status, supported, reason) = match seen.verdict {
             Verdict::Passed => (Status::Passed, true, None),
             Verdict::Failed => (Status::Failed, true, None),
             Verdict::Unknown(reason) => (Status::Unknown, true, Some(reason)),
-            Verdict::Unsupported(reason) => (Status::Unknown, false, Some(reason)),
+            Verdict::Unsupported(reason) | Verdict::Elsewhere(reason) => {
+                (Status::Unknown, false, Some(reason))
+            }
         };
         let is_failed = status == Status::Failed;
         let on_host = self.of_host && profile == Profile::Container;
-        let command = seen.command.filter(|_| is_failed);
+        let command = seen.command.filter(|_| is_failed || is_elsewhere);
         // Doctor's checks say so themselves.
         let is_said = |command: &String| command.starts_with(ON_HOST);
         Finding {
@@ -113,6 +116,7 @@ pub(crate) struct Observation {
     pub(crate) verdict: Verdict,
     /// What mends it; counts only where the verdict is `Failed`.
     pub(crate) writes: Vec<SettingWrite>,
+    /// What mends it, or, where the verdict is `Elsewhere`, what tells.
     pub(crate) command: Option<String>,
     pub(crate) needs_reboot: bool,
 }
@@ -125,6 +129,8 @@ pub(crate) enum Verdict {
     Unknown(String),
     /// There is no such thing here.
     Unsupported(String),
+    /// Only the device itself tells, and asking it takes more than reading a file: the command does.
+    Elsewhere(String),
 }
 
 impl Verdict {
@@ -150,9 +156,18 @@ impl Observation {
         Self::new("unknown", NOTHING, Verdict::Unknown(reason.into()))
     }
 
+    pub(crate) fn elsewhere(reason: impl Into<String>) -> Self {
+        Self::new(NOTHING, NOTHING, Verdict::Elsewhere(reason.into()))
+    }
+
     /// Worth knowing when numbers are compared; nothing is wanted of it.
     pub(crate) fn report(current: impl ToString) -> Self {
         Self::new(current, NOTHING, Verdict::Passed)
+    }
+
+    pub(crate) fn wanting(mut self, wanted: impl Into<String>) -> Self {
+        self.wanted = wanted.into();
+        self
     }
 
     pub(crate) fn with_command(mut self, command: impl Into<String>) -> Self {
@@ -168,20 +183,29 @@ impl Observation {
     }
 }
 
-/// The shell's way to the same.
+/// The shell's way to the same: each value into exactly the files that `apply` writes it into.
 fn command_of(writes: &[SettingWrite]) -> Option<String> {
-    let first = writes.first()?;
-    let path = first.setting.path();
-    if let Some(name) = sysctl_name(path) {
-        return Some(format!("sudo sysctl -w {name}='{}'", first.to));
+    let mut by_value: Vec<(&str, Vec<&str>)> = Vec::new();
+    for write in writes {
+        let path = write.setting.path();
+        match by_value.iter_mut().find(|(value, _)| *value == write.to.as_str()) {
+            Some((_, paths)) => paths.push(path),
+            None => by_value.push((write.to.as_str(), vec![path])),
+        }
     }
-    let value = &first.to;
-    if writes.iter().any(|write| write.to != *value) {
-        return None;
-    }
-    match writes {
-        [_] => Some(format!("echo {value} | sudo tee {path}")),
-        _ => Some(format!("echo {value} | sudo tee {}", pattern_of(writes))),
+    let commands = by_value.iter().map(|(value, paths)| write_command(value, paths));
+    let commands: Vec<String> = commands.collect();
+    (!commands.is_empty()).then(|| commands.join(" && "))
+}
+
+fn write_command(value: &str, paths: &[&str]) -> String {
+    let sysctl = match paths {
+        [path] => sysctl_name(path),
+        _ => None,
+    };
+    match sysctl {
+        Some(name) => format!("sudo sysctl -w {name}='{value}'"),
+        None => format!("echo {value} | sudo tee {}", braced(paths)),
     }
 }
 
@@ -190,24 +214,61 @@ pub(crate) fn sysctl_name(path: &str) -> Option<String> {
     Some(path.strip_prefix("/proc/sys/")?.replace('/', "."))
 }
 
-/// What the shell makes these paths from, if no more than a part of each differs; else all of them.
-fn pattern_of(writes: &[SettingWrite]) -> String {
-    let paths: Vec<&str> = writes.iter().map(|write| write.setting.path()).collect();
+/// These paths and no others, short where braces (of bash and zsh) make them: `policy{1..3}`. A pattern of
+/// file names would take in what else is there, and write into files that are in order as they are.
+fn braced(paths: &[&str]) -> String {
     let parts: Vec<Vec<&str>> = paths.iter().map(|path| path.split('/').collect()).collect();
-    let first = &parts[0];
-    if parts.iter().any(|other| other.len() != first.len()) {
+    let depth = parts.first().map_or(0, Vec::len);
+    if parts.iter().any(|other| other.len() != depth) {
         return paths.join(" ");
     }
-    let part = |at: usize| {
-        let part = first[at];
-        if parts.iter().all(|other| other[at] == part) {
-            return part.to_owned();
-        }
-        let stem = part.trim_end_matches(|c: char| c.is_ascii_digit());
-        match parts.iter().all(|other| other[at].starts_with(stem)) {
-            true => format!("{stem}[0-9]*"),
-            false => "*".to_owned(),
-        }
+    let names_at = |at: usize| {
+        let mut names: Vec<&str> = parts.iter().map(|parts| parts[at]).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
     };
-    (0..first.len()).map(part).collect::<Vec<_>>().join("/")
+    let names: Vec<Vec<&str>> = (0..depth).map(names_at).collect();
+    // Braces make every combination; the paths differ, so as many as these are these.
+    match names.iter().map(Vec::len).product::<usize>() == paths.len() {
+        true => names.iter().map(|names| alternatives(names)).collect::<Vec<_>>().join("/"),
+        false => paths.join(" "),
+    }
+}
+
+/// One name as it is; several in braces.
+fn alternatives(names: &[&str]) -> String {
+    let [first, _, ..] = names else { return names.concat() };
+    let stem = first.trim_end_matches(|c: char| c.is_ascii_digit());
+    let number = |name: &&str| name.strip_prefix(stem)?.parse::<u32>().ok();
+    let numbers: Option<Vec<u32>> = names.iter().map(number).collect();
+    let Some(mut numbers) = numbers else { return format!("{{{}}}", names.join(",")) };
+    numbers.sort_unstable();
+    let (least, most) = (numbers[0], numbers[numbers.len() - 1]);
+    if u64::from(most - least) + 1 == numbers.len() as u64 {
+        return format!("{stem}{{{least}..{most}}}");
+    }
+    let numbers: Vec<String> = numbers.iter().map(u32::to_string).collect();
+    format!("{stem}{{{}}}", numbers.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::braced;
+
+    #[test]
+    fn braces_make_these_paths_and_no_others() {
+        let cases: [(&[&str], &str); 7] = [
+            (&["/a/cpu0/b"], "/a/cpu0/b"),
+            (&["/a/cpu1/b", "/a/cpu2/b", "/a/cpu10/b"], "/a/cpu{1,2,10}/b"),
+            (&["/a/p9/b", "/a/p10/b", "/a/p11/b"], "/a/p{9..11}/b"),
+            (&["/c0/s2/d", "/c0/s3/d", "/c1/s2/d", "/c1/s3/d"], "/c{0..1}/s{2..3}/d"),
+            (&["/c0/s2/d", "/c0/s3/d", "/c1/s2/d"], "/c0/s2/d /c0/s3/d /c1/s2/d"),
+            (&["/a/eth0/b", "/a/lan/b"], "/a/{eth0,lan}/b"),
+            (&["/a", "/a/b"], "/a /a/b"),
+        ];
+        for (paths, expected) in cases {
+            assert_eq!(braced(paths), expected);
+        }
+    }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 
 use crate::catalogue::entry::{Entry, Observation, Verdict};
 use crate::directory::DirectoryFacts;
@@ -19,6 +20,9 @@ pub(crate) struct Machine<'facts> {
     pub(crate) facts: &'facts HostFacts,
     pub(crate) ring: RingProbe,
     pub(crate) directories: &'facts [DirectoryFacts],
+    /// The node's configuration, where one was looked into, and whether a calibration is written there.
+    pub(crate) config: Option<&'facts Path>,
+    pub(crate) is_calibrated: bool,
     pub(crate) profile: Profile,
 }
 

@@ -1,12 +1,11 @@
-//! Entries about network interfaces and interrupts: reports, which no action changes.
-
-use std::collections::BTreeMap;
+//! Entries about network cards: what they are, their queues, rings and delays.
 
 use crate::catalogue::entry::{Entry, Observation, Verdict};
-use crate::catalogue::machine::{Machine, shortened};
-use crate::check::Severity;
-use crate::cpu_set::CpuSet;
+use crate::catalogue::machine::{Machine, Want};
 use crate::finding::{Finding, Group, Scope};
+use crate::limits::GRO_FLUSH_NANOS_MAX;
+use crate::profile::Profile;
+use crate::setting::Form;
 
 static INTERFACE: Entry = Entry {
     why: "worth knowing when numbers are compared",
@@ -18,75 +17,91 @@ static INTERFACE: Entry = Entry {
 
 static QUEUES: Entry = Entry {
     why: "with fewer receive queues than cores some cores work for the others' packets",
-    lesson: "`ethtool -L INTERFACE combined N` sets the number where the card has more. With fewer, \
-             steering packets in software (rps_cpus) spreads the work and costs a wake-up for each. \
-             Most cloud machines have one queue for each core.",
+    lesson: "`ethtool -L INTERFACE combined N` sets the number where the card has more. With one queue on \
+             many cores, steering packets in software (`network.steering`) spreads the work and costs a \
+             wake-up for each. Most cloud machines have one queue for each core.",
     source: "/sys/class/net/INTERFACE/queues",
     ..Entry::of("network.queues", Group::Network, "receive queues of the interface")
 };
 
-static STEERING: Entry = Entry {
-    why: "steering in software moves packets to other cores: good with one queue, a detour with many",
-    lesson: "A mask for each queue; 0 is off. With it, net.core.rps_sock_flow_entries = 32768 and \
-             rps_flow_cnt = 32768 / queues bring packets to the core that reads the socket.",
-    source: "/sys/class/net/INTERFACE/queues/rx-*/rps_cpus",
-    ..Entry::of("network.steering", Group::Network, "packet steering in software (RPS)")
+static RINGS: Entry = Entry {
+    why: "packets that come faster than the core takes them wait in the card's ring; beyond it they are lost",
+    lesson: "`rx_missed_errors` and its like in `ethtool -S INTERFACE` count what was lost: where they stand \
+             still the ring is long enough. Longer rings (`ethtool -G INTERFACE rx N`) lose nothing in \
+             bursts and take longer through the processor's cache.",
+    source: "the card, asked by ethtool",
+    ..Entry::of("network.rings", Group::Network, "places in the card's rings")
 };
 
-static SPREAD: Entry = Entry {
-    prod: Severity::Warning,
-    bench: Severity::Warning,
-    why: "all interrupts of a device on one core make that core the bottleneck",
-    lesson: "Interrupts of NVMe queues are placed by the kernel (managed): do not fight it. The others \
-             are irqbalance's, or yours: /proc/irq/N/smp_affinity_list takes a list of cores. Untested \
-             on real cards; `tune` changes none.",
-    source: "/proc/interrupts, /proc/irq/*/effective_affinity_list",
-    ..Entry::of("irq.spread", Group::Irq, "cores that take the interrupts")
+static COALESCING: Entry = Entry {
+    why: "a card that saves up packets before it interrupts costs fewer wake-ups, and each packet waits",
+    lesson: "Adaptive, as most drivers come, saves up under load alone: right for throughput, and different \
+             from one second to the next. Where latency is measured: `ethtool -C INTERFACE adaptive-rx off \
+             rx-usecs 8`, and as it was when done. Cards of virtual machines mostly have no such thing.",
+    source: "the card, asked by ethtool",
+    ..Entry::of("network.coalescing", Group::Network, "how long the card saves up packets")
 };
 
-static BALANCER: Entry = Entry {
-    why: "irqbalance moves interrupts every ten seconds: onto the cores of shards, too",
-    lesson: "Rather than stopping it, keep it off the shards' cores: IRQBALANCE_BANNED_CPULIST in \
-             /etc/default/irqbalance.",
-    source: "/proc/*/comm",
-    ..Entry::of("irq.balancer", Group::Irq, "irqbalance")
+static FLOW_FILTERS: Entry = Entry {
+    why: "a card with filters for flows brings a connection's packets to the core that reads it (aRFS)",
+    lesson: "Only with a queue for each core and net.core.rps_sock_flow_entries above 0 \
+             (`network.flow_steering`), and `ethtool -K INTERFACE ntuple on`. The driver sets a filter for each \
+             flow that moves: some cards have room for a few hundred. With many short connections leave it off.",
+    source: "the card, asked by ethtool",
+    ..Entry::of(
+        "network.flow_filters",
+        Group::Network,
+        "filters for flows in the card (ntuple, aRFS)",
+    )
 };
 
-pub(crate) static ENTRIES: [&Entry; 5] = [&INTERFACE, &QUEUES, &STEERING, &SPREAD, &BALANCER];
+static POLL_DELAY: Entry = Entry {
+    why: "packets may wait so long for others to go through the kernel with: up to that is added to a request",
+    lesson: "Nanoseconds, of use with napi_defer_hard_irqs for programs that poll without a pause. 0 is the \
+             kernel's default, some drivers come with 20000 (and one interrupt put off).",
+    source: "/sys/class/net/INTERFACE/gro_flush_timeout, napi_defer_hard_irqs",
+    ..Entry::of(
+        "network.poll_delay",
+        Group::Network,
+        "nanoseconds that packets wait for the next poll (NAPI)",
+    )
+};
 
-const NET: &str = "/sys/class/net";
+pub(crate) static ENTRIES: [&Entry; 6] =
+    [&INTERFACE, &QUEUES, &RINGS, &COALESCING, &FLOW_FILTERS, &POLL_DELAY];
+
+pub(crate) const NET: &str = "/sys/class/net";
 
 pub(crate) fn findings(machine: &Machine<'_>) -> Vec<Finding> {
-    let interrupts = Interrupts::read(machine);
     let mut findings = Vec::new();
-    for name in machine.host.names(NET).into_iter().filter(|name| name != "lo") {
+    for name in interfaces(machine) {
         let scope = || Scope::Interface(name.clone());
         if let Some(reason) = without_card(machine, &name) {
             let seen = Observation::unsupported(reason);
             findings.push(machine.scoped(&INTERFACE, scope(), seen));
             continue;
         }
-        findings.push(machine.scoped(&INTERFACE, scope(), interface(machine, &name)));
-        findings.push(machine.scoped(&QUEUES, scope(), queues(machine, &name)));
-        findings.push(machine.scoped(&STEERING, scope(), steering(machine, &name)));
-        let device = device_name(machine, &format!("{NET}/{name}/device"));
-        let seen = interrupts.spread(machine, &[Some(name.clone()), device]);
-        findings.push(machine.scoped(&SPREAD, scope(), seen));
+        let seen = [
+            (&INTERFACE, interface(machine, &name)),
+            (&QUEUES, queues(machine, &name)),
+            (&RINGS, rings(&name)),
+            (&COALESCING, coalescing(machine, &name)),
+            (&FLOW_FILTERS, flow_filters(&name)),
+            (&POLL_DELAY, poll_delay(machine, &name)),
+        ];
+        findings.extend(seen.map(|(entry, seen)| machine.scoped(entry, scope(), seen)));
     }
-    let mut disks: Vec<&str> = machine
-        .directories
-        .iter()
-        .flat_map(|directory| directory.disks.iter().map(|disk| disk.name.as_str()))
-        .collect();
-    disks.sort_unstable();
-    disks.dedup();
-    for disk in disks {
-        let device = device_name(machine, &format!("/sys/block/{disk}/device"));
-        let seen = interrupts.spread(machine, &[device]);
-        findings.push(machine.scoped(&SPREAD, Scope::Disk(disk.to_owned()), seen));
-    }
-    findings.push(machine.finding(&BALANCER, super::service::running(machine, "irqbalance")));
     findings
+}
+
+fn interfaces(machine: &Machine<'_>) -> Vec<String> {
+    machine.host.names(NET).into_iter().filter(|name| name != "lo").collect()
+}
+
+/// Interfaces that are cards, or what a virtual machine has in their place.
+pub(crate) fn cards(machine: &Machine<'_>) -> Vec<String> {
+    let names = interfaces(machine).into_iter();
+    names.filter(|name| without_card(machine, name).is_none()).collect()
 }
 
 /// Why an interface has no card of its own. Members of a bond are interfaces of their own.
@@ -98,12 +113,6 @@ fn without_card(machine: &Machine<'_>, name: &str) -> Option<String> {
     let place = machine.host.resolve(format!("{NET}/{name}"));
     let is_virtual = place.is_some_and(|place| place.starts_with("/sys/devices/virtual"));
     is_virtual.then(|| "a virtual interface".to_owned())
-}
-
-/// What a device's interrupts are named after: `virtio1`, `nvme0`.
-fn device_name(machine: &Machine<'_>, link: &str) -> Option<String> {
-    let place = machine.host.resolve(link)?;
-    Some(place.file_name()?.to_string_lossy().into_owned())
 }
 
 fn interface(machine: &Machine<'_>, name: &str) -> Observation {
@@ -118,84 +127,85 @@ fn interface(machine: &Machine<'_>, name: &str) -> Observation {
     Observation::report(parts.join(", "))
 }
 
-fn receive_queues(machine: &Machine<'_>, name: &str) -> Vec<String> {
+/// Names of a card's queues that begin so: `rx-`, `tx-`.
+pub(crate) fn queue_names(machine: &Machine<'_>, name: &str, kind: &str) -> Vec<String> {
     let names = machine.host.names(format!("{NET}/{name}/queues")).into_iter();
-    names.filter(|queue| queue.starts_with("rx-")).collect()
+    names.filter(|queue| queue.starts_with(kind)).collect()
 }
 
 fn queues(machine: &Machine<'_>, name: &str) -> Observation {
-    let queues = receive_queues(machine, name).len();
+    let queues = queue_names(machine, name, "rx-").len();
     let cores = machine.facts.cpus.online.len();
     Observation::new(queues, format!("{cores}, one for each core"), Verdict::of(queues >= cores))
         .with_command(format!("ethtool -l {name}   # how many the card has"))
 }
 
-fn steering(machine: &Machine<'_>, name: &str) -> Observation {
-    let masks = receive_queues(machine, name).into_iter().filter_map(|queue| {
-        let mask = machine.host.text(format!("{NET}/{name}/queues/{queue}/rps_cpus"))?;
-        let is_off = mask.chars().all(|c| c == '0' || c == ',');
-        Some(if is_off { "off".to_owned() } else { mask })
-    });
-    let mut masks: Vec<String> = masks.collect();
-    masks.dedup();
-    match masks.is_empty() {
-        true => Observation::unsupported("no queue tells its mask"),
-        false => Observation::report(shortened(masks.join(" "))),
-    }
+const ASKED_BY_ETHTOOL: &str = "no file tells it, the card has to be asked";
+
+fn rings(name: &str) -> Observation {
+    Observation::elsewhere(ASKED_BY_ETHTOOL)
+        .wanting("so long that the card drops nothing")
+        .with_command(format!("ethtool -g {name}; ethtool -S {name} | grep -e drop -e miss"))
 }
 
-/// `/proc/interrupts`: number and name.
-struct Interrupts {
-    named: BTreeMap<u32, String>,
+fn coalescing(machine: &Machine<'_>, name: &str) -> Observation {
+    let wanted = match machine.profile {
+        Profile::Bench => "adaptive-rx off, rx-usecs 8 or less",
+        Profile::Dev | Profile::Prod | Profile::Container => "adaptive-rx on",
+    };
+    Observation::elsewhere(ASKED_BY_ETHTOOL)
+        .wanting(wanted)
+        .with_command(format!("ethtool -c {name}"))
 }
 
-impl Interrupts {
-    fn read(machine: &Machine<'_>) -> Self {
-        let text = machine.host.text("/proc/interrupts").unwrap_or_default();
-        let named = text.lines().filter_map(|line| {
-            let (number, rest) = line.split_once(':')?;
-            Some((number.trim().parse().ok()?, rest.split_whitespace().last()?.to_owned()))
-        });
-        Self { named: named.collect() }
-    }
+fn flow_filters(name: &str) -> Observation {
+    Observation::elsewhere(ASKED_BY_ETHTOOL)
+        .wanting("off, unless a queue for each core and few connections")
+        .with_command(format!("ethtool -k {name} | grep ntuple"))
+}
 
-    /// The cores that the interrupts of these devices arrive at.
-    fn spread(&self, machine: &Machine<'_>, devices: &[Option<String>]) -> Observation {
-        let of_device = |name: &str| {
-            devices.iter().flatten().any(|device| {
-                let rest = name.strip_prefix(device.as_str());
-                rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
-            })
-        };
-        let mut cores: BTreeMap<String, u32> = BTreeMap::new();
-        let mut interrupts = 0;
-        for (number, name) in &self.named {
-            // What announces a change of configuration hardly ever comes.
-            if !of_device(name) || name.ends_with("-config") || name.ends_with("-event") {
-                continue;
-            }
-            let folder = format!("/proc/irq/{number}");
-            let read = |file: &str| machine.host.text(format!("{folder}/{file}"));
-            let list = read("effective_affinity_list").filter(|list| !list.is_empty());
-            let Some(list) = list.or_else(|| read("smp_affinity_list")) else { continue };
-            interrupts += 1;
-            *cores.entry(list).or_default() += 1;
+fn poll_delay(machine: &Machine<'_>, name: &str) -> Observation {
+    let path = format!("{NET}/{name}/gro_flush_timeout");
+    let mut seen = machine.setting(&path, Form::Plain, Want::AtMost(GRO_FLUSH_NANOS_MAX, 0));
+    let put_off: Option<u64> = machine.host.value(format!("{NET}/{name}/napi_defer_hard_irqs"));
+    if let Some(count) = put_off.filter(|&count| count > 0) {
+        seen.current.push_str(&format!(", {count} interrupts put off"));
+    }
+    seen
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::catalogue::tests::{find, server, writes};
+    use crate::check::Status;
+    use crate::profile::Profile;
+
+    #[test]
+    fn what_only_the_card_tells_has_the_command_that_asks_it() {
+        let findings = server(Profile::Bench);
+        for (id, command) in [
+            ("network.rings:eth0", "ethtool -g eth0; "),
+            ("network.coalescing:eth0", "ethtool -c eth0"),
+            ("network.flow_filters:eth0", "ethtool -k eth0 | grep ntuple"),
+        ] {
+            let finding = find(&findings, id);
+            assert_eq!((finding.status, finding.supported), (Status::Unknown, false));
+            assert!(finding.command.as_deref().is_some_and(|shown| shown.starts_with(command)));
+            assert!(finding.reason.is_some() && finding.actions.is_empty());
         }
-        if interrupts == 0 {
-            return Observation::unsupported("no interrupt is named after it");
-        }
-        let told = cores.iter().map(|(list, count)| format!("{count} on {list}"));
-        let told = shortened(told.collect::<Vec<_>>().join(", "));
-        let on_one =
-            cores.len() == 1 && CpuSet::parse(&told_list(&cores)).is_some_and(|c| c.len() == 1);
-        // With one or two interrupts, or on a small machine, there is nothing to spread.
-        let is_crowded = on_one && interrupts > 2 && machine.facts.cpus.online.len() > 2;
-        Observation::new(told, "several cores", Verdict::of(!is_crowded)).with_command(
-            "sudo systemctl enable --now irqbalance, or a list of cores in smp_affinity_list",
-        )
+        assert!(find(&findings, "network.coalescing:eth0").wanted.starts_with("adaptive-rx off"));
+        assert_eq!(
+            find(&server(Profile::Prod), "network.coalescing:eth0").wanted,
+            "adaptive-rx on"
+        );
     }
-}
 
-fn told_list(cores: &BTreeMap<String, u32>) -> String {
-    cores.keys().next().cloned().unwrap_or_default()
+    #[test]
+    fn packets_that_wait_for_others_longer_than_drivers_have_them_wait_are_told() {
+        let findings = server(Profile::Prod);
+        let delay = find(&findings, "network.poll_delay:eth0");
+        assert_eq!(delay.current, "50000, 2 interrupts put off");
+        assert_eq!(writes(delay), ["/sys/class/net/eth0/gro_flush_timeout: 50000 > 0"]);
+        assert_eq!(find(&findings, "network.poll_delay:eth2").status, Status::Passed);
+    }
 }

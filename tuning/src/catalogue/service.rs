@@ -1,4 +1,6 @@
-//! Entries about what runs beside the node: its unit, the clock's daemon, trimming, other tuners.
+//! Entries about the node as a service, and what runs beside it: its unit, the clock's daemon, other tuners.
+
+use std::collections::BTreeSet;
 
 use crate::catalogue::entry::{Entry, Observation, Verdict};
 use crate::catalogue::machine::{Machine, shortened};
@@ -37,9 +39,10 @@ pub(crate) static OTHER_TUNERS: Entry = Entry {
     prod: Severity::Warning,
     bench: Severity::Warning,
     why: "two tuners undo each other's settings, and a rollback then finds what it did not write",
-    lesson: "tuned sets its profile anew at every start of the machine; Redpanda's and Scylla's tuners do \
-             as well. `apply` refuses beside one unless --allow-risky is given.",
-    source: "/proc/*/comm, /etc/tuned/active_profile",
+    lesson: "tuned sets its profile anew at every start of the machine. Redpanda's and Scylla's tuners do as \
+             well, and end: they are found by their units. `apply` refuses beside one unless --allow-risky is \
+             given.",
+    source: "/proc/*/comm, /etc/tuned/active_profile, /etc/systemd/system/*.wants",
     ..Entry::of("service.other_tuners", Group::Service, "other programs that tune this machine")
 };
 
@@ -66,8 +69,19 @@ static PARAMETERS: Entry = Entry {
     ..Entry::of("service.kernel_parameters", Group::Service, "kernel parameters that change speed")
 };
 
-pub(crate) static ENTRIES: [&Entry; 7] =
-    [&UNIT, &TIME, &TRIM, &OTHER_TUNERS, &OOM_SCORE, &CORE_DUMPS, &PARAMETERS];
+static CALIBRATION: Entry = Entry {
+    bench: Severity::Warning,
+    why: "without a measurement the node writes as suits a disk that nobody knows",
+    lesson: "`corelane tune calibrate` takes a minute: how many durable writes at once the disk gains from, from \
+             which size on, and whether its flush can be believed. It writes [disk] into the node's \
+             configuration. Whether the result is still of this disk, `disk.calibration` says.",
+    source: "[disk.calibrated] of the file that --config names",
+    of_host: false,
+    ..Entry::of("service.calibration", Group::Service, "whether the disk was measured for the node")
+};
+
+pub(crate) static ENTRIES: [&Entry; 8] =
+    [&UNIT, &TIME, &TRIM, &OTHER_TUNERS, &OOM_SCORE, &CORE_DUMPS, &PARAMETERS, &CALIBRATION];
 
 pub(crate) fn findings(machine: &Machine<'_>) -> Vec<Finding> {
     let seen = [
@@ -78,22 +92,17 @@ pub(crate) fn findings(machine: &Machine<'_>) -> Vec<Finding> {
         machine.told("/proc/self/oom_score_adj"),
         core_dumps(machine),
         parameters(machine),
+        calibration(machine),
     ];
     let entries = ENTRIES.into_iter();
     entries.zip(seen).map(|(entry, seen)| machine.finding(entry, seen)).collect()
 }
 
-const HIDDEN: &str = "a container does not see the host's processes";
+pub(crate) const HIDDEN: &str = "a container does not see the host's processes";
 
-/// Whether a process of this name is there; only reported.
-pub(crate) fn running(machine: &Machine<'_>, name: &str) -> Observation {
-    match sees_host(machine) {
-        true => {
-            let is_there = processes(machine.host).iter().any(|process| process == name);
-            Observation::report(if is_there { "running" } else { "not running" })
-        }
-        false => Observation::unsupported(HIDDEN),
-    }
+/// Whether a process of this name is there; `None` where processes cannot be seen.
+pub(crate) fn is_running(machine: &Machine<'_>, name: &str) -> Option<bool> {
+    sees_host(machine).then(|| processes(machine.host).iter().any(|process| process == name))
 }
 
 fn sees_host(machine: &Machine<'_>) -> bool {
@@ -103,10 +112,14 @@ fn sees_host(machine: &Machine<'_>) -> bool {
 
 /// Names of the processes.
 fn processes(host: &HostRoot) -> Vec<String> {
+    process_folders(host).filter_map(|folder| host.text(format!("{folder}/comm"))).collect()
+}
+
+/// Below `/proc`.
+pub(crate) fn process_folders(host: &HostRoot) -> impl Iterator<Item = String> {
     let ids = host.names("/proc").into_iter();
     let ids = ids.filter(|name| name.starts_with(|c: char| c.is_ascii_digit()));
-    let names = ids.take(PROCESSES_LOOKED_AT_MAX);
-    names.filter_map(|id| host.text(format!("/proc/{id}/comm"))).collect()
+    ids.take(PROCESSES_LOOKED_AT_MAX).map(|id| format!("/proc/{id}"))
 }
 
 fn unit(machine: &Machine<'_>) -> Observation {
@@ -149,19 +162,42 @@ fn trim(machine: &Machine<'_>) -> Observation {
         .with_command("sudo systemctl enable --now fstrim.timer")
 }
 
+/// Names of the programs that tune, as processes.
+const TUNERS: [&str; 5] =
+    ["tuned", "tuned-ppd", "perftune.py", "redpanda-tuner", "power-profiles-daemon"];
+
+/// Units that tune at each start of the machine; most end then, and no process shows them. Scylla's server has
+/// its tuner run before it.
+const TUNING_UNITS: [&str; 6] =
+    ["tuned", "power-profiles-daemon", "redpanda-tuner", "scylla-server", "cpupower", "ondemand"];
+
 fn other_tuners(machine: &Machine<'_>) -> Observation {
     let processes = processes(machine.host);
-    let known = ["tuned", "tuned-ppd", "perftune.py", "redpanda-tuner", "power-profiles-daemon"];
     // The kernel cuts names of processes at 15 bytes.
     let is_there = |name: &&str| processes.iter().any(|p| p == name.get(..15).unwrap_or(name));
-    let mut found: Vec<String> = known.into_iter().filter(is_there).map(str::to_owned).collect();
-    if found.iter().any(|name| name == "tuned") {
+    let running: Vec<&str> = TUNERS.into_iter().filter(is_there).collect();
+    let enabled = enabled_units(machine.host);
+    let is_enabled = |unit: &&str| enabled.contains(&format!("{unit}.service"));
+    let at_starts = TUNING_UNITS.into_iter().filter(is_enabled);
+    let at_starts: Vec<&str> = at_starts.filter(|unit| !running.contains(unit)).collect();
+    let mut found: Vec<String> = running.iter().map(|name| (*name).to_owned()).collect();
+    if running.contains(&"tuned") {
         let profile = machine.host.text("/etc/tuned/active_profile").filter(|p| !p.is_empty());
         found.extend(profile.map(|profile| format!("profile {profile}")));
     }
+    found.extend(at_starts.iter().map(|unit| format!("{unit} at each start")));
     let current = if found.is_empty() { "none".to_owned() } else { shortened(found.join(", ")) };
+    let stop = running.first().or_else(|| at_starts.first()).copied().unwrap_or("tuned");
     Observation::new(current, "none", Verdict::of(found.is_empty()))
-        .with_command("keep one of them: sudo systemctl disable --now tuned")
+        .with_command(format!("keep one of them: sudo systemctl disable --now {stop}"))
+}
+
+/// Units that systemd starts because somebody enabled them, by their links.
+fn enabled_units(host: &HostRoot) -> BTreeSet<String> {
+    let folder = "/etc/systemd/system";
+    let wanting = host.names(folder).into_iter();
+    let wanting = wanting.filter(|name| name.ends_with(".wants") || name.ends_with(".requires"));
+    wanting.flat_map(|name| host.names(format!("{folder}/{name}"))).collect()
 }
 
 fn core_dumps(machine: &Machine<'_>) -> Observation {
@@ -176,7 +212,7 @@ fn core_dumps(machine: &Machine<'_>) -> Observation {
 }
 
 /// Beginnings of the parameters that are shown.
-const SPEED_PARAMETERS: [&str; 12] = [
+const SPEED_PARAMETERS: [&str; 13] = [
     "mitigations=",
     "isolcpus=",
     "nohz_full=",
@@ -189,6 +225,7 @@ const SPEED_PARAMETERS: [&str; 12] = [
     "nvme.poll_queues=",
     "transparent_hugepage=",
     "preempt=",
+    "skew_tick=",
 ];
 
 fn parameters(machine: &Machine<'_>) -> Observation {
@@ -202,4 +239,61 @@ fn parameters(machine: &Machine<'_>) -> Observation {
     } else {
         shortened(words.join(" "))
     })
+}
+
+fn calibration(machine: &Machine<'_>) -> Observation {
+    let Some(config) = machine.config else {
+        return Observation::unknown("no configuration is looked into: --config FILE");
+    };
+    let directory = machine.directories.first().map(|directory| directory.path.display());
+    let directory = directory.map(|path| format!(" --dir '{path}'")).unwrap_or_default();
+    let is_measured = machine.is_calibrated;
+    Observation::new(
+        if is_measured { "calibrated" } else { "never calibrated" },
+        "calibrated",
+        Verdict::of(is_measured),
+    )
+    .with_command(format!("corelane tune calibrate{directory} --config '{}'", config.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::calibration::{CalibrationNow, CalibrationRecord};
+    use crate::catalogue::tests::{find, server};
+    use crate::catalogue::{Examined, examine};
+    use crate::check::Status;
+    use crate::directory::DirectoryFacts;
+    use crate::host::{HostFacts, RingProbe};
+    use crate::profile::Profile;
+    use crate::recorded_tree::{RecordedTree, TUNABLE_NUMA_SERVER};
+
+    #[test]
+    fn a_configuration_without_a_calibration_is_told_so() {
+        let tree = RecordedTree::unpack(TUNABLE_NUMA_SERVER);
+        let host = tree.root();
+        let result = Some((CalibrationRecord::default(), CalibrationNow::default()));
+        for (calibration, current, status) in
+            [(None, "never calibrated", Status::Failed), (result, "calibrated", Status::Passed)]
+        {
+            let examined = Examined {
+                facts: HostFacts::read(&host),
+                ring: RingProbe::Works,
+                directories: vec![DirectoryFacts::recorded(&host, Path::new("/data"))],
+                config: Some("/etc/corelane.toml".into()),
+                calibration,
+            };
+            let findings = examine(&host, &examined, Profile::Bench);
+            let found = find(&findings, "service.calibration");
+            assert_eq!((found.current.as_str(), found.status), (current, status));
+            assert_eq!(found.is_warning(), status == Status::Failed);
+            let command = "corelane tune calibrate --dir '/data' --config '/etc/corelane.toml'";
+            let is_told = found.command.as_deref() == Some(command);
+            assert_eq!(is_told, status == Status::Failed);
+        }
+        let findings = server(Profile::Prod);
+        let unnamed = find(&findings, "service.calibration");
+        assert_eq!((unnamed.status, unnamed.supported), (Status::Unknown, true));
+    }
 }

@@ -1,4 +1,6 @@
-//! Entries that are one number below `/proc/sys` each.
+//! Entries that are one number below `/proc/sys` each; those about sockets are in `network`.
+
+mod network;
 
 use crate::catalogue::entry::{Entry, Observation};
 use crate::catalogue::machine::{Machine, Want};
@@ -32,10 +34,7 @@ const fn reported(entry: Entry, path: &'static str) -> Sysctl {
     Sysctl { entry: Entry { source: path, ..entry }, path, want: None, on: Machines::All }
 }
 
-/// 16 MiB: 10 Gbit/s over 13 ms.
-const SOCKET_BYTES: i64 = 16 << 20;
-
-pub(crate) static SYSCTLS: [Sysctl; 26] = [
+static SYSCTLS: [Sysctl; 15] = [
     reported(
         Entry {
             why: "the node maps no segments, so this binds others (a JVM broker needs two for each)",
@@ -197,11 +196,28 @@ pub(crate) static SYSCTLS: [Sysctl; 26] = [
         "/proc/sys/vm/overcommit_memory",
         Want::OneOf(&["0", "1"]),
     ),
-    reported(
+    sysctl(
         Entry {
-            why: "records do not go through the page cache: this is about what else runs here",
-            lesson: "Guides for Kafka raise or lower it because Kafka's durability is the page cache's. \
-                     Here it bounds logs of the system, copies, backups.",
+            why: "with too little between its marks the kernel begins to make room so late that whoever asks \
+                  for a page has to help",
+            lesson: "In ten-thousandths of memory; 10, the kernel's default, is 0.1 %. `allocstall_normal` in \
+                     /proc/vmstat counts those who had to help: where it grows under load, 50 to 200 are \
+                     tried. The node's own memory is taken once; its sockets ask all the time.",
+            ..Entry::of(
+                "memory.watermark_scale",
+                Group::Memory,
+                "how early room is made (watermark_scale_factor)",
+            )
+        },
+        "/proc/sys/vm/watermark_scale_factor",
+        Want::AtLeast(10),
+    ),
+    sysctl(
+        Entry {
+            why: "whoever writes past this share waits for the disk, which the journal then has to share",
+            lesson: "Records do not go through the page cache: this is about what else runs here, logs of the \
+                     system, copies, backups. Guides for Kafka raise it (60, 80) because Kafka's durability is \
+                     the page cache's. 20 is the kernel's default; 0 means that dirty_bytes rules.",
             ..Entry::of(
                 "memory.dirty_ratio",
                 Group::Memory,
@@ -209,142 +225,31 @@ pub(crate) static SYSCTLS: [Sysctl; 26] = [
             )
         },
         "/proc/sys/vm/dirty_ratio",
+        Want::AtMost(20, 20),
     ),
     sysctl(
         Entry {
-            why: "packets wait here for the core that takes them from the loopback, and from cards with \
-                  packet steering",
-            lesson: "The second column of /proc/net/softnet_stat counts drops. Cards with a queue for \
-                     each core do not use it.",
-            ..Entry::of("network.device_backlog", Group::Network, "packets that wait for a core")
-        },
-        "/proc/sys/net/core/netdev_max_backlog",
-        Want::AtLeast(2048),
-    ),
-    sysctl(
-        Entry {
-            why: "the most that one connection receives ahead: bytes on the way at full speed",
-            lesson: "Speed of one connection ≤ this / round trip. 16 MiB carry 10 Gbit/s over 13 ms. \
-                     Within a rack less is enough; the kernel takes only what it needs.",
+            why: "what waits longer comes in a larger burst, between the journal's writes",
+            lesson: "The kernel begins to write behind when so much waits, or after 30 s. The journal and \
+                     segments are written past the page cache and never wait here. 10 is the kernel's \
+                     default; 0 means that dirty_background_bytes rules.",
             ..Entry::of(
-                "network.receive_buffer",
-                Group::Network,
-                "bytes of receive buffers (tcp_rmem)",
+                "memory.dirty_background",
+                Group::Memory,
+                "percent of memory at which writing behind begins",
             )
         },
-        "/proc/sys/net/ipv4/tcp_rmem",
-        Want::LastAtLeast(SOCKET_BYTES),
-    ),
-    sysctl(
-        Entry {
-            why: "the most that one connection has on the way: consumers far away are bound by it",
-            lesson: "Speed of one connection ≤ this / round trip. The kernel's default of 4 MiB is \
-                     3 Gbit/s over 10 ms; within a rack it binds nobody.",
-            ..Entry::of("network.send_buffer", Group::Network, "bytes of send buffers (tcp_wmem)")
-        },
-        "/proc/sys/net/ipv4/tcp_wmem",
-        Want::LastAtLeast(SOCKET_BYTES),
-    ),
-    sysctl(
-        Entry {
-            prod: Severity::Warning,
-            bench: Severity::Warning,
-            why: "a producer that paused for a moment starts again with ten packets: bursts take \
-                  several round trips",
-            lesson: "Producers and consumers pause all the time. The price is a burst into a network \
-                     that may have filled up meanwhile. All tuners for throughput agree on 0.",
-            ..Entry::of("network.slow_start", Group::Network, "slow start after a pause")
-        },
-        "/proc/sys/net/ipv4/tcp_slow_start_after_idle",
-        Want::Word("0"),
-    ),
-    sysctl(
-        Entry {
-            why: "without them the kernel misjudges round trips, and wrapped sequence numbers at \
-                  10 Gbit/s",
-            lesson: "Old guides switch them off for a saving that is not there any more.",
-            ..Entry::of("network.timestamps", Group::Network, "TCP timestamps")
-        },
-        "/proc/sys/net/ipv4/tcp_timestamps",
-        Want::OneOf(&["1", "2"]),
-    ),
-    sysctl(
-        Entry {
-            why: "without them a flood of connections keeps everyone out",
-            lesson: "They come into play only when a queue is full.",
-            ..Entry::of("network.syn_cookies", Group::Network, "SYN cookies")
-        },
-        "/proc/sys/net/ipv4/tcp_syncookies",
-        Want::OneOf(&["1", "2"]),
-    ),
-    reported(
-        Entry {
-            why: "how much unsent data a socket takes before it says that it is full",
-            lesson: "The node sends what it has in one piece and bounds it by itself: lower values only \
-                     cost wake-ups.",
-            ..Entry::of("network.notsent", Group::Network, "bytes not sent (tcp_notsent_lowat)")
-        },
-        "/proc/sys/net/ipv4/tcp_notsent_lowat",
-    ),
-    reported(
-        Entry {
-            why: "pages of all sockets together: low, pressure, most",
-            lesson: "The kernel takes about a tenth of memory; beyond it connections crawl. \
-                     `TCPMemoryPressures` in `nstat -az` counts that.",
-            ..Entry::of("network.tcp_memory", Group::Network, "memory of all connections (tcp_mem)")
-        },
-        "/proc/sys/net/ipv4/tcp_mem",
-    ),
-    reported(
-        Entry {
-            why: "a wait in a loop for packets costs a core and saves wake-ups",
-            lesson: "The node's ring does not use it; nothing is gained by setting it.",
-            ..Entry::of("network.busy_poll", Group::Network, "busy polling")
-        },
-        "/proc/sys/net/core/busy_poll",
-    ),
-    reported(
-        Entry {
-            why: "with packet steering in software, packets go to the core that reads the socket",
-            lesson: "Of no use without it (`network.steering`), nor on cards with a queue for each core. With \
-                     it: 32768 here, and rps_flow_cnt = 32768 / queues for each queue.",
-            ..Entry::of(
-                "network.flow_steering",
-                Group::Network,
-                "connections that are steered (RFS)",
-            )
-        },
-        "/proc/sys/net/core/rps_sock_flow_entries",
-    ),
-    reported(
-        Entry {
-            why: "ports of clients on this machine: load generators run out of them",
-            lesson: "28,000 by default. A closed connection keeps its port for a minute.",
-            ..Entry::of("network.port_range", Group::Network, "ports of outgoing connections")
-        },
-        "/proc/sys/net/ipv4/ip_local_port_range",
-    ),
-    reported(
-        Entry {
-            why: "worth knowing when numbers are compared",
-            lesson: "cubic fills queues, bbr keeps them short; over a lossy long path bbr can be \
-                     several times as fast. Within a rack they do not differ.",
-            ..Entry::of("network.congestion", Group::Network, "congestion control")
-        },
-        "/proc/sys/net/ipv4/tcp_congestion_control",
-    ),
-    reported(
-        Entry {
-            why: "worth knowing when numbers are compared",
-            lesson: "fq paces as bbr wants it; fq_codel and pfifo_fast are fine with cubic.",
-            ..Entry::of("network.qdisc", Group::Network, "the queue of new interfaces")
-        },
-        "/proc/sys/net/core/default_qdisc",
+        "/proc/sys/vm/dirty_background_ratio",
+        Want::AtMost(10, 10),
     ),
 ];
 
+pub(crate) fn all() -> impl Iterator<Item = &'static Sysctl> {
+    SYSCTLS.iter().chain(&network::SYSCTLS)
+}
+
 pub(crate) fn findings(machine: &Machine<'_>) -> Vec<Finding> {
-    SYSCTLS.iter().map(|sysctl| machine.finding(&sysctl.entry, sysctl.look(machine))).collect()
+    all().map(|sysctl| machine.finding(&sysctl.entry, sysctl.look(machine))).collect()
 }
 
 impl Sysctl {

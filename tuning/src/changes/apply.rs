@@ -4,10 +4,14 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::changes::change::{Change, ChangeError};
-use crate::changes::journal::{JournalError, LockedJournal};
+use crate::changes::change::Change;
+use crate::changes::change_error::ChangeError;
+use crate::changes::journal::LockedJournal;
+use crate::changes::journal_error::JournalError;
+use crate::changes::kept::to_keep;
+use crate::changes::overruled::{Overruled, overruled};
 use crate::changes::owned_files::OwnedFile;
-use crate::changes::plan::{Plan, PlannedCheck, kept};
+use crate::changes::plan::{Plan, PlannedCheck};
 use crate::host_root::HostRoot;
 
 /// What came of a plan.
@@ -16,6 +20,8 @@ pub struct Applied {
     /// For `rollback --to`.
     pub run: u64,
     pub checks: Vec<AppliedCheck>,
+    /// What a file of ours keeps without effect, because another that is read later says something else.
+    pub overruled: Vec<Overruled>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -57,8 +63,11 @@ pub fn apply(host: &HostRoot, state: &Path, plan: &Plan) -> Result<Applied, Jour
         let state = applying.check(check)?;
         checks.push(AppliedCheck { id: check.id.clone(), state });
     }
+    let mut without_effect = Vec::new();
     if plan.persist {
-        let settings = kept(applying.journal.live());
+        let boot = applying.boot.as_deref();
+        let settings = to_keep(host, applying.journal.live(), &plan.asked, boot);
+        without_effect = overruled(host, &settings);
         for file in OwnedFile::ALL {
             let Some(content) = file.content(host, &settings) else { continue };
             let state = applying.file(file, content)?;
@@ -67,12 +76,24 @@ pub fn apply(host: &HostRoot, state: &Path, plan: &Plan) -> Result<Applied, Jour
     }
     let run = applying.run;
     applying.journal.close()?;
-    Ok(Applied { run, checks })
+    Ok(Applied { run, checks, overruled: without_effect })
 }
 
 /// Tells one start of the machine from the next.
 pub(crate) fn boot_id(host: &HostRoot) -> Option<String> {
     host.text("/proc/sys/kernel/random/boot_id")
+}
+
+/// A change that was not made, and why what there is of it could not be taken back.
+struct Failed {
+    error: ChangeError,
+    undo_error: Option<ChangeError>,
+}
+
+impl From<ChangeError> for Failed {
+    fn from(error: ChangeError) -> Self {
+        Self { error, undo_error: None }
+    }
 }
 
 struct Applying<'host> {
@@ -89,11 +110,11 @@ impl Applying<'_> {
             let made = match Change::of_write(self.host, write) {
                 Ok(None) => continue,
                 Ok(Some(change)) => self.change(&check.id, change)?,
-                Err(error) => Err(error),
+                Err(error) => Err(error.into()),
             };
             match made {
                 Ok(made) => changes.push(made),
-                Err(error) => return self.give_up(changes, &error),
+                Err(failed) => return self.give_up(changes, failed),
             }
         }
         let changes: Vec<Change> = changes.into_iter().map(|(_, change)| change).collect();
@@ -107,11 +128,11 @@ impl Applying<'_> {
         let made = match Change::of_file(self.host, file, content) {
             Ok(None) => return Ok(AppliedState::Already),
             Ok(Some(change)) => self.change(file.path(), change)?,
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         };
         match made {
             Ok((_, change)) => Ok(AppliedState::Applied { changes: vec![change] }),
-            Err(error) => self.give_up(Vec::new(), &error),
+            Err(failed) => self.give_up(Vec::new(), failed),
         }
     }
 
@@ -120,7 +141,7 @@ impl Applying<'_> {
         &mut self,
         check: &str,
         change: Change,
-    ) -> Result<Result<(u64, Change), ChangeError>, JournalError> {
+    ) -> Result<Result<(u64, Change), Failed>, JournalError> {
         let number = self.journal.intend(self.run, self.boot.as_deref(), check, &change)?;
         match change.make(self.host) {
             Ok(()) => {
@@ -130,12 +151,14 @@ impl Applying<'_> {
             Err(error) => {
                 // Not written, or not as it should be.
                 let present = change.present(self.host).unwrap_or_default();
-                let is_back =
-                    change.is_undone(present.as_deref()) || change.undo(self.host).is_ok();
-                if is_back {
+                let undo_error = match change.is_undone(present.as_deref()) {
+                    true => None,
+                    false => change.undo(self.host).err(),
+                };
+                if undo_error.is_none() {
                     self.journal.restored(number)?;
                 }
-                Ok(Err(error))
+                Ok(Err(Failed { error, undo_error }))
             }
         }
     }
@@ -143,15 +166,19 @@ impl Applying<'_> {
     fn give_up(
         &mut self,
         changes: Vec<(u64, Change)>,
-        error: &ChangeError,
+        failed: Failed,
     ) -> Result<AppliedState, JournalError> {
-        let mut undo_error = None;
+        let mut undo_errors: Vec<ChangeError> = failed.undo_error.into_iter().collect();
         for (number, change) in changes.into_iter().rev() {
             match change.undo(self.host) {
                 Ok(()) => self.journal.restored(number)?,
-                Err(error) => undo_error = Some(error.to_string()),
+                Err(error) => undo_errors.push(error),
             }
         }
-        Ok(AppliedState::Failed { error: error.to_string(), undo_error })
+        let undo_errors: Vec<String> = undo_errors.iter().map(ChangeError::to_string).collect();
+        Ok(AppliedState::Failed {
+            error: failed.error.to_string(),
+            undo_error: (!undo_errors.is_empty()).then(|| undo_errors.join("; ")),
+        })
     }
 }

@@ -1,12 +1,12 @@
 //! One change, as the journal has it: noting what is there, writing, putting back.
 
-use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::changes::change_error::ChangeError;
 use crate::changes::owned_files::OwnedFile;
 use crate::finding::SettingWrite;
 use crate::host_root::HostRoot;
@@ -35,63 +35,6 @@ pub struct Saved {
     setting: Setting,
     value: String,
 }
-
-/// Why a change was not made or not undone.
-#[derive(Debug)]
-pub enum ChangeError {
-    /// The folder of our file is missing: no program of this machine reads it at a start.
-    NoFolder {
-        folder: PathBuf,
-    },
-    /// Somebody else's file stands where ours would.
-    NotOurs {
-        path: PathBuf,
-    },
-    Unreadable {
-        path: PathBuf,
-        source: io::Error,
-    },
-    Refused {
-        path: PathBuf,
-        value: String,
-        source: io::Error,
-    },
-    /// The kernel took the write and shows another value.
-    NotTaken {
-        path: PathBuf,
-        value: String,
-        actual: String,
-    },
-}
-
-impl fmt::Display for ChangeError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoFolder { folder } => write!(
-                formatter,
-                "there is no {} here, so nothing would read it at a start of the machine: apply again after \
-                 each start, without --persist",
-                folder.display()
-            ),
-            Self::NotOurs { path } => write!(
-                formatter,
-                "{} was not written by corelane: move it away, and repeat the command",
-                path.display()
-            ),
-            Self::Unreadable { path, source } => {
-                write!(formatter, "{} cannot be read: {source}", path.display())
-            }
-            Self::Refused { path, value, source } => {
-                write!(formatter, "{} does not take `{}`: {source}", path.display(), value.trim())
-            }
-            Self::NotTaken { path, value, actual } => {
-                write!(formatter, "{} was given `{value}` and shows `{actual}`", path.display())
-            }
-        }
-    }
-}
-
-impl std::error::Error for ChangeError {}
 
 impl Change {
     /// What a write would change, with the values of this moment; `None` where it is so already.
@@ -223,6 +166,15 @@ impl Change {
             }
         }
         Ok(())
+    }
+
+    /// Leaves a file of ours to whoever changed it: without our first line it is nobody's to remove.
+    pub(crate) fn hand_over(&self, host: &HostRoot) -> Result<(), ChangeError> {
+        let Self::File { file, .. } = self else { return Ok(()) };
+        match content(host, *file)?.as_deref().and_then(OwnedFile::handed_over) {
+            Some(theirs) => replace(&host.place(file.path()), &theirs),
+            None => Ok(()),
+        }
     }
 
     /// What a replacement that was cut short left beside the file.

@@ -6,7 +6,9 @@ use serde::Serialize;
 
 use crate::changes::apply::boot_id;
 use crate::changes::change::Change;
-use crate::changes::journal::{Journal, JournalError, Journaled};
+use crate::changes::journal::{Journal, Journaled};
+use crate::changes::journal_error::JournalError;
+use crate::changes::kept::has_ended;
 use crate::host_root::HostRoot;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -28,6 +30,8 @@ pub enum ChangeState {
     Reset {
         since_start: bool,
     },
+    /// No file of ours kept it over a start of the machine: what is there now is not ours.
+    Ended,
     /// The apply was cut short before it.
     NotWritten,
     /// A file of ours that the journal does not know: somebody removed the journal.
@@ -52,7 +56,10 @@ pub fn status(host: &HostRoot, state: &Path) -> Result<Vec<ChangeStatus>, Journa
         run: entry.run,
         time_ms: entry.time_ms,
         change: entry.change.clone(),
-        state: state_of(host, entry, entry.boot != boot),
+        state: match has_ended(host, journal.live(), entry, boot.as_deref()) {
+            true => ChangeState::Ended,
+            false => state_of(host, entry, entry.is_of_earlier_start(boot.as_deref())),
+        },
     });
     let mut statuses: Vec<ChangeStatus> = statuses.collect();
     let live = journal.live().iter().map(|entry| &entry.change);

@@ -1,91 +1,38 @@
 //! The file of changes: a JSON object a line, synced before what it announces is done.
 //!
 //! ```text
+//! {"record":"made","folders":2}                               first, where the folder of the journal was not there
 //! {"record":"intended","number":1,"run":1,…,"change":{…}}     before the write
 //! {"record":"applied","number":1}                             after it was read again
 //! {"record":"restored","number":1,…}                          when it is undone, or never happened
 //! ```
 //!
 //! A line that a crash cut is at the end and announces nothing that was done: it is cut off. When every
-//! change is undone the file goes.
+//! change is undone the file goes. Invariant: each change that is not undone has room for the lines that close it, so a
+//! full journal can always be rolled back.
 
-use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use crate::changes::change::Change;
-use crate::limits::JOURNAL_BYTES_MAX;
+use crate::changes::journal_error::JournalError;
+use crate::changes::state_directory::StateDirectory;
+use crate::limits::{JOURNAL_BYTES_MAX, JOURNAL_CLOSING_BYTES};
 
 const FILE_NAME: &str = "journal.jsonl";
-
-/// Why there is no working with the journal.
-#[derive(Debug)]
-pub enum JournalError {
-    Locked {
-        path: PathBuf,
-    },
-    Io {
-        path: PathBuf,
-        source: io::Error,
-    },
-    Damaged {
-        path: PathBuf,
-        line: usize,
-    },
-    /// It names what is never written.
-    Forbidden {
-        path: PathBuf,
-        line: usize,
-        what: String,
-    },
-    TooLarge {
-        path: PathBuf,
-        most: u64,
-    },
-}
-
-impl fmt::Display for JournalError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Locked { path } => write!(
-                formatter,
-                "another `corelane tune` is at work in {}: wait for it",
-                path.display()
-            ),
-            Self::Io { path, source } if source.kind() == io::ErrorKind::PermissionDenied => {
-                write!(formatter, "{}: {source}; repeat the command with sudo", path.display())
-            }
-            Self::Io { path, source } => write!(formatter, "{}: {source}", path.display()),
-            Self::Damaged { path, line } => write!(
-                formatter,
-                "line {line} of {} is damaged; put the settings back by hand from its other lines \
-                 (`from`), then remove it",
-                path.display()
-            ),
-            Self::Forbidden { path, line, what } => write!(
-                formatter,
-                "line {line} of {} names {what}, which this program never writes; look who did",
-                path.display()
-            ),
-            Self::TooLarge { path, most } => write!(
-                formatter,
-                "{} is larger than {most} bytes; roll back first: corelane tune rollback",
-                path.display()
-            ),
-        }
-    }
-}
-
-impl std::error::Error for JournalError {}
+/// What a compaction writes before it takes the journal's place.
+const NEWER_NAME: &str = "journal.jsonl.new";
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "lowercase")]
 enum Record {
+    Made {
+        folders: usize,
+    },
     Intended {
         #[serde(flatten)]
         entry: Journaled,
@@ -115,6 +62,13 @@ pub(crate) struct Journaled {
     pub(crate) is_applied: bool,
 }
 
+impl Journaled {
+    /// Whether the machine was started since. Where the kernel does not tell, it was not.
+    pub(crate) fn is_of_earlier_start(&self, boot: Option<&str>) -> bool {
+        matches!((self.boot.as_deref(), boot), (Some(then), Some(now)) if then != now)
+    }
+}
+
 /// What was changed and not undone yet, oldest first.
 #[derive(Debug)]
 pub(crate) struct Journal {
@@ -122,6 +76,8 @@ pub(crate) struct Journal {
     live: Vec<Journaled>,
     last_number: u64,
     last_run: u64,
+    /// Folders that were made for it, and go with it.
+    folders_made: usize,
     /// The bytes of whole lines.
     length: u64,
 }
@@ -142,7 +98,14 @@ impl Journal {
         if text.len() as u64 > JOURNAL_BYTES_MAX {
             return Err(JournalError::TooLarge { path, most: JOURNAL_BYTES_MAX });
         }
-        let mut journal = Self { path, live: Vec::new(), last_number: 0, last_run: 0, length: 0 };
+        let mut journal = Self {
+            path,
+            live: Vec::new(),
+            last_number: 0,
+            last_run: 0,
+            folders_made: 0,
+            length: 0,
+        };
         for (at, line) in text.split_inclusive(|&byte| byte == b'\n').enumerate() {
             if !line.ends_with(b"\n") {
                 break;
@@ -162,6 +125,7 @@ impl Journal {
                 let what = entry.change.path().to_owned();
                 return Err(JournalError::Forbidden { path: path(), line, what });
             }
+            Record::Made { folders } => self.folders_made = folders,
             Record::Intended { entry } => {
                 self.last_number = self.last_number.max(entry.number);
                 self.last_run = self.last_run.max(entry.run);
@@ -181,27 +145,28 @@ impl Journal {
         let found = self.live.iter_mut().filter(|entry| entry.number == number);
         found.for_each(|entry| entry.is_applied = true);
     }
+
+    /// Whether so many bytes more leave room for the lines that close one more change and all before it.
+    fn has_room_for(&self, bytes: usize) -> bool {
+        let closing = (self.live.len() as u64 + 1) * JOURNAL_CLOSING_BYTES;
+        self.length + bytes as u64 + closing <= JOURNAL_BYTES_MAX
+    }
 }
 
 /// The journal, and nobody else at work with it.
 #[derive(Debug)]
 pub(crate) struct LockedJournal {
     journal: Journal,
-    directory: PathBuf,
-    /// The lock is on the directory, so that it leaves no file.
-    _lock: File,
+    directory: StateDirectory,
     file: Option<File>,
 }
 
 impl LockedJournal {
     pub(crate) fn open(directory: &Path) -> Result<Self, JournalError> {
-        let failed = |source: io::Error| JournalError::Io { path: directory.to_path_buf(), source };
-        create_durably(directory).map_err(failed)?;
-        let lock = File::open(directory).map_err(failed)?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|_| JournalError::Locked { path: directory.to_path_buf() })?;
-        let journal = Journal::read(directory)?;
-        Ok(Self { journal, directory: directory.to_path_buf(), _lock: lock, file: None })
+        let directory = StateDirectory::open(directory)?;
+        let mut journal = Journal::read(directory.path())?;
+        journal.folders_made = journal.folders_made.max(directory.made());
+        Ok(Self { journal, directory, file: None })
     }
 
     pub(crate) fn live(&self) -> &[Journaled] {
@@ -230,55 +195,105 @@ impl LockedJournal {
             change: change.clone(),
             is_applied: false,
         };
-        self.append(&Record::Intended { entry: entry.clone() })?;
+        let line = line_of(&Record::Intended { entry: entry.clone() });
+        self.make_room_for(line.len())?;
+        self.append(&line)?;
+        self.sync()?;
         self.journal.last_number = number;
         self.journal.last_run = run;
         self.journal.live.push(entry);
         Ok(number)
     }
 
+    // What a crash takes of the following lines the values themselves tell again.
+
     pub(crate) fn applied(&mut self, number: u64) -> Result<(), JournalError> {
-        self.append(&Record::Applied { number })?;
+        self.append(&line_of(&Record::Applied { number }))?;
         self.journal.mark_applied(number);
         Ok(())
     }
 
     pub(crate) fn restored(&mut self, number: u64) -> Result<(), JournalError> {
-        self.append(&Record::Restored { number, time_ms: now_ms() })?;
+        self.append(&line_of(&Record::Restored { number, time_ms: now_ms() }))?;
         self.journal.live.retain(|entry| entry.number != number);
         Ok(())
     }
 
-    /// Where nothing is left to undo, nothing is left of the journal.
+    /// Where nothing is left to undo, nothing is left of the journal, nor of the folders that were made for it.
     pub(crate) fn close(mut self) -> Result<(), JournalError> {
-        if !self.live().is_empty() || !self.journal.path.exists() {
+        if !self.live().is_empty() {
             return Ok(());
         }
         self.file = None;
-        let gone = fs::remove_file(&self.journal.path).and_then(|()| self.sync_directory());
-        gone.map_err(|source| self.failed(source))
+        let newer = self.directory.path().join(NEWER_NAME);
+        let gone = remove_if_there(&self.journal.path)
+            .and_then(|()| remove_if_there(&newer))
+            .and_then(|()| self.directory.sync());
+        gone.map_err(|source| self.failed(source))?;
+        self.directory.remove(self.journal.folders_made);
+        Ok(())
     }
 
-    fn append(&mut self, record: &Record) -> Result<(), JournalError> {
-        let mut line = serde_json::to_vec(record).expect("our own values have text keys");
-        line.push(b'\n');
-        let length = self.journal.length + line.len() as u64;
-        // What undoes a change always has room.
-        if length > JOURNAL_BYTES_MAX && matches!(record, Record::Intended { .. }) {
-            let path = self.journal.path.clone();
-            return Err(JournalError::TooLarge { path, most: JOURNAL_BYTES_MAX });
+    /// Leaves out what is closed where there is no room otherwise.
+    fn make_room_for(&mut self, bytes: usize) -> Result<(), JournalError> {
+        if !self.journal.has_room_for(bytes) {
+            self.compact()?;
         }
-        let appended = self.writable().and_then(|file| {
-            file.write_all(&line)?;
-            match record {
-                Record::Intended { .. } => file.sync_data(),
-                // What a crash takes of these the values themselves tell again.
-                Record::Applied { .. } | Record::Restored { .. } => Ok(()),
+        match self.journal.has_room_for(bytes) {
+            true => Ok(()),
+            false => {
+                let path = self.journal.path.clone();
+                Err(JournalError::Full { path, most: JOURNAL_BYTES_MAX })
             }
+        }
+    }
+
+    /// The old file or the new one, whenever the power goes.
+    fn compact(&mut self) -> Result<(), JournalError> {
+        let mut content = self.first_line();
+        for entry in self.live() {
+            content.extend(line_of(&Record::Intended { entry: entry.clone() }));
+            if entry.is_applied {
+                content.extend(line_of(&Record::Applied { number: entry.number }));
+            }
+        }
+        let newer = self.directory.path().join(NEWER_NAME);
+        let written = File::create(&newer).and_then(|mut file| {
+            file.write_all(&content)?;
+            file.sync_all()
         });
-        appended.map_err(|source| self.failed(source))?;
-        self.journal.length = length;
+        let replaced = written
+            .and_then(|()| fs::rename(&newer, &self.journal.path))
+            .and_then(|()| self.directory.sync());
+        replaced.map_err(|source| self.failed(source))?;
+        self.file = None;
+        self.journal.length = content.len() as u64;
         Ok(())
+    }
+
+    /// Of a journal whose folders go with it.
+    fn first_line(&self) -> Vec<u8> {
+        match self.journal.folders_made {
+            0 => Vec::new(),
+            folders => line_of(&Record::Made { folders }),
+        }
+    }
+
+    fn append(&mut self, line: &[u8]) -> Result<(), JournalError> {
+        let mut lines = match self.journal.length {
+            0 => self.first_line(),
+            _ => Vec::new(),
+        };
+        lines.extend(line);
+        let appended = self.writable().and_then(|file| file.write_all(&lines));
+        appended.map_err(|source| self.failed(source))?;
+        self.journal.length += lines.len() as u64;
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), JournalError> {
+        let synced = self.writable().and_then(|file| file.sync_data());
+        synced.map_err(|source| self.failed(source))
     }
 
     /// Behind the last whole line.
@@ -288,7 +303,7 @@ impl LockedJournal {
             let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
             file.set_len(self.journal.length)?;
             file.sync_all()?;
-            self.sync_directory()?;
+            self.directory.sync()?;
             self.file = Some(file);
         }
         let file = self.file.as_mut().expect("it was opened above");
@@ -296,26 +311,21 @@ impl LockedJournal {
         Ok(file)
     }
 
-    fn sync_directory(&self) -> io::Result<()> {
-        File::open(&self.directory)?.sync_all()
-    }
-
     fn failed(&self, source: io::Error) -> JournalError {
         JournalError::Io { path: self.journal.path.clone(), source }
     }
 }
 
-/// The directory and those above it that are missing, so that they do not go with the power.
-fn create_durably(directory: &Path) -> io::Result<()> {
-    if directory.is_dir() {
-        return Ok(());
-    }
-    let above = directory.parent().filter(|above| !above.as_os_str().is_empty());
-    let above = above.unwrap_or(Path::new("."));
-    create_durably(above)?;
-    match fs::create_dir(directory) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => File::open(above)?.sync_all(),
+fn line_of(record: &Record) -> Vec<u8> {
+    let mut line = serde_json::to_vec(record).expect("our own values have text keys");
+    line.push(b'\n');
+    line
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -6,8 +6,12 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::catalogue::entries;
+use crate::changes::apply::boot_id;
 use crate::changes::change::Change;
-use crate::changes::journal::{Journal, JournalError, Journaled};
+use crate::changes::journal::Journal;
+use crate::changes::journal_error::JournalError;
+use crate::changes::kept::to_keep;
+use crate::changes::overruled::{Overruled, overruled};
 use crate::changes::owned_files::OwnedFile;
 use crate::check::{Severity, Status};
 use crate::finding::{Finding, Group, SettingWrite};
@@ -31,6 +35,9 @@ pub struct Plan {
     pub checks: Vec<PlannedCheck>,
     pub skipped: Vec<Skipped>,
     pub persist: bool,
+    /// Ids of all findings that the choice is about, those in order already, too: what `persist` keeps.
+    #[serde(skip)]
+    pub asked: Vec<String>,
     /// Another tuner at work: nothing is applied beside it.
     pub conflict: Option<String>,
 }
@@ -62,6 +69,8 @@ pub struct PlannedFile {
     pub to: String,
     /// Why it cannot be written.
     pub refused: Option<String>,
+    /// What of it has no effect at a start of the machine.
+    pub overruled: Vec<Overruled>,
 }
 
 /// Why there is no plan.
@@ -103,16 +112,21 @@ impl Plan {
             profile,
             checks: Vec::new(),
             skipped: Vec::new(),
-            persist: choice.persist,
+            persist: choice.persist && profile != Profile::Dev,
+            asked: Vec::new(),
             conflict: conflict(findings).filter(|_| !choice.allow_risky),
         };
         let is_named = |finding: &Finding| choice.names.iter().any(|n| finding.is_named_by(n));
         for finding in findings {
-            let is_due = match choice.names.is_empty() {
-                true => finding.is_fatal() || finding.is_warning(),
+            let is_asked = match choice.names.is_empty() {
+                true => finding.severity <= Severity::Warning,
                 false => is_named(finding),
             };
-            if !is_due {
+            if !is_asked {
+                continue;
+            }
+            plan.asked.push(finding.id.clone());
+            if choice.names.is_empty() && finding.status != Status::Failed {
                 continue;
             }
             match reason_to_skip(finding, choice) {
@@ -139,7 +153,9 @@ impl Plan {
         if !self.persist {
             return Ok(Vec::new());
         }
-        let mut settings = kept(Journal::read(state)?.live());
+        let journal = Journal::read(state)?;
+        let boot = boot_id(host);
+        let mut settings = to_keep(host, journal.live(), &self.asked, boot.as_deref());
         let writes = self.checks.iter().flat_map(|check| &check.writes);
         settings.extend(writes.map(|w| (w.setting.path().to_owned(), w.to.clone())));
         let files = OwnedFile::ALL.into_iter().filter_map(|file| {
@@ -149,19 +165,14 @@ impl Plan {
                 Ok(change) => change.map(|_| None)?,
                 Err(error) => Some(error.to_string()),
             };
-            Some(PlannedFile { path: file.path(), from, to, refused })
+            let overruled = match file {
+                OwnedFile::Sysctl => overruled(host, &settings),
+                OwnedFile::Udev | OwnedFile::Tmpfiles => Vec::new(),
+            };
+            Some(PlannedFile { path: file.path(), from, to, refused, overruled })
         });
         Ok(files.collect())
     }
-}
-
-/// The settings that the journal says are ours.
-pub(crate) fn kept(live: &[Journaled]) -> Vec<(String, String)> {
-    let settings = live.iter().filter_map(|entry| match &entry.change {
-        Change::Setting { setting, to, .. } => Some((setting.path().to_owned(), to.clone())),
-        Change::File { .. } => None,
-    });
-    settings.collect()
 }
 
 fn known(findings: &[Finding], name: &str) -> Result<(), PlanError> {
@@ -191,6 +202,12 @@ fn reason_to_skip(finding: &Finding, choice: &Choice) -> Option<String> {
             Some(command) => format!("by hand: {command}"),
             None => "nothing that could be written mends it".to_owned(),
         });
+    }
+    if !finding.is_appliable() {
+        return Some(format!(
+            "profile {} changes nothing: give another with --profile",
+            finding.profile
+        ));
     }
     let risk = finding.risk.filter(|_| !choice.allow_risky)?;
     Some(format!("risky ({risk}): only with --allow-risky"))

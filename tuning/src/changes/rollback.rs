@@ -1,12 +1,17 @@
 //! `rollback`: the journal backwards, where what is there is still ours.
 
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use serde::Serialize;
 
 use crate::changes::apply::boot_id;
 use crate::changes::change::Change;
-use crate::changes::journal::{JournalError, Journaled, LockedJournal};
+use crate::changes::journal::{Journaled, LockedJournal};
+use crate::changes::journal_error::JournalError;
+use crate::changes::kept::has_ended;
+use crate::changes::owned_files::OwnedFile;
 use crate::host_root::HostRoot;
 
 /// What to do where somebody else has changed a setting since.
@@ -42,6 +47,8 @@ pub enum RolledBackState {
     Restored,
     /// It was as before already: never written, or set anew by a start of the machine.
     Already,
+    /// It ended with an earlier start of the machine: what is there now is not ours, and is left as it is.
+    Ended,
     /// The device is gone, and its settings with it.
     Gone,
     /// Left as somebody else made it; still in the journal unless `kept`.
@@ -73,20 +80,31 @@ pub fn rollback(
     to: Option<u64>,
     drifted: Drifted,
 ) -> Result<RolledBack, JournalError> {
+    if is_untouched(host, state) {
+        return Ok(RolledBack { changes: Vec::new() });
+    }
     let mut journal = LockedJournal::open(state)?;
     let boot = boot_id(host);
-    let due = journal.live().iter().rev().filter(|entry| to.is_none_or(|to| entry.run > to));
-    let due: Vec<Journaled> = due.cloned().collect();
     let mut changes = Vec::new();
-    for entry in due {
-        let state = undo(host, &entry, boot.as_deref(), drifted);
+    let mut settled_files = Vec::new();
+    for Due { entry, end } in due(host, journal.live(), to, boot.as_deref()) {
+        let state = match end {
+            End::Before => RolledBackState::Ended,
+            End::Now | End::NowOrGone => undo(host, &entry, end, boot.as_deref(), drifted),
+        };
         let is_settled = match &state {
-            RolledBackState::Restored | RolledBackState::Already | RolledBackState::Gone => true,
+            RolledBackState::Restored
+            | RolledBackState::Already
+            | RolledBackState::Ended
+            | RolledBackState::Gone => true,
             RolledBackState::Drifted { kept, .. } => *kept,
             RolledBackState::Failed { .. } => false,
         };
-        if is_settled {
-            journal.restored(entry.number)?;
+        match (&entry.change, is_settled) {
+            (_, false) => {}
+            (Change::Setting { .. }, true) => journal.restored(entry.number)?,
+            // The journal says what it kept until that is put back, too.
+            (Change::File { .. }, true) => settled_files.push(entry.number),
         }
         changes.push(RolledBackChange {
             id: entry.check,
@@ -95,12 +113,55 @@ pub fn rollback(
             state,
         });
     }
+    for number in settled_files {
+        journal.restored(number)?;
+    }
     if to.is_none() {
         let forgotten = remove_forgotten(host, &journal, &changes);
         changes.extend(forgotten);
     }
     journal.close()?;
     Ok(RolledBack { changes })
+}
+
+/// A change to undo.
+struct Due {
+    entry: Journaled,
+    end: End,
+}
+
+/// When it ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// A start of the machine ended it.
+    Before,
+    Now,
+    /// It is of a file that goes with all that it ever said: where that is gone already, by a rollback that was killed
+    /// or by somebody's hand, it is as it should be.
+    NowOrGone,
+}
+
+/// The newest first. Looked up before anything is undone: what a file keeps did not end, and the file goes first.
+fn due(host: &HostRoot, live: &[Journaled], to: Option<u64>, boot: Option<&str>) -> Vec<Due> {
+    let is_due = |entry: &Journaled| to.is_none_or(|to| entry.run > to);
+    let stays = |file: OwnedFile| {
+        let is_of_file = |entry: &&Journaled| matches!(&entry.change, Change::File { file: of, .. } if *of == file);
+        live.iter().filter(is_of_file).any(|entry| !is_due(entry))
+    };
+    let end = |entry: &Journaled| match &entry.change {
+        Change::File { file, .. } if !stays(*file) => End::NowOrGone,
+        _ if has_ended(host, live, entry, boot) => End::Before,
+        _ => End::Now,
+    };
+    let due = live.iter().rev().filter(|entry| is_due(entry));
+    due.map(|entry| Due { entry: entry.clone(), end: end(entry) }).collect()
+}
+
+/// Whether nothing was ever applied here, or all of it is undone: then not even the journal's folder is made.
+fn is_untouched(host: &HostRoot, state: &Path) -> bool {
+    let is_missing =
+        fs::metadata(state).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    is_missing && OwnedFile::present(host).is_empty()
 }
 
 /// Files of ours that the journal does not know go, too: they are nobody else's. What was just `undone` is
@@ -128,6 +189,7 @@ fn remove_forgotten(
 fn undo(
     host: &HostRoot,
     entry: &Journaled,
+    end: End,
     boot: Option<&str>,
     drifted: Drifted,
 ) -> RolledBackState {
@@ -140,11 +202,14 @@ fn undo(
     if change.is_undone(present.as_deref()) {
         // A rollback that was cut short may have put back the setting alone. After a start of the
         // machine what came with it is the kernel's again.
-        if entry.boot.as_deref() == boot
+        if !entry.is_of_earlier_start(boot)
             && let Err(error) = change.undo_resets(host)
         {
             return RolledBackState::Failed { error: error.to_string() };
         }
+        return RolledBackState::Already;
+    }
+    if present.is_none() && end == End::NowOrGone {
         return RolledBackState::Already;
     }
     let is_setting = matches!(change, Change::Setting { .. });
@@ -152,8 +217,12 @@ fn undo(
         return RolledBackState::Gone;
     }
     if !change.is_made(present.as_deref()) && drifted != Drifted::Restore {
+        let kept = drifted == Drifted::Keep;
+        if kept && let Err(error) = change.hand_over(host) {
+            return RolledBackState::Failed { error: error.to_string() };
+        }
         let actual = present.unwrap_or_else(|| "removed".to_owned());
-        return RolledBackState::Drifted { actual, kept: drifted == Drifted::Keep };
+        return RolledBackState::Drifted { actual, kept };
     }
     match change.undo(host) {
         Ok(()) => RolledBackState::Restored,

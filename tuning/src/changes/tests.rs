@@ -1,9 +1,17 @@
 //! Recorded machines, changed and changed back.
 
+mod journal_room;
+mod live;
+mod persisting;
+
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use tempfile::TempDir;
 
 use crate::catalogue::{Examined, examine};
@@ -60,8 +68,9 @@ impl Bench {
         let host = self.host();
         let directories = vec![DirectoryFacts::recorded(&host, Path::new(self.directory))];
         let facts = HostFacts::read(&host);
-        let calibration = None;
-        let examined = Examined { facts, ring: RingProbe::Works, directories, calibration };
+        let (config, calibration) = (None, None);
+        let ring = RingProbe::Works;
+        let examined = Examined { facts, ring, directories, config, calibration };
         examine(&host, &examined, profile)
     }
 
@@ -159,6 +168,8 @@ fn settings_are_kept_in_files_of_ours_alone() {
     // By identity where the disk has one.
     assert!(rules.contains("ATTR{wwid}==\"eui.0025384331408197\", ATTR{queue/nomerges}=\"2\"\n"));
     assert!(rules.contains("KERNEL==\"nvme1n1\", ATTR{queue/nomerges}=\"2\"\n"));
+    let card = "SUBSYSTEM==\"net\", KERNEL==\"eth2\", ATTR{queues/rx-0/rps_flow_cnt}=\"32768\"\n";
+    assert!(rules.contains(card), "{rules}");
     let tmpfiles = bench.tree.text(OwnedFile::Tmpfiles.path());
     assert!(tmpfiles.contains("w /sys/kernel/mm/transparent_hugepage/enabled - - - - madvise\n"));
     let all = rollback(&bench.host(), bench.state(), None, Drifted::Report);
@@ -188,11 +199,16 @@ fn a_file_of_ours_that_somebody_edits_is_theirs_to_keep() {
     let path = OwnedFile::Sysctl.path();
     let edited = bench.tree.text(path) + "vm.swappiness = 5\n";
     bench.set(path, &edited);
-    for (drifted, is_incomplete) in [(Drifted::Report, true), (Drifted::Keep, false)] {
-        let all = rollback(&bench.host(), bench.state(), None, drifted).expect("a journal");
-        assert_eq!(all.is_incomplete(), is_incomplete);
-        assert_eq!(bench.tree.text(path), edited);
-    }
+    let back = |drifted| rollback(&bench.host(), bench.state(), None, drifted).expect("a journal");
+    assert!(back(Drifted::Report).is_incomplete());
+    assert_eq!(bench.tree.text(path), edited);
+    assert!(!back(Drifted::Keep).is_incomplete());
+    // The next rollback found our first line, and removed it with what they wrote below.
+    assert!(back(Drifted::Report).changes.is_empty());
+    let below = |text: &str| text.split_once('\n').map(|(_, rest)| rest.to_owned());
+    assert_eq!(below(&bench.tree.text(path)), below(&edited));
+    let again = apply(&bench.host(), bench.state(), &bench.plan(Profile::Prod, &choice));
+    assert!(again.expect("a journal").has_failed(), "theirs is not replaced");
 }
 
 /// As amd-pstate does; a recorded tree does not, so the test does.
@@ -326,6 +342,30 @@ fn a_write_that_fails_takes_its_check_back_and_no_other() {
     assert!(bench.is_as_before());
 }
 
+/// The journal kept it as not undone, and nobody heard of it.
+#[test]
+fn a_failed_write_that_cannot_be_taken_back_is_told() {
+    let bench = Bench::server();
+    let mut plan = bench.plan(Profile::Prod, &named("network.somaxconn"));
+    "7".clone_into(&mut plan.checks[0].writes[0].to);
+    // A file that neither shrinks nor grows: the end of the shorter value cannot be cut off, and what was there before
+    // finds no room any more.
+    let mut sealed =
+        File::from(memfd_create("setting", MemfdFlags::ALLOW_SEALING).expect("a file"));
+    sealed.write_all(b"4096   \n").expect("written");
+    fcntl_add_seals(&sealed, SealFlags::SHRINK | SealFlags::GROW).expect("sealed");
+    let place = bench.tree.place(SOMAXCONN);
+    fs::remove_file(&place).expect("a file");
+    symlink(format!("/proc/self/fd/{}", sealed.as_raw_fd()), &place).expect("a link");
+    let applied = apply(&bench.host(), bench.state(), &plan).expect("a journal");
+    let AppliedState::Failed { undo_error, .. } = &applied.checks[0].state else {
+        panic!("{applied:?}")
+    };
+    let undo_error = undo_error.as_deref().expect("why it is not as before");
+    assert!(undo_error.contains("does not take `4096`"), "{undo_error}");
+    assert_eq!(status(&bench.host(), bench.state()).expect("a journal").len(), 1);
+}
+
 #[test]
 fn a_value_that_the_kernel_does_not_have_is_refused_and_leaves_nothing() {
     let bench = Bench::server();
@@ -436,7 +476,13 @@ fn a_journal_that_names_what_is_never_written_is_not_followed() {
     assert!(plan.checks.is_empty(), "there is no swap");
     assert_eq!(plan.skipped[0].reason, "in order already");
     let line = r#"{"record":"intended","number":1,"run":1,"time_ms":0,"boot":null,"check":"x","change":{"kind":"setting","path":"PATH","form":"plain","from":"evil","to":"60"}}"#;
-    for path in ["/etc/passwd", "/sys/block/nvme0n1/queue/write_cache", "/sys/../etc/passwd"] {
+    for path in [
+        "/etc/passwd",
+        "/sys/block/nvme0n1/queue/write_cache",
+        "/sys/../etc/passwd",
+        // Below /proc/sys, and a program that runs as root.
+        "/proc/sys/kernel/core_pattern",
+    ] {
         fs::write(bench.journal(), line.replace("PATH", path) + "\n").expect("a journal");
         let refused = rollback(&bench.host(), bench.state(), None, Drifted::Restore);
         assert!(matches!(refused, Err(JournalError::Forbidden { line: 1, .. })), "{path}");
@@ -462,6 +508,18 @@ fn risky_changes_and_names_without_a_meaning_are_not_planned() {
     );
     let beginnings = bench.plan(Profile::Prod, &named("memory.huge_pages"));
     assert_eq!(beginnings.checks.len(), 1, "a name is no beginning of another");
+}
+
+/// What was named was written all the same.
+#[test]
+fn a_developers_machine_is_not_changed_even_where_a_check_is_named() {
+    let bench = Bench::server();
+    let plan = bench.plan(Profile::Dev, &everything());
+    assert!(plan.checks.is_empty() && !plan.persist, "{plan:?}");
+    let somaxconn = plan.skipped.iter().find(|skipped| skipped.id == "network.somaxconn");
+    let reason = &somaxconn.expect("it is said").reason;
+    assert!(reason.starts_with("profile dev changes nothing"), "{reason}");
+    assert!(bench.findings(Profile::Dev).iter().all(|finding| !finding.is_appliable()));
 }
 
 #[test]

@@ -20,6 +20,15 @@ impl AlignedBytes {
             state ^= state << 17;
             word.copy_from_slice(&state.to_le_bytes());
         }
+        Self::within(bytes, length)
+    }
+
+    /// Of zeros.
+    pub(super) fn zeroed(length: usize) -> Self {
+        Self::within(vec![0; length + PROBE_BLOCK_BYTES], length)
+    }
+
+    fn within(bytes: Vec<u8>, length: usize) -> Self {
         let begin = bytes.as_ptr().align_offset(PROBE_BLOCK_BYTES);
         Self { bytes, begin, length }
     }

@@ -93,15 +93,23 @@ impl DiskProbes {
             // Every block is new only once.
             Some(file) => {
                 let range = Range { begin: 0, end: PROBE_SIDE_FILE_BYTES.get(), wraps: false };
-                write_in_turn(file, range, bytes, call, begin + time)?
+                write_in_turn(file, range, bytes, Some(call), begin + time)?
             }
             None => {
                 let range = Range { begin: 0, end: self.bytes, wraps: true };
-                write_in_turn(&self.prewritten, range, bytes, call, begin + time)?
+                write_in_turn(&self.prewritten, range, bytes, Some(call), begin + time)?
             }
         };
         let seconds = begin.elapsed().as_secs_f64();
         Ok(of(bytes, state, call, 1, vec![samples], seconds))
+    }
+
+    /// The same writes over the prewritten file with nothing that makes them durable: what a flush costs is what
+    /// [`DiskProbes::durable`] takes beyond it.
+    pub fn plain(&self, bytes: usize, time: Duration) -> Result<Samples, DiskProbeError> {
+        let range = Range { begin: 0, end: self.bytes, wraps: true };
+        let until = Instant::now() + time;
+        write_in_turn(&self.prewritten, range, bytes, None, until).map(Samples::of)
     }
 
     /// Several writers of 4 KiB at once, each in its own part of the prewritten file.
@@ -121,7 +129,7 @@ impl DiskProbes {
                     let range =
                         Range { begin: writer * part, end: (writer + 1) * part, wraps: true };
                     let file = &self.prewritten;
-                    scope.spawn(move || write_in_turn(file, range, bytes, call, begin + time))
+                    scope.spawn(move || write_in_turn(file, range, bytes, Some(call), begin + time))
                 })
                 .collect();
             let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
@@ -153,7 +161,7 @@ fn write_in_turn(
     file: &ProbeFile,
     range: Range,
     bytes: usize,
-    call: DurableCall,
+    call: Option<DurableCall>,
     until: Instant,
 ) -> Result<Vec<u64>, DiskProbeError> {
     let memory = AlignedBytes::new(bytes);
@@ -169,8 +177,11 @@ fn write_in_turn(
             position = range.begin;
         }
         match call {
-            DurableCall::Dsync => file.write(memory.get(), position, ReadWriteFlags::DSYNC)?,
-            DurableCall::Fdatasync => {
+            None => file.write(memory.get(), position, ReadWriteFlags::empty())?,
+            Some(DurableCall::Dsync) => {
+                file.write(memory.get(), position, ReadWriteFlags::DSYNC)?;
+            }
+            Some(DurableCall::Fdatasync) => {
                 file.write(memory.get(), position, ReadWriteFlags::empty())?;
                 file.sync()?;
             }

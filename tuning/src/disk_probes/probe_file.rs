@@ -44,10 +44,40 @@ impl ProbeFile {
         Ok(written)
     }
 
-    /// Room on the disk that was never written: each first write of a block changes what the file system knows.
+    /// Room on the disk that was never written: each first write of a block changes what the file system knows. Where
+    /// the file system has none, zeros, as the node does.
     pub(super) fn preallocate(&self, bytes: u64) -> Result<(), DiskProbeError> {
-        rustix::fs::fallocate(&self.file, FallocateFlags::empty(), 0, bytes)
-            .map_err(|errno| failed(&self.directory, "preallocating", errno))
+        match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), 0, bytes) {
+            Err(Errno::OPNOTSUPP) => self.write_zeros(bytes),
+            set => set.map_err(|errno| failed(&self.directory, "preallocating", errno)),
+        }
+    }
+
+    fn write_zeros(&self, bytes: u64) -> Result<(), DiskProbeError> {
+        let zeros = AlignedBytes::zeroed(PROBE_WRITE_BYTES);
+        for position in (0..bytes).step_by(PROBE_WRITE_BYTES) {
+            let piece = (bytes - position).min(PROBE_WRITE_BYTES as u64) as usize;
+            self.write(&zeros.get()[..piece], position, ReadWriteFlags::empty())?;
+        }
+        Ok(())
+    }
+
+    /// Room that was never written, whatever was written there before.
+    pub(super) fn set_aside(&self, bytes: u64) -> Result<(), DiskProbeError> {
+        match rustix::fs::fallocate(&self.file, FallocateFlags::ZERO_RANGE, 0, bytes) {
+            // Not every file system can forget what is in its blocks and keep them; tmpfs and ZFS cannot.
+            Err(Errno::OPNOTSUPP | Errno::INVAL) => {
+                self.cut()?;
+                self.preallocate(bytes)?;
+            }
+            set => set.map_err(|errno| failed(&self.directory, "setting room aside", errno))?,
+        }
+        self.sync()
+    }
+
+    pub(super) fn cut(&self) -> Result<(), DiskProbeError> {
+        rustix::fs::ftruncate(&self.file, 0)
+            .map_err(|errno| failed(&self.directory, "cutting the file", errno))
     }
 
     pub(super) fn write(

@@ -3,6 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::io::ReadWriteFlags;
+
+use super::aligned_bytes::AlignedBytes;
+use super::probe_file::ProbeFile;
 use super::{
     Bandwidth, Direction, DiskProbeError, DiskProbes, DurableCall, FileState, Samples, Shape,
     believable, file_bytes, knee,
@@ -11,7 +15,7 @@ use crate::byte_count::ByteCount;
 use crate::directory::DirectoryFacts;
 use crate::file_system::FileSystemKind;
 use crate::host_root::HostRoot;
-use crate::limits::PROBE_FILE_BYTES_MIN;
+use crate::limits::{PROBE_FILE_BYTES_MIN, PROBE_WRITE_BYTES};
 
 const SHORT: Duration = Duration::from_millis(20);
 
@@ -54,7 +58,34 @@ fn every_probe_gives_samples_and_no_file_is_ever_seen() {
         let bandwidth = probes.sequential(direction, shape, SHORT).expect("measured");
         assert!(bandwidth.requests > 0 && bandwidth.bytes_per_second > 0.0);
     }
+    assert!(probes.plain(4096, SHORT).expect("measured").count > 0);
+    for state in FileState::ALL {
+        for direction in [Direction::Write, Direction::DurableWrite] {
+            let shape = Shape { block_bytes: 1 << 20, depth: 4 };
+            let found = probes.sequential_in(state, direction, shape, SHORT).expect("measured");
+            assert!(found.requests > 0 && found.state == state, "{found:?}");
+        }
+    }
     assert_eq!(files(), 0);
+}
+
+/// tmpfs cannot forget what is in blocks that it keeps.
+#[test]
+fn room_is_set_aside_again_on_file_systems_that_cannot_forget() {
+    // Without direct I/O in memory (before Linux 6.6), or without /dev/shm, there is nothing to try it on.
+    for directory in [folder().path(), Path::new("/dev/shm")] {
+        let Ok(file) = ProbeFile::create(directory) else { continue };
+        let block = AlignedBytes::new(PROBE_WRITE_BYTES);
+        let mut found = AlignedBytes::new(PROBE_WRITE_BYTES);
+        for _ in 0..2 {
+            file.set_aside(2 * PROBE_WRITE_BYTES as u64).expect("room");
+            for position in [0, PROBE_WRITE_BYTES as u64] {
+                file.read(found.get_mut(), position).expect("room that reads as zeros");
+                assert!(found.get().iter().all(|&byte| byte == 0));
+                file.write(block.get(), position, ReadWriteFlags::empty()).expect("room");
+            }
+        }
+    }
 }
 
 fn facts(kind: FileSystemKind, free: ByteCount) -> DirectoryFacts {
@@ -79,6 +110,7 @@ fn memory_and_full_disks_are_refused_with_what_to_do() {
 fn the_knee_is_the_least_under_way_within_five_percent_of_the_best() {
     let measured = |block_kib: usize, depth, bytes_per_second| Bandwidth {
         direction: Direction::Write,
+        state: FileState::Prewritten,
         shape: Shape { block_bytes: block_kib << 10, depth },
         bytes_per_second,
         requests: 1,

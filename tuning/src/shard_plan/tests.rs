@@ -142,6 +142,20 @@ fn shards_know_their_node_and_hardware_threads_are_noted() {
     assert_eq!((cpus(&physical), physical.notes.len()), ((1..32).collect(), 0));
 }
 
+/// It came first of all second threads, where interrupts and coordinators run beside it.
+#[test]
+fn the_hardware_thread_beside_control_is_the_last_to_have_a_shard() {
+    let of = |wanted| cpus(&plan_shards(&recorded(NUMA_SERVER), wanted, None).expect("a plan"));
+    assert_eq!(of(Some(40))[30..33], [31, 33, 34], "others first");
+    assert!(!of(Some(62)).contains(&32), "the sibling of core 0");
+    assert_eq!((of(None).len(), of(None).last()), (63, Some(&32)), "by default it has one");
+    // Two cores with two threads each.
+    let mut small = machine(4, ByteCount::gib(16));
+    small.cpus.core_of = (0..4).map(|cpu| (CpuId(cpu), CpuId(cpu % 2))).collect();
+    let plan = plan_shards(&small, None, None).expect("a plan");
+    assert_eq!((cpus(&plan), plan.control_cpu), (vec![1, 3, 2], CpuId(0)));
+}
+
 #[test]
 fn memory_beyond_the_machine_is_given_with_a_warning() {
     let wanted = Some(ByteCount::gib(8));

@@ -17,7 +17,9 @@ use super::plan::{self, ChoiceArgs};
   corelane tune apply --dry-run            the same as `corelane tune plan`
 \nEach value that is there is noted in the journal, durably, before it is changed, and read again after. Where one
 write of a check fails, that check's writes are taken back; the others stand. A second apply writes nothing. An
-apply that was cut short is rolled back like a whole one.
+apply that was cut short is rolled back like a whole one. --persist keeps the settings of this apply (also those that
+an earlier one made without it) and of earlier ones with --persist, but none that somebody changed since; where a file
+that is read later at a start of the machine says something else, it is named.
 
 Exit codes: 0 done, 3 something failed, 4 done, but what is left needs a restart of the machine.")]
 pub(crate) struct ApplyArgs {
@@ -103,6 +105,7 @@ fn show(applied: &Applied, plan: &Plan, output: &mut Output) -> Result<(), Failu
             }
         }
     }
+    plan::show_overruled(&applied.overruled, output)?;
     plan::show_skipped(plan, output)?;
     match written {
         0 => output.line("nothing was written"),

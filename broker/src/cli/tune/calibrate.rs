@@ -2,40 +2,45 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use broker::config::ConfigOutline;
 use clap::Args;
 use serde::Serialize;
 use tuning::{
-    Bandwidth, ByteCount, Calibration, CalibrationOrigin, DiskProbes, Effort, FileState, HostFacts,
-    HostRoot,
+    Bandwidth, ByteCount, Calibration, CalibrationOrigin, CalibrationRecord, DiskProbes, Effort,
+    FileState, FlushTrust, HostFacts, HostRoot,
 };
 
 use super::super::failure::Failure;
 use super::super::output::{Colour, Output, Table};
-use super::disk_settings::{Measured, read_or_empty, with_settings};
+use super::super::times;
+use super::disk_settings::{read_or_empty, with_settings};
+use super::replacement::replace;
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   corelane tune calibrate --dir /mnt/data --dry-run            measure, and show what would be written
-  corelane tune calibrate --dir /mnt/data --config /etc/corelane.toml
+  corelane tune calibrate --config /etc/corelane.toml          the disk of the file's first data-dir
   corelane tune calibrate --dir /mnt/data --quick --format json
 \nIt takes a minute on a disk that nobody else uses; stop the node before, or the numbers are of what it leaves over. Files
 have no names, take an eighth of what is free (1 GiB at the most), and are gone with the process.
 
 The settings go to [disk] of the file, which `serve --config` uses: how many journal groups and segment writes are under way
 at once, and how large they are. None of them changes when an append counts. Comments and everything else stay as they
-are. `tune check --config FILE` and `doctor --config FILE` say when the result is of another disk or kernel.")]
+are, the file's owner and mode too. `tune check --config FILE` and `doctor --config FILE` say when the result is of another
+disk or kernel or older than a year, and, as does every start of the node, when flushes took no time: then nobody knows
+whether what is acknowledged outlives a power cut.")]
 pub(crate) struct CalibrateArgs {
-    /// A directory on the disk that holds (or will hold) the data.
+    /// A directory on the disk that holds (or will hold) the data; of several the first. [default: the data-dir of
+    /// --config, else ./corelane-data]
     #[arg(
-        long,
+        long = "dir",
         alias = "data-dir",
         value_name = "DIR",
         env = "CORELANE_DATA_DIR",
-        default_value = "./corelane-data"
+        value_delimiter = ','
     )]
-    dir: PathBuf,
+    dirs: Vec<PathBuf>,
 
     /// The node's configuration file; made where there is none. Without, nothing is written.
     #[arg(long, value_name = "FILE", env = "CORELANE_CONFIG")]
@@ -66,43 +71,81 @@ struct Report<'a> {
     content: Option<&'a str>,
 }
 
+/// What was measured where.
+struct Outcome<'a> {
+    directory: &'a Path,
+    calibration: Calibration,
+    record: CalibrationRecord,
+}
+
 impl CalibrateArgs {
     pub(super) fn run(&self, output: &mut Output) -> Result<(), Failure> {
         // A file that cannot be read or written to is told before a minute of measuring.
         let before = self.config.as_deref().map(read_or_empty).transpose()?;
+        let directory = self.directory(before.as_deref())?;
         let host = HostRoot::live();
         let failed = |error: tuning::DiskProbeError| Failure::failed(error.to_string());
         tell("the file that is measured with");
-        let probes = DiskProbes::prepare(&host, &self.dir).map_err(failed)?;
+        let probes = DiskProbes::prepare(&host, &directory).map_err(failed)?;
         let calibration =
             Calibration::measure(&probes, self.effort(), &mut tell).map_err(failed)?;
         let origin = CalibrationOrigin::of(probes.facts(), &HostFacts::read(&host).kernel);
-        let content = match (self.config.as_deref(), &before) {
+        let record = record(&calibration, origin);
+        let outcome = Outcome { directory: &probes.facts().path, calibration, record };
+        self.report(&outcome, before.as_deref(), output)
+    }
+
+    /// What a node with this file would write to first.
+    fn directory(&self, config_text: Option<&str>) -> Result<PathBuf, Failure> {
+        let outline = match (&self.config, config_text) {
+            (Some(config), Some(text)) => ConfigOutline::parse(config, text)
+                .map_err(|error| Failure::failed(error.to_string()))?,
+            _ => ConfigOutline::default(),
+        };
+        let mut directories = outline.data_dirs(&self.dirs).into_iter();
+        Ok(directories.next().expect("there is a default"))
+    }
+
+    /// Writes the settings where they are to be written, and says what was found.
+    fn report(
+        &self,
+        outcome: &Outcome<'_>,
+        before: Option<&str>,
+        output: &mut Output,
+    ) -> Result<(), Failure> {
+        let Outcome { directory, calibration, record } = outcome;
+        let content = match (self.config.as_deref(), before) {
             (Some(config), Some(text)) => {
-                Some(with_settings(config, text, &measured(&calibration, &origin))?)
+                Some(with_settings(config, text, calibration.advice, record)?)
             }
             _ => None,
         };
         let written = content.is_some() && !self.dry_run && calibration.is_steady;
         if let (Some(config), Some(content), true) = (&self.config, &content, written) {
-            replace(config, content)?;
+            replace(config, content).map_err(|error| {
+                let config = config.display();
+                Failure::failed(format!(
+                    "{config} cannot be written: {error}; give --config another file"
+                ))
+            })?;
         }
         if output.is_json() {
             output.json(&Report {
-                directory: &probes.facts().path,
-                origin: &origin,
-                calibration: &calibration,
+                directory,
+                origin: &record.origin,
+                calibration,
                 config: self.config.as_deref(),
                 written,
                 content: content.as_deref(),
             })?;
-            return steady(&calibration);
+            return steady(calibration);
         }
-        output.line(format_args!("disk {} ({})", origin.device, origin.file_system))?;
-        tables(&calibration, output)?;
-        meaning(&calibration, output)?;
-        steady(&calibration)?;
-        self.conclude(&calibration, &origin, content.as_deref(), output)
+        output
+            .line(format_args!("disk {} ({})", record.origin.device, record.origin.file_system))?;
+        tables(calibration, output)?;
+        meaning(calibration, output)?;
+        steady(calibration)?;
+        self.conclude(outcome, content.as_deref(), output)
     }
 
     fn effort(&self) -> Effort {
@@ -115,8 +158,7 @@ impl CalibrateArgs {
 
     fn conclude(
         &self,
-        calibration: &Calibration,
-        origin: &CalibrationOrigin,
+        outcome: &Outcome<'_>,
         content: Option<&str>,
         output: &mut Output,
     ) -> Result<(), Failure> {
@@ -132,7 +174,8 @@ impl CalibrateArgs {
             }
             _ => {
                 let none = Path::new("corelane.toml");
-                let content = with_settings(none, "", &measured(calibration, origin))?;
+                let advice = outcome.calibration.advice;
+                let content = with_settings(none, "", advice, &outcome.record)?;
                 output.line(format_args!(
                     "--config FILE writes this into the node's file:\n{content}"
                 ))
@@ -146,24 +189,19 @@ fn steady(calibration: &Calibration) -> Result<(), Failure> {
     match calibration.is_steady {
         true => Ok(()),
         false => Err(Failure::failed(
-            "small durable writes took longer than large ones: something else used the disk, and nothing was \
-             written; stop it and repeat, or give --thorough",
+            "what was measured twice does not agree, or small durable writes took longer than large ones: something \
+             else used the disk, and nothing was written; stop it and repeat, or give --thorough",
         )),
     }
 }
 
-fn measured<'a>(calibration: &Calibration, origin: &'a CalibrationOrigin) -> Measured<'a> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let of_4k = calibration
-        .durable
-        .iter()
-        .find(|one| one.bytes == 4096 && one.state == FileState::Prewritten);
-    Measured {
-        advice: calibration.advice,
+fn record(calibration: &Calibration, origin: CalibrationOrigin) -> CalibrationRecord {
+    CalibrationRecord {
         origin,
-        is_flush_believable: calibration.is_flush_believable,
-        durable_4k_nanoseconds: of_4k.and_then(|one| one.latency.p50_nanoseconds),
-        unix_seconds: now,
+        is_flush_believable: Some(calibration.flush.is_believable()),
+        durable_4k_nanoseconds: calibration.small_durable().p50_nanoseconds,
+        plain_4k_nanoseconds: calibration.plain.p50_nanoseconds,
+        unix_seconds: Some(times::unix_seconds()),
     }
 }
 
@@ -187,11 +225,14 @@ fn tables(calibration: &Calibration, output: &mut Output) -> Result<(), Failure>
         table.push([size].into_iter().chain(medians).chain([p99]).collect());
     }
     output.table(&table)?;
+    let plain = micros(calibration.plain.p50_nanoseconds);
+    output.line(format_args!("4 KiB that nobody makes durable: {plain}"))?;
     let mut table = Table::new(&["AT ONCE", "BLOCK", "WHAT", "PER SECOND"]);
     let sweeps = [
-        ("durable write", &calibration.durable_depths),
-        ("write", &calibration.blocks),
-        ("write", &calibration.depths),
+        ("durable write (journal)", &calibration.durable_depths),
+        ("durable write into new room (large runs)", &calibration.large_runs),
+        ("write into new room (segments)", &calibration.blocks),
+        ("write into new room (segments)", &calibration.depths),
         ("read", &calibration.reads),
     ];
     for (what, measured) in sweeps {
@@ -207,11 +248,16 @@ fn tables(calibration: &Calibration, output: &mut Output) -> Result<(), Failure>
 fn meaning(calibration: &Calibration, output: &mut Output) -> Result<(), Failure> {
     let advice = calibration.advice;
     let size = |bytes: usize| ByteCount(bytes as u64).to_string();
+    let eager = match advice.journal_group_eager_bytes {
+        Some(bytes) => format!(
+            "a further one is begun when {} wait, for smaller ones cost as much",
+            size(bytes)
+        ),
+        None => "the disk is too slow to say when a further one is worth its write".to_owned(),
+    };
     output.line(format_args!(
-        "  journal   {} groups at once reach what this disk makes durable; a further one is begun when {} wait, \
-         for smaller ones cost as much",
-        advice.journal_groups_in_flight,
-        size(advice.journal_group_eager_bytes)
+        "  journal   {} groups at once reach what this disk makes durable; {eager}",
+        advice.journal_groups_in_flight
     ))?;
     output.line(format_args!(
         "  segments  writes of {}, {} at once; large runs {} at once",
@@ -219,13 +265,18 @@ fn meaning(calibration: &Calibration, output: &mut Output) -> Result<(), Failure
         advice.segment_writes_in_flight,
         advice.large_runs_in_flight
     ))?;
-    if calibration.is_flush_believable {
-        return Ok(());
-    }
+    let doubt = match calibration.flush {
+        FlushTrust::Believable => return Ok(()),
+        FlushTrust::TooFast => {
+            "4 KiB are durable faster than on any device that keeps what it was told"
+        }
+        FlushTrust::CostsNothing => {
+            "the disk says that it has a volatile cache, and to flush it takes no time"
+        }
+    };
     let warning = output.coloured(Colour::Yellow, "durability of this device is unverified");
     output.line(format_args!(
-        "  {warning}: 4 KiB are durable faster than on any device that keeps what it was told; ask who runs the \
-         host whether flushes reach the disk"
+        "  {warning}: {doubt}; ask who runs the host whether flushes reach the disk"
     ))
 }
 
@@ -233,31 +284,10 @@ fn micros(nanoseconds: Option<u64>) -> String {
     nanoseconds.map_or_else(|| "–".to_owned(), |ns| format!("{:.0} µs", ns as f64 / 1e3))
 }
 
-/// In one step: a node that starts meanwhile finds the old file or the new one.
-fn replace(config: &Path, content: &str) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| {
-        let config = config.display();
-        Failure::failed(format!("{config} cannot be written: {error}; give --config another file"))
-    };
-    // Where the name is a link, the file behind it is meant.
-    let target = std::fs::canonicalize(config).unwrap_or_else(|_| config.to_path_buf());
-    let mut name = target.clone().into_os_string();
-    name.push(".new");
-    let newer = PathBuf::from(name);
-    let result = std::fs::write(&newer, content).and_then(|()| {
-        if let Ok(older) = std::fs::metadata(&target) {
-            std::fs::set_permissions(&newer, older.permissions())?;
-        }
-        std::fs::File::open(&newer)?.sync_all()?;
-        std::fs::rename(&newer, &target)
-    });
-    if result.is_err() {
-        let _ = std::fs::remove_file(&newer);
-    }
-    result.map_err(failed)
-}
-
 fn tell(what: &str) {
     // Nothing depends on whether somebody sees it.
     let _ = writeln!(std::io::stderr(), "measuring: {what}");
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,8 @@ use super::rows::{self, Counts};
   corelane tune check
   corelane tune check --data-dir /mnt/a --data-dir /mnt/b --profile bench --all
   corelane tune check --strict --format json | jq '.findings[] | select(.status == \"failed\").id'
-\nMarks: ✖ keeps a node from starting, ! a warning, i worth knowing, ✔ in order, ? not known, – not on this machine.
+\nMarks: ✖ keeps a node from starting, ! a warning, i worth knowing, ✔ in order, ? not known, – not on this
+machine, or for the command behind it to ask.
 It writes nothing: whether the data directory takes direct and stable writes is tried by `corelane doctor`.
 
 Exit codes: 0 in order, 2 something keeps a node from starting, 3 an error; with --strict also 1 warnings, and 4
@@ -76,7 +77,7 @@ impl CheckArgs {
         }
         output.line(sentence)?;
         let due = findings.iter().filter(|f| f.is_fatal() || f.is_warning());
-        let applied = due.filter(|finding| !finding.actions.is_empty()).count() as u64;
+        let applied = due.filter(|finding| finding.is_appliable()).count() as u64;
         if applied > 0 {
             let findings = counted(applied, "finding");
             output.line(format_args!(

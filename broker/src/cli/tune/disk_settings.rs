@@ -5,46 +5,24 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use toml_edit::{DocumentMut, Item, Table, value};
-use tuning::{ByteCount, CalibrationOrigin, DiskAdvice};
+use tuning::{ByteCount, CalibrationRecord, DiskAdvice};
 
 use super::super::failure::Failure;
 
 const DISK: &str = "disk";
 const CALIBRATED: &str = "calibrated";
 
-/// What was measured where, for the file.
-pub(super) struct Measured<'a> {
-    pub(super) advice: DiskAdvice,
-    pub(super) origin: &'a CalibrationOrigin,
-    pub(super) is_flush_believable: bool,
-    /// Median of a durable 4 KiB write, where there were enough.
-    pub(super) durable_4k_nanoseconds: Option<u64>,
-    pub(super) unix_seconds: u64,
-}
-
-/// Which disk the configuration was calibrated on, if it was.
-pub(crate) fn calibrated_origin(config: &Path) -> Result<Option<CalibrationOrigin>, Failure> {
-    let document = parse(config, &read(config)?)?;
-    let calibrated = document.get(DISK).and_then(|disk| disk.get(CALIBRATED));
-    let text = |key: &str| {
-        let value = calibrated.and_then(|table| table.get(key)).and_then(Item::as_str);
-        value.unwrap_or_default().to_owned()
-    };
-    Ok(calibrated.map(|_| CalibrationOrigin {
-        device: text("device"),
-        file_system: text("file-system"),
-        kernel: text("kernel"),
-    }))
-}
-
-/// The text of the file with these settings in it.
+/// The text of the file with these settings in it. What is not known of the disk stays as it stands there.
 pub(super) fn with_settings(
     config: &Path,
     text: &str,
-    measured: &Measured<'_>,
+    advice: DiskAdvice,
+    record: &CalibrationRecord,
 ) -> Result<String, Failure> {
     let mut document = parse(config, text)?;
     let is_new = document.get(DISK).is_none();
+    // What stands at the end would go behind the new table, as if it were about that.
+    let end = if is_new { take_end(&mut document) } else { String::new() };
     let disk = document.entry(DISK).or_insert_with(|| Item::Table(Table::new()));
     let Some(disk) = disk.as_table_mut() else {
         return Err(Failure::failed(format!(
@@ -53,32 +31,52 @@ pub(super) fn with_settings(
         )));
     };
     if is_new {
-        disk.decor_mut().set_prefix(match text.trim().is_empty() {
-            true => "# Measured by `corelane tune calibrate`.\n",
-            false => "\n# Measured by `corelane tune calibrate`.\n",
-        });
+        let blank = if text.trim().is_empty() { "" } else { "\n" };
+        disk.decor_mut()
+            .set_prefix(format!("{end}{blank}# Measured by `corelane tune calibrate`.\n"));
     }
-    let advice = measured.advice;
     let size = |bytes: usize| ByteCount(bytes as u64).to_string().replace(' ', "");
     let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     set(disk, "journal-groups-in-flight", value(count(advice.journal_groups_in_flight)));
-    set(disk, "journal-group-eager", value(size(advice.journal_group_eager_bytes)));
+    if let Some(bytes) = advice.journal_group_eager_bytes {
+        set(disk, "journal-group-eager", value(size(bytes)));
+    }
     set(disk, "segment-write", value(size(advice.segment_write_bytes)));
     set(disk, "segment-writes-in-flight", value(count(advice.segment_writes_in_flight)));
     set(disk, "large-runs-in-flight", value(count(advice.large_runs_in_flight)));
-    let mut calibrated = Table::new();
-    let origin = measured.origin;
-    set(&mut calibrated, "device", value(origin.device.as_str()));
-    set(&mut calibrated, "file-system", value(origin.file_system.as_str()));
-    set(&mut calibrated, "kernel", value(origin.kernel.as_str()));
-    set(&mut calibrated, "flush-is-believable", value(measured.is_flush_believable));
-    let number = |number: u64| value(i64::try_from(number).unwrap_or(i64::MAX));
-    if let Some(nanoseconds) = measured.durable_4k_nanoseconds {
-        set(&mut calibrated, "durable-4KiB-p50-nanoseconds", number(nanoseconds));
-    }
-    set(&mut calibrated, "measured-unix-seconds", number(measured.unix_seconds));
-    disk.insert(CALIBRATED, Item::Table(calibrated));
+    disk.insert(CALIBRATED, Item::Table(calibrated(record)));
     Ok(document.to_string())
+}
+
+/// Comments and blank lines behind the last key.
+fn take_end(document: &mut DocumentMut) -> String {
+    let mut end = document.trailing().as_str().unwrap_or_default().to_owned();
+    document.set_trailing("");
+    if !end.is_empty() && !end.ends_with('\n') {
+        end.push('\n');
+    }
+    end
+}
+
+/// What `ConfigOutline` reads again.
+fn calibrated(record: &CalibrationRecord) -> Table {
+    let mut table = Table::new();
+    let origin = &record.origin;
+    set(&mut table, "device", value(origin.device.as_str()));
+    set(&mut table, "file-system", value(origin.file_system.as_str()));
+    set(&mut table, "kernel", value(origin.kernel.as_str()));
+    if let Some(is_believable) = record.is_flush_believable {
+        set(&mut table, "flush-is-believable", value(is_believable));
+    }
+    for (key, number) in [
+        ("durable-4KiB-p50-nanoseconds", record.durable_4k_nanoseconds),
+        ("plain-4KiB-p50-nanoseconds", record.plain_4k_nanoseconds),
+        ("measured-unix-seconds", record.unix_seconds),
+    ] {
+        let Some(number) = number else { continue };
+        set(&mut table, key, value(i64::try_from(number).unwrap_or(i64::MAX)));
+    }
+    table
 }
 
 /// A comment behind an older value stays there.
@@ -99,17 +97,11 @@ fn set(table: &mut Table, key: &str, mut item: Item) {
 pub(super) fn read_or_empty(config: &Path) -> Result<String, Failure> {
     match std::fs::read_to_string(config) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
-        read => read.map_err(|error| unreadable(config, &error)),
+        read => read.map_err(|error| {
+            let config = config.display();
+            Failure::failed(format!("{config} cannot be read: {error}; give --config another file"))
+        }),
     }
-}
-
-fn read(config: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(config).map_err(|error| unreadable(config, &error))
-}
-
-fn unreadable(config: &Path, error: &std::io::Error) -> Failure {
-    let config = config.display();
-    Failure::failed(format!("{config} cannot be read: {error}; give --config another file"))
 }
 
 fn parse(config: &Path, text: &str) -> Result<DocumentMut, Failure> {
@@ -122,38 +114,37 @@ fn parse(config: &Path, text: &str) -> Result<DocumentMut, Failure> {
 mod tests {
     use std::path::Path;
 
-    use broker::config::{Config, Settings};
-    use tuning::{CalibrationOrigin, DiskAdvice};
+    use broker::config::{Config, ConfigOutline, Settings};
+    use engine::config::DiskConfig;
+    use tuning::{CalibrationOrigin, CalibrationRecord, DiskAdvice};
 
     use super::super::super::tests::directory;
-    use super::{Measured, calibrated_origin, with_settings};
+    use super::with_settings;
 
     const ADVICE: DiskAdvice = DiskAdvice {
         journal_groups_in_flight: 4,
-        journal_group_eager_bytes: 64 << 10,
+        journal_group_eager_bytes: Some(64 << 10),
         segment_write_bytes: 256 << 10,
         segment_writes_in_flight: 2,
         large_runs_in_flight: 3,
     };
 
-    fn origin() -> CalibrationOrigin {
-        CalibrationOrigin {
-            device: "vda \"fast\" 100 GiB".to_owned(),
-            file_system: "ext4".to_owned(),
-            kernel: "6.12.1".to_owned(),
+    fn record() -> CalibrationRecord {
+        CalibrationRecord {
+            origin: CalibrationOrigin {
+                device: "vda \"fast\" 100 GiB".to_owned(),
+                file_system: "ext4".to_owned(),
+                kernel: "6.12.1".to_owned(),
+            },
+            is_flush_believable: Some(true),
+            durable_4k_nanoseconds: Some(95_000),
+            plain_4k_nanoseconds: None,
+            unix_seconds: Some(1_800_000_000),
         }
     }
 
     fn written(text: &str) -> String {
-        let origin = origin();
-        let measured = Measured {
-            advice: ADVICE,
-            origin: &origin,
-            is_flush_believable: true,
-            durable_4k_nanoseconds: Some(95_000),
-            unix_seconds: 1_800_000_000,
-        };
-        with_settings(Path::new("corelane.toml"), text, &measured).unwrap()
+        with_settings(Path::new("corelane.toml"), text, ADVICE, &record()).unwrap()
     }
 
     #[test]
@@ -171,8 +162,18 @@ mod tests {
         assert_eq!(written(&after), after, "a second time changes nothing");
     }
 
+    /// It went below the new table.
     #[test]
-    fn a_node_takes_what_was_written_and_its_origin_is_found_again() {
+    fn a_comment_at_the_end_stays_where_it_is() {
+        for text in ["# ours\n", "shards = 2\n# ours\n", "[kafka]\n# log.retention.ms = 5"] {
+            let after = written(text);
+            assert!(after.starts_with(text), "{after}");
+            assert_eq!(written(&after), after, "a second time changes nothing");
+        }
+    }
+
+    #[test]
+    fn a_node_takes_what_was_written_and_the_record_is_found_again() {
         let folder = directory();
         let file = folder.path().join("corelane.toml");
         for text in ["", "shards = 2\n", "[kafka]\nlog.retention.ms = 5\n"] {
@@ -183,9 +184,26 @@ mod tests {
             assert_eq!(disk.journal_group_bytes_eager, 64 << 10);
             assert_eq!(disk.segment_write_bytes, 256 << 10);
             assert_eq!((disk.segment_writes_in_flight, disk.large_runs_in_flight), (2, 3));
-            assert_eq!(calibrated_origin(&file).unwrap(), Some(origin()));
+            assert_eq!(ConfigOutline::read(&file).unwrap().calibrated, Some(record()));
         }
         std::fs::write(&file, "[disk]\nsegment-write = \"1MiB\"\n").unwrap();
-        assert_eq!(calibrated_origin(&file).unwrap(), None, "set by hand");
+        assert_eq!(ConfigOutline::read(&file).unwrap().calibrated, None, "set by hand");
+    }
+
+    /// The least that the node takes was written, which a slow disk is the last to want.
+    #[test]
+    fn what_was_not_found_out_stays_as_it_is() {
+        let unknown = DiskAdvice { journal_group_eager_bytes: None, ..ADVICE };
+        for (text, expected) in [
+            ("", DiskConfig::default().journal_group_bytes_eager),
+            ("[disk]\njournal-group-eager = \"32KiB\"\n", 32 << 10),
+        ] {
+            let folder = directory();
+            let file = folder.path().join("corelane.toml");
+            let after = with_settings(&file, text, unknown, &record()).unwrap();
+            std::fs::write(&file, after).unwrap();
+            let settings = Settings { config_file: Some(file), ..Settings::default() };
+            assert_eq!(Config::load(settings).unwrap().disk.journal_group_bytes_eager, expected);
+        }
     }
 }

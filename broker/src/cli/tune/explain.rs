@@ -96,7 +96,7 @@ fn show(
         if let Some(command) = &finding.command {
             output.line(format_args!("            {command}"))?;
         }
-        if !finding.actions.is_empty() {
+        if finding.is_appliable() {
             output.line(format_args!("            or: sudo corelane tune apply {}", finding.id))?;
         }
     }

@@ -66,28 +66,30 @@ impl MachineArgs {
             Some(ProfileArg::Container) => Profile::Container,
         };
         let ring = if host.is_live() { try_ring() } else { RingProbe::NotTried };
-        let directories = self.directories(&host)?;
-        let calibration = self.disks.calibration(&facts, &directories)?;
-        let examined = Examined { facts, ring, directories, calibration };
+        let disks = self.disks.read()?;
+        let directories = directories(&host, &disks.data_dirs)?;
+        let config = disks.config.clone();
+        let calibration = disks.calibration(&facts, &directories);
+        let examined = Examined { facts, ring, directories, config, calibration };
         let findings = examine(&host, &examined, profile);
         Ok(Machine { host, profile, findings })
     }
+}
 
-    fn directories(&self, host: &HostRoot) -> Result<Vec<DirectoryFacts>, Failure> {
-        let mut directories: Vec<DirectoryFacts> = Vec::new();
-        for directory in &self.disks.data_dirs {
-            let facts = match host.is_live() {
-                true => DirectoryFacts::read(host, directory)
-                    .map_err(|error| Failure::failed(error.to_string()))?,
-                false => DirectoryFacts::recorded(host, directory),
-            };
-            // Two that do not exist yet may have the same one above them.
-            if directories.iter().all(|known| known.path != facts.path) {
-                directories.push(facts);
-            }
+fn directories(host: &HostRoot, data_dirs: &[PathBuf]) -> Result<Vec<DirectoryFacts>, Failure> {
+    let mut directories: Vec<DirectoryFacts> = Vec::new();
+    for directory in data_dirs {
+        let facts = match host.is_live() {
+            true => DirectoryFacts::read(host, directory)
+                .map_err(|error| Failure::failed(error.to_string()))?,
+            false => DirectoryFacts::recorded(host, directory),
+        };
+        // Two that do not exist yet may have the same one above them.
+        if directories.iter().all(|known| known.path != facts.path) {
+            directories.push(facts);
         }
-        Ok(directories)
     }
+    Ok(directories)
 }
 
 impl RootArgs {

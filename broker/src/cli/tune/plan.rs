@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde::Serialize;
-use tuning::{Choice, Plan, PlannedFile};
+use tuning::{Choice, Overruled, Plan, PlannedFile};
 
 use super::super::failure::Failure;
 use super::super::output::{Colour, Output, counted};
@@ -13,7 +13,8 @@ use super::machine::{Machine, MachineArgs, StateArgs};
   corelane tune plan                       every warning that can be mended by a write
   corelane tune plan disk                  those of a group: kernel, process, cpu, memory, disk, network
   corelane tune plan disk.scheduler:vda network.send_buffer --persist
-\nFindings that are only worth knowing are planned where they are named. Nothing is written.")]
+\nFindings that are only worth knowing are planned where they are named. Nothing is written. --persist keeps what this
+plan is about, and what it kept before; the profile dev plans nothing.")]
 pub(crate) struct PlanArgs {
     #[command(flatten)]
     choice: ChoiceArgs,
@@ -107,7 +108,19 @@ fn show_file(file: &PlannedFile, output: &mut Output) -> Result<(), Failure> {
     let kind = if file.from.is_some() { "changed" } else { "new" };
     output.line(format_args!("{title}: {kind}"))?;
     file.from.iter().try_for_each(|from| lines('-', from, output))?;
-    lines('+', &file.to, output)
+    lines('+', &file.to, output)?;
+    show_overruled(&file.overruled, output)
+}
+
+/// What of our files has no effect at a start of the machine.
+pub(super) fn show_overruled(overruled: &[Overruled], output: &mut Output) -> Result<(), Failure> {
+    let mark = output.coloured(Colour::Yellow, "!");
+    for Overruled { name, value, by } in overruled {
+        output.line(format_args!(
+            "{mark} {name} will be {value} after a restart of the machine: {by} is read after our file; change it there"
+        ))?;
+    }
+    Ok(())
 }
 
 /// What is left to a person.

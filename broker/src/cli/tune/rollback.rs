@@ -15,7 +15,8 @@ use super::machine::{RootArgs, StateArgs, need_root};
   sudo corelane tune rollback --force      also what somebody else changed since
 \nThe journal is gone through backwards. A setting that is no longer as `apply` left it was changed by somebody
 else: it is named and left alone, unless --force puts back what was there before us, or --keep leaves it to
-them for good.
+them for good (a file of ours then loses its first line, by which it is known). What no --persist kept ended with a
+restart of the machine: it is named, left as it is, and forgotten.
 
 Exit codes: 0 all is as it was, 1 something is left (it was changed by somebody else), 3 something failed.")]
 pub(crate) struct RollbackArgs {
@@ -75,6 +76,12 @@ fn show(done: &RolledBack, output: &mut Output) -> Result<(), Failure> {
                 format!("{mark} {}: {}", one.id, restored(&one.change))
             }
             RolledBackState::Already => format!("✔ {}: {path} was as before already", one.id),
+            RolledBackState::Ended => {
+                format!(
+                    "– {}: {path} ended with a restart of the machine, and is left as it is",
+                    one.id
+                )
+            }
             RolledBackState::Gone => {
                 format!("– {}: {path} is gone, and its setting with it", one.id)
             }

@@ -98,14 +98,19 @@ fn row(finding: &Finding, widths: [usize; 3], output: &mut Output) -> Result<(),
 /// What is said behind a finding.
 fn remedy(finding: &Finding) -> String {
     if finding.status != Status::Failed {
-        return finding.reason.clone().unwrap_or_default();
+        let reason = finding.reason.clone().unwrap_or_default();
+        // What only a device tells has a command that asks it.
+        return match &finding.command {
+            Some(command) => format!("{reason}: {command}"),
+            None => reason,
+        };
     }
     let reboot = if finding.reboot { "restart of the machine: " } else { "" };
-    match (&finding.command, finding.actions.is_empty(), finding.risk) {
-        (_, false, None) => "apply".to_owned(),
-        (_, false, Some(_)) => "apply --allow-risky".to_owned(),
-        (Some(command), true, _) => format!("{reboot}{command}"),
-        (None, true, _) => String::new(),
+    match (&finding.command, finding.is_appliable(), finding.risk) {
+        (_, true, None) => "apply".to_owned(),
+        (_, true, Some(_)) => "apply --allow-risky".to_owned(),
+        (Some(command), false, _) => format!("{reboot}{command}"),
+        (None, false, _) => String::new(),
     }
 }
 

@@ -76,6 +76,7 @@ fn state(state: &ChangeState) -> String {
             "gone with the restart of the machine; apply again".to_owned()
         }
         ChangeState::Reset { since_start: false } => "put back by somebody".to_owned(),
+        ChangeState::Ended => "ended with the restart of the machine; apply again".to_owned(),
         ChangeState::NotWritten => "not written: the apply was cut short".to_owned(),
         ChangeState::Drifted { actual } => {
             format!("changed since: {}", blanked(actual.lines().next().unwrap_or_default()))

@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use broker::config::ConfigOutline;
 use broker::limits::STOP_SECONDS_MAX;
 use clap::Args;
-use tuning::{ByteCount, HostFacts, UNIT_PATH, UnitWishes, plan_shards, systemd_unit};
+use tuning::{
+    ByteCount, DataDirsSaid, HostFacts, UNIT_PATH, UnitWishes, plan_shards, systemd_unit,
+};
 
 use super::super::failure::Failure;
 use super::super::output::Output;
@@ -15,16 +18,12 @@ use super::machine::RootArgs;
   corelane tune unit --data-dir /mnt/data
   corelane tune unit --data-dir /mnt/data --config /etc/corelane.toml | sudo tee /etc/systemd/system/corelane.service
 \nIt is printed, not installed. With Type=notify `systemctl start` returns when clients can connect; the watchdog
-restarts a node whose shards do not answer any more.")]
+restarts a node whose shards do not answer any more. What --config says of data directories, shards and memory counts as
+it does for `serve`: flags given here come before it. Cores, memory and limits are those that the unit will have, not
+those of this shell.")]
 pub(crate) struct UnitArgs {
-    /// The data directories of the node.
-    #[arg(
-        long = "data-dir",
-        value_name = "DIR",
-        env = "CORELANE_DATA_DIR",
-        value_delimiter = ',',
-        default_value = "/var/lib/corelane/data"
-    )]
+    /// The data directories of the node. [default: those of --config, else /var/lib/corelane/data]
+    #[arg(long = "data-dir", value_name = "DIR", env = "CORELANE_DATA_DIR", value_delimiter = ',')]
     data_dirs: Vec<PathBuf>,
 
     /// The program. [default: this one]
@@ -35,8 +34,8 @@ pub(crate) struct UnitArgs {
     #[arg(long, value_name = "USER", default_value = "corelane")]
     user: String,
 
-    /// As `serve --config`.
-    #[arg(long, value_name = "FILE")]
+    /// As `serve --config`; it is read.
+    #[arg(long, value_name = "FILE", env = "CORELANE_CONFIG")]
     config: Option<PathBuf>,
 
     /// As `serve --shards`.
@@ -51,21 +50,29 @@ pub(crate) struct UnitArgs {
     root: RootArgs,
 }
 
+/// Where a unit's data are if nobody says it: that of `serve` depends on where it is started.
+const DATA_DIR: &str = "/var/lib/corelane/data";
+
 impl UnitArgs {
     pub(super) fn run(&self, output: &mut Output) -> Result<(), Failure> {
         let host = self.root.host()?;
-        let facts = HostFacts::read(&host);
-        let shards = self.shards.map(u32::from);
-        let plan = plan_shards(&facts, shards, self.memory)
+        let facts = HostFacts::read_for_unit(&host);
+        let outline = match &self.config {
+            Some(config) => ConfigOutline::read(config),
+            None => Ok(ConfigOutline::default()),
+        };
+        let outline = outline.map_err(|error| Failure::failed(error.to_string()))?;
+        let shards = self.shards.or(outline.shards).map(u32::from);
+        let plan = plan_shards(&facts, shards, self.memory.or(outline.memory))
             .map_err(|error| Failure::failed(error.to_string()))?;
-        let directories: Result<Vec<PathBuf>, Failure> =
-            self.data_dirs.iter().map(|directory| absolute(directory)).collect();
+        let (data_dirs, data_dirs_said) = self.data_dirs(&outline)?;
         let wishes = UnitWishes {
             program: self.program()?,
             user: self.user()?,
-            data_dirs: directories?,
+            data_dirs,
+            data_dirs_said,
             config: self.config.as_deref().map(absolute).transpose()?,
-            shards,
+            shards: self.shards.map(u32::from),
             memory: self.memory,
             stop_seconds_max: STOP_SECONDS_MAX,
         };
@@ -74,6 +81,26 @@ impl UnitArgs {
             return output.json(&serde_json::json!({ "path": UNIT_PATH, "content": unit }));
         }
         output.bytes(unit.as_bytes())
+    }
+
+    /// As the node will have them, and who tells it. A flag comes before the file, so one that nobody gave would start
+    /// the node on another disk than the file says.
+    fn data_dirs(&self, outline: &ConfigOutline) -> Result<(Vec<PathBuf>, DataDirsSaid), Failure> {
+        if self.data_dirs.is_empty() && !outline.data_dirs.is_empty() {
+            if let Some(relative) = outline.data_dirs.iter().find(|path| !path.is_absolute()) {
+                return Err(Failure::failed(format!(
+                    "data-dir {} of the configuration is relative, and a unit starts in /; write it there from / on, \
+                     or give --data-dir",
+                    relative.display()
+                )));
+            }
+            return Ok((all_absolute(&outline.data_dirs)?, DataDirsSaid::InTheFile));
+        }
+        let given = match self.data_dirs.is_empty() {
+            true => all_absolute(&[PathBuf::from(DATA_DIR)])?,
+            false => all_absolute(&self.data_dirs)?,
+        };
+        Ok((given, DataDirsSaid::ByFlags))
     }
 
     fn program(&self) -> Result<PathBuf, Failure> {
@@ -99,6 +126,10 @@ impl UnitArgs {
             ))),
         }
     }
+}
+
+fn all_absolute(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    paths.iter().map(|path| absolute(path)).collect()
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {

@@ -53,6 +53,9 @@ pub const BYPASS_RUNS_IN_FLIGHT_MAX: usize = 8;
 
 /// Write-behind starts when this much of a partition is durable in the journal and not in its segment.
 pub const WRITE_BEHIND_BYTES_MIN: u64 = 64 << 10;
+/// … or, with partitions few enough for each to have so much in one journal file, up to this much: fewer and larger
+/// writes, short enough for journal groups not to wait behind them.
+pub const WRITE_BEHIND_BYTES_MIN_MOST: u64 = 256 << 10;
 /// One write-behind operation is at most this long.
 pub const WRITE_BEHIND_BYTES_MAX: u64 = 1 << 20;
 /// Write-behind operations in flight, for each shard.

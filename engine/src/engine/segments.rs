@@ -11,7 +11,9 @@ use super::append::fits_segment;
 use super::completion::Pending;
 use super::{Engine, Slot};
 use crate::disk::{DiskClass, DiskOp, FileId, Step};
-use crate::limits::{BLOCK_BYTES, FREE_BYTES_RESERVED, WRITE_BEHIND_BYTES_MIN};
+use crate::limits::{
+    BLOCK_BYTES, FREE_BYTES_RESERVED, WRITE_BEHIND_BYTES_MIN, WRITE_BEHIND_BYTES_MIN_MOST,
+};
 use crate::partition::index::segment_path;
 use crate::partition::position::LogPosition;
 use crate::partition::segment::{Segment, SegmentState};
@@ -100,10 +102,12 @@ impl Engine {
         segment.complete_at = None;
         partition.operations += 1;
         let path = segment_path(&directory.path, base, "log");
+        // Not synced: a durable write into the new room brings the file's length with it, and what is written behind
+        // there stays in the journal until a checkpoint has synced the file. Each sync would be a commit of the file
+        // system's journal and a flush of the disk, which durable writes would wait for.
         let steps = vec![
             Step::RequireFree(FREE_BYTES_RESERVED + (to - from)),
-            Step::Allocate { path: path.clone(), from, to },
-            Step::Sync(path),
+            Step::Allocate { path, from, to },
         ];
         self.issue_job(directory.dir, steps, Pending::ExtendSegment { slot, base, to });
     }
@@ -124,8 +128,17 @@ impl Engine {
 
     /// Writes behind what the journal vouches for, and finishes sealed segments.
     pub(super) fn advance_segments(&mut self, slot: Slot) {
-        self.write_behind(slot, WRITE_BEHIND_BYTES_MIN);
+        self.write_behind(slot, self.write_behind_bytes_min());
         self.finish_sealed(slot);
+    }
+
+    /// How much of a partition waits for its write: a partition's part of one journal file, so that a checkpoint finds
+    /// most of it written.
+    fn write_behind_bytes_min(&self) -> u64 {
+        let partitions = self.by_id.len().max(1) as u64;
+        let most = WRITE_BEHIND_BYTES_MIN_MOST.min(self.config.disk.segment_write_bytes);
+        let least = WRITE_BEHIND_BYTES_MIN.min(most);
+        (self.config.journal_file_bytes / partitions).clamp(least, most)
     }
 
     /// Starts write-behind operations of `slot` where at least `bytes_min` wait (sealed segments: any).

@@ -55,6 +55,9 @@ pub struct RunReport {
     pub notes: Vec<String>,
 }
 
+/// A shorter catching up was none.
+const CATCHING_UP_SECONDS_MIN: f64 = 0.001;
+
 /// Means over the measured time.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Throughput {
@@ -63,6 +66,7 @@ pub struct Throughput {
     pub acknowledged_bytes_per_second: f64,
     pub consumed_records_per_second: f64,
     pub consumed_bytes_per_second: f64,
+    /// Of readers that began at the beginning, until they had seen the end.
     pub caught_up_bytes_per_second: f64,
     /// Due within the measured time, and not sent even in the time after it.
     pub unsent_records: u64,
@@ -70,15 +74,17 @@ pub struct Throughput {
 
 impl Throughput {
     #[must_use]
-    pub fn of(counts: &Counts, seconds: f64, unsent_records: u64) -> Self {
+    pub fn of(counts: &Counts, seconds: f64, caught_up_seconds: Option<f64>) -> Self {
         let rate = |count: u64| count as f64 / seconds;
         Self {
             acknowledged_records_per_second: rate(counts.acknowledged_records),
             acknowledged_bytes_per_second: rate(counts.acknowledged_bytes),
             consumed_records_per_second: rate(counts.consumed_records),
             consumed_bytes_per_second: rate(counts.consumed_bytes),
-            caught_up_bytes_per_second: rate(counts.caught_up_bytes),
-            unsent_records,
+            // Who has caught up reads what is written: that is no throughput of its own.
+            caught_up_bytes_per_second: counts.caught_up_bytes as f64
+                / caught_up_seconds.unwrap_or(seconds).clamp(CATCHING_UP_SECONDS_MIN, seconds),
+            unsent_records: 0,
         }
     }
 }

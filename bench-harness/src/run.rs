@@ -186,6 +186,8 @@ struct Outcome {
     snapshots: [Snapshot; 3],
     /// Acknowledged from when measuring began until everything was written back.
     bytes_since_measuring: u64,
+    /// From when measuring began until all readers that caught up had.
+    caught_up_seconds: Option<f64>,
     notes: Vec<String>,
 }
 
@@ -242,7 +244,10 @@ fn report(
             Rate::Open { records_per_second } => Some(records_per_second),
             Rate::Closed => None,
         },
-        throughput: Throughput::of(counts, seconds, outcome.unsent_records),
+        throughput: Throughput {
+            unsent_records: outcome.unsent_records,
+            ..Throughput::of(counts, seconds, outcome.caught_up_seconds)
+        },
         fraction_of_limit: bound(request).map(|bound| FractionOfLimit {
             fraction: counts.acknowledged_bytes as f64 / seconds / bound.bytes_per_second,
             bound,

@@ -7,7 +7,7 @@
 
 use std::num::NonZeroU64;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// The longest sleep before a thread looks whether the run was ended.
@@ -28,6 +28,10 @@ pub struct RunClock {
     is_aborted: AtomicBool,
     is_load_over: AtomicBool,
     acknowledged_bytes: AtomicU64,
+    /// Readers that began at the beginning and have not seen the end.
+    catching_up: AtomicUsize,
+    /// When the last of the others saw it.
+    caught_up_ns: AtomicU64,
     /// Of all producers, known when the last of them has ended.
     acknowledged_records: OnceLock<u64>,
 }
@@ -41,6 +45,8 @@ impl Default for RunClock {
             is_aborted: AtomicBool::new(false),
             is_load_over: AtomicBool::new(false),
             acknowledged_bytes: AtomicU64::new(0),
+            catching_up: AtomicUsize::new(0),
+            caught_up_ns: AtomicU64::new(0),
             acknowledged_records: OnceLock::new(),
         }
     }
@@ -96,6 +102,24 @@ impl RunClock {
     #[must_use]
     pub fn acknowledged_bytes(&self) -> u64 {
         self.acknowledged_bytes.load(Ordering::Relaxed)
+    }
+
+    /// One more reader that has the whole log before it.
+    pub fn begin_catching_up(&self) {
+        self.catching_up.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// It has seen the end of each of its partitions.
+    pub fn caught_up(&self, at_ns: u64) {
+        self.caught_up_ns.fetch_max(at_ns, Ordering::AcqRel);
+        self.catching_up.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// When all of them had; `None` while one has not, or where there are none.
+    #[must_use]
+    pub fn caught_up_ns(&self) -> Option<u64> {
+        let at_ns = self.caught_up_ns.load(Ordering::Acquire);
+        (at_ns > 0 && self.catching_up.load(Ordering::Acquire) == 0).then_some(at_ns)
     }
 
     /// All producers have ended; consumers read up to here.
@@ -197,6 +221,17 @@ mod tests {
         assert_eq!(clock.wait_until(1 << 60), Waited::Ended);
         clock.abort();
         assert_eq!(clock.wait_until(1 << 59), Waited::Ended);
+    }
+
+    #[test]
+    fn readers_have_caught_up_when_the_last_of_them_has() {
+        let clock = RunClock::default();
+        assert_eq!(clock.caught_up_ns(), None, "there are none");
+        (0..2).for_each(|_| clock.begin_catching_up());
+        clock.caught_up(7);
+        assert_eq!(clock.caught_up_ns(), None);
+        clock.caught_up(5);
+        assert_eq!(clock.caught_up_ns(), Some(7));
     }
 
     #[test]

@@ -95,6 +95,7 @@ fn more_subscriptions_topics_keys_and_catch_up_readers_are_verified_too() {
         let verification = &report.verification;
         assert_eq!(verification.subscriptions, 3, "{client}");
         assert_eq!(verification.records_read, 3 * verification.records_acknowledged, "{client}");
+        assert!(report.throughput.caught_up_bytes_per_second.is_finite(), "{client}");
         // Keys and values on both sides, whatever the codec makes of them: 108 bytes a record.
         let rates = &report.throughput;
         let each = rates.consumed_bytes_per_second / rates.consumed_records_per_second;

@@ -1,6 +1,6 @@
 //! A connection of the `raw` tier that reads: batches are checked by their CRC and never decoded further.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::Write;
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -55,6 +55,8 @@ pub struct RawConsumer {
     chains: ConsumedChains,
     recorder: Recorder,
     numbers: HashMap<(Str, i32), PartitionNumber>,
+    /// Partitions whose end was not seen yet, for who catches up; what comes behind it is the tail.
+    behind: BTreeSet<PartitionNumber>,
 }
 
 impl RawConsumer {
@@ -66,7 +68,12 @@ impl RawConsumer {
         let numbers = plan.partitions.iter().map(|place| (name(place), place.number)).collect();
         let recorder = Recorder::new(Arc::clone(&plan.clock), windows);
         let chains = ConsumedChains::default();
-        Ok(Self { plan, stream, reader, version, chains, recorder, numbers })
+        let mut behind = BTreeSet::new();
+        if plan.reading == Reading::CatchUp {
+            behind.extend(plan.partitions.iter().map(|place| place.number));
+            plan.clock.begin_catching_up();
+        }
+        Ok(Self { plan, stream, reader, version, chains, recorder, numbers, behind })
     }
 
     pub fn start(self) -> Result<JoinHandle<Read>, Failure> {
@@ -106,6 +113,7 @@ impl RawConsumer {
                     Failure::new("a fetch response has a partition that was not asked for")
                 })?;
                 self.batches(number, &partition.records.joined(), consumed_ns)?;
+                self.note_end(number, partition.high_watermark, consumed_ns);
             }
         }
         self.reader.recycle(frame);
@@ -158,6 +166,15 @@ impl RawConsumer {
         Ok(())
     }
 
+    fn note_end(&mut self, partition: PartitionNumber, high_watermark: i64, now_ns: u64) {
+        if self.chains.next_offset(partition) >= high_watermark
+            && self.behind.remove(&partition)
+            && self.behind.is_empty()
+        {
+            self.plan.clock.caught_up(now_ns);
+        }
+    }
+
     fn batch(&mut self, partition: PartitionNumber, batch: &BatchSlice<'_>, consumed_ns: u64) {
         let header = &batch.header;
         let name = self.plan.names.read(header.base_timestamp);
@@ -181,7 +198,11 @@ impl RawConsumer {
             records: u64::from(records),
             bytes: u64::from(records) * self.plan.payload_bytes,
         };
-        self.recorder.consumed(self.plan.reading, consumed);
+        let reading = match self.plan.reading {
+            Reading::CatchUp if !self.behind.contains(&partition) => Reading::Verification,
+            reading => reading,
+        };
+        self.recorder.consumed(reading, consumed);
         self.plan.progress.add(u64::from(records));
     }
 }

@@ -70,6 +70,8 @@ struct Measured {
     warm_up_seconds: f64,
     snapshots: [Snapshot; 2],
     bytes_before: u64,
+    /// Until the last of those who caught up had, if all did.
+    caught_up_seconds: Option<f64>,
     notes: Vec<String>,
 }
 
@@ -103,6 +105,7 @@ impl Phases<'_> {
         let (before, bytes_before) = (self.watched.snapshot(), self.clock.acknowledged_bytes());
         self.collect_until(until_ns, running)?;
         let after = self.watched.snapshot();
+        let caught_up_ns = self.clock.caught_up_ns().map(|at_ns| at_ns.saturating_sub(from_ns));
         (self.observe)(&Event::Draining);
         Ok(Measured {
             from_ns,
@@ -110,6 +113,7 @@ impl Phases<'_> {
             warm_up_seconds: from_ns.saturating_sub(start_ns) as f64 / WINDOW_NS as f64,
             snapshots: [before, after],
             bytes_before,
+            caught_up_seconds: caught_up_ns.map(|after_ns| after_ns as f64 / WINDOW_NS as f64),
             notes,
         })
     }
@@ -272,6 +276,7 @@ impl Phases<'_> {
             warm_up_seconds: measured.warm_up_seconds,
             snapshots: [before, after, drained],
             bytes_since_measuring,
+            caught_up_seconds: measured.caught_up_seconds,
             notes: measured.notes,
         })
     }

@@ -52,7 +52,7 @@ use progress::Watching;
   corelane bench run my-workload.yaml             a file of the OpenMessaging benchmark, as it is
   corelane bench ramp telemetry-1k                rate after rate: where is the knee?
   corelane bench slo telemetry-1k --latency response:p99:5ms   the highest rate that holds it
-  corelane bench compare --against kafka          side by side with Apache Kafka, in about 15 minutes
+  corelane bench compare --against kafka          side by side with Apache Kafka, in 15 to 20 minutes
   corelane bench workloads list                   what else there is
   corelane bench limits --dir /mnt/data           what this machine can do at most
 

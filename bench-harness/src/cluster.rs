@@ -111,7 +111,7 @@ impl Cluster {
     fn wait_until_served(&self, places: &[PartitionPlace]) -> Result<(), Failure> {
         let deadline = Instant::now() + ADMIN_TIMEOUT;
         for (leader, places) in by_leader(places) {
-            let mut connection = Connection::open(leader, ADMIN_TIMEOUT)?;
+            let mut connection = Connection::open(&leader, ADMIN_TIMEOUT)?;
             for places in places.chunks(PARTITIONS_PER_REQUEST) {
                 while !is_served(&connection.call(offsets_of(places, EARLIEST))?) {
                     if Instant::now() > deadline {
@@ -166,7 +166,7 @@ impl Cluster {
     ) -> Result<BTreeMap<PartitionNumber, i64>, Failure> {
         let mut ends = BTreeMap::new();
         for (leader, places) in by_leader(places) {
-            let mut connection = Connection::open(leader, ADMIN_TIMEOUT)?;
+            let mut connection = Connection::open(&leader, ADMIN_TIMEOUT)?;
             for places in places.chunks(PARTITIONS_PER_REQUEST) {
                 let response = connection.call(offsets_of(places, LATEST))?;
                 for place in places {
@@ -244,16 +244,18 @@ impl Cluster {
     }
 }
 
-fn by_leader(places: &[PartitionPlace]) -> BTreeMap<&str, Vec<&PartitionPlace>> {
-    let mut by_leader: BTreeMap<&str, Vec<&PartitionPlace>> = BTreeMap::new();
+/// Partitions by the broker that leads them.
+#[must_use]
+pub fn by_leader(places: &[PartitionPlace]) -> BTreeMap<String, Vec<PartitionPlace>> {
+    let mut leaders: BTreeMap<String, Vec<PartitionPlace>> = BTreeMap::new();
     for place in places {
-        by_leader.entry(&place.leader).or_default().push(place);
+        leaders.entry(place.leader.clone()).or_default().push(place.clone());
     }
-    by_leader
+    leaders
 }
 
 /// Asks where partitions begin or end: only who serves them knows.
-fn offsets_of(places: &[&PartitionPlace], timestamp: i64) -> ListOffsetsRequest {
+fn offsets_of(places: &[PartitionPlace], timestamp: i64) -> ListOffsetsRequest {
     let mut topics: Vec<ListOffsetsTopic> = Vec::new();
     for place in places {
         let partition = ListOffsetsPartition {

@@ -153,6 +153,12 @@ pub struct Objective {
 }
 
 impl Objective {
+    /// Of a latency whose worst samples are missing.
+    #[must_use]
+    pub const fn unknown(slo: Slo) -> Self {
+        Self { slo, measured_milliseconds: None, is_met: false }
+    }
+
     #[must_use]
     pub fn judge(slo: Slo, histograms: &Histograms) -> Self {
         let found = histograms.percentile(slo.latency, slo.percent);

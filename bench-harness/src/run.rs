@@ -21,6 +21,7 @@ use crate::bounds::Bound;
 use crate::cluster::{Cluster, DURABILITY_PROPERTY, TopicsWanted};
 use crate::collector::{Collector, Second};
 use crate::failure::{Exit, Failure};
+use crate::histograms::Latency;
 use crate::null_broker::NULL_CLUSTER_ID;
 use crate::recorder::Counts;
 use crate::results::hlog::IntervalLog;
@@ -30,7 +31,7 @@ use crate::results::{
 };
 use crate::run_clock::RunClock;
 use crate::verification::{Verdict, VerifiedScope};
-use crate::workload::{Durability, Rate, Workload};
+use crate::workload::{Durability, Rate, Slo, Workload};
 
 use phases::Phases;
 
@@ -221,15 +222,7 @@ fn report(
         unsent_records: outcome.unsent_records,
         is_open_loop: workload.rate != Rate::Closed,
     };
-    let untimed = counts.untimed_records;
-    let mut latencies = Latencies::of(&collector.measured);
-    let untimed_note = (untimed > 0).then(|| {
-        latencies.end_to_end = None;
-        format!(
-            "{untimed} records were read so late that nobody remembers when they were due: there is no end-to-end \
-             latency, since the worst of it would be missing"
-        )
-    });
+    let Timed { latencies, objective, note: untimed_note } = timed(workload, collector);
     let is_ceiling = outcome.verdict.verified == VerifiedScope::Acknowledgements;
     let ceiling = is_ceiling.then(|| CEILING.to_owned());
     Ok(RunReport {
@@ -255,7 +248,7 @@ fn report(
         latencies,
         broker,
         validity: judge(&circumstances),
-        objective: workload.own.slo.map(|slo| Objective::judge(slo, &collector.measured)),
+        objective,
         used: Used { device_written_bytes: written, ..used },
         verification: outcome.verdict,
         notes: workload
@@ -267,6 +260,36 @@ fn report(
             .chain(untimed_note)
             .collect(),
     })
+}
+
+/// Latencies, and what is said of them.
+struct Timed {
+    latencies: Latencies,
+    objective: Option<Objective>,
+    note: Option<String>,
+}
+
+/// Without the end-to-end latency where its worst samples are missing: nor is an objective of it judged then.
+fn timed(workload: &Workload, collector: &Collector) -> Timed {
+    let untimed = collector.measured_counts.untimed_records;
+    let judge = |slo: Slo| {
+        let is_withheld = untimed > 0 && slo.latency == Latency::EndToEnd;
+        match is_withheld {
+            true => Objective::unknown(slo),
+            false => Objective::judge(slo, &collector.measured),
+        }
+    };
+    let objective = workload.own.slo.map(judge);
+    let mut latencies = Latencies::of(&collector.measured);
+    if untimed == 0 {
+        return Timed { latencies, objective, note: None };
+    }
+    latencies.end_to_end = None;
+    let note = format!(
+        "{untimed} records were read so late that nobody remembers when they were due: there is no end-to-end \
+         latency, since the worst of it would be missing"
+    );
+    Timed { latencies, objective, note: Some(note) }
 }
 
 /// What the broker's process used in the measured time; device bytes are counted until later.
@@ -350,4 +373,40 @@ fn topics_wanted(workload: &Workload, run_id: &str) -> TopicsWanted {
 fn run_id() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
     format!("{now:x}-{:x}", std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::timed;
+    use crate::collector::Collector;
+    use crate::histograms::Latency;
+    use crate::recorder::{Counts, Window};
+    use crate::workload::{Slo, Source, Workload, shipped};
+
+    /// The late records are those that an objective is there to find.
+    #[test]
+    fn an_objective_is_not_met_by_the_records_that_were_read_in_time() {
+        let text = shipped::find("smoke").unwrap();
+        let source = Source { text, directory: None, settings: &[] };
+        let mut workload = Workload::parse(&source).unwrap();
+        let slo = |latency| Some(Slo { latency, percent: 50.0, milliseconds: 1.0 });
+        let seen = |untimed_records| {
+            let measured_counts = Counts { untimed_records, ..Counts::default() };
+            let mut window = Window { measured_counts, ..Window::default() };
+            for latency in [Latency::EndToEnd, Latency::Response] {
+                (0..100).for_each(|_| window.measured.record(latency, 1_000, 1));
+            }
+            let mut collector = Collector::new(1);
+            collector.add(&window);
+            collector
+        };
+        workload.own.slo = slo(Latency::EndToEnd);
+        let in_time = timed(&workload, &seen(0));
+        assert!(in_time.objective.unwrap().is_met && in_time.latencies.end_to_end.is_some());
+        let late = timed(&workload, &seen(1));
+        assert!(!late.objective.unwrap().is_met && late.latencies.end_to_end.is_none());
+        assert!(late.note.unwrap().contains("no end-to-end latency"));
+        workload.own.slo = slo(Latency::Response);
+        assert!(timed(&workload, &seen(1)).objective.unwrap().is_met, "of that nothing is missing");
+    }
 }

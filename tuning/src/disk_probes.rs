@@ -15,7 +15,7 @@ mod probe_file;
 mod samples;
 mod sequential;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 use std::io;

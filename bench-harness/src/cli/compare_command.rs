@@ -26,7 +26,7 @@ use crate::results::folder;
 use crate::workload::Durability;
 
 pub(super) const EXAMPLES: &str = "Examples:
-  corelane bench compare --against kafka            about 15 minutes: fetches Apache Kafka, starts and stops it
+  corelane bench compare --against kafka            15 to 20 minutes: fetches Apache Kafka, starts and stops it
   corelane bench compare --against kafka --full     every mode and eight blocks: some hours
   corelane bench compare --against null             how much of the client's ceiling: 1 KiB, 100 B, 5,000 partitions
   corelane bench compare --against broker:9092 --workload telemetry-1k --blocks 6

@@ -17,7 +17,7 @@ use crate::run::Event;
 /// Seconds of a sparkline.
 const SPARKS: usize = 60;
 const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-/// Cells of the bar of time.
+/// Cells of a bar.
 const BAR: usize = 20;
 /// Where a terminal does not say how wide it is.
 const COLUMNS_DEFAULT: usize = 80;
@@ -133,9 +133,7 @@ impl View {
         match self.measuring {
             Some((seconds, over)) if self.phase == "measuring" => {
                 let left = (seconds - over as f64).max(0.0);
-                let full = (over as f64 / seconds.max(1.0) * BAR as f64) as usize;
-                let bar: String =
-                    (0..BAR).map(|cell| if cell < full { '█' } else { '░' }).collect();
+                let bar = bar(over as f64 / seconds.max(1.0));
                 format!("  {}     {bar}  {left:.0} s left", self.phase)
             }
             _ => format!("  {}", self.phase),
@@ -146,9 +144,13 @@ impl View {
 /// How near to what cannot be exceeded.
 fn of_limit(second: &Second, bound: &Bound) -> String {
     let share = second.acknowledged_bytes as f64 / bound.bytes_per_second;
-    let full = ((share * BAR as f64) as usize).min(BAR);
-    let bar: String = (0..BAR).map(|cell| if cell < full { '█' } else { '░' }).collect();
-    format!("  of limit      {bar}  {:.0} % of {}", share * 100.0, bound.limit)
+    format!("  of limit      {}  {:.0} % of {}", bar(share), share * 100.0, bound.limit)
+}
+
+/// A share of 1 is full.
+fn bar(share: f64) -> String {
+    let full = (share * BAR as f64) as usize;
+    (0..BAR).map(|cell| if cell < full { '█' } else { '░' }).collect()
 }
 
 fn cpu(used: &UsedSecond) -> String {

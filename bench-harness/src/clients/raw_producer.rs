@@ -3,7 +3,6 @@
 //! The batch is the unit of the schedule here: its records are due together, and a batch's latency counts once for
 //! each of them. Batches go to the connection's partitions in turn.
 
-use std::collections::BTreeMap;
 use std::io::{self, IoSlice, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -424,16 +423,6 @@ fn write_all(stream: &mut TcpStream, parts: [&[u8]; 3]) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Partitions of one producer by the broker that leads them.
-#[must_use]
-pub fn by_leader(places: &[PartitionPlace]) -> BTreeMap<String, Vec<PartitionPlace>> {
-    let mut leaders: BTreeMap<String, Vec<PartitionPlace>> = BTreeMap::new();
-    for place in places {
-        leaders.entry(place.leader.clone()).or_default().push(place.clone());
-    }
-    leaders
 }
 
 #[cfg(test)]

@@ -6,11 +6,11 @@ use std::sync::mpsc::Sender;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::clients::raw_consumer::{RawConsumer, RawConsumerPlan};
-use crate::clients::raw_producer::{DueTimes, RawProducer, RawProducerPlan, by_leader};
+use crate::clients::raw_producer::{DueTimes, RawProducer, RawProducerPlan};
 use crate::clients::rdkafka_consumer::{RdkafkaConsumer, RdkafkaConsumerPlan};
 use crate::clients::rdkafka_producer::{RdkafkaProducer, RdkafkaProducerPlan};
 use crate::clients::{BatchNames, Progress};
-use crate::cluster::PartitionPlace;
+use crate::cluster::{PartitionPlace, by_leader};
 use crate::failure::Failure;
 use crate::keys::Keys;
 use crate::payload::PayloadPool;

@@ -32,10 +32,7 @@ pub(crate) struct NodeDisks {
 
 impl NodeDisksArgs {
     pub(crate) fn read(&self) -> Result<NodeDisks, Failure> {
-        let outline = match &self.config {
-            Some(config) => ConfigOutline::read(config),
-            None => Ok(ConfigOutline::default()),
-        };
+        let outline = ConfigOutline::of_named(self.config.as_deref());
         let outline = outline.map_err(|error| Failure::failed(error.to_string()))?;
         Ok(NodeDisks {
             data_dirs: outline.data_dirs(&self.data_dirs),

@@ -23,6 +23,11 @@ impl ConfigOutline {
         file::read(path).map(Self::of)
     }
 
+    /// Of the file that was named; nothing is said where none was.
+    pub fn of_named(path: Option<&Path>) -> Result<Self, FileError> {
+        path.map_or_else(|| Ok(Self::default()), Self::read)
+    }
+
     /// Of a text that is (or will be) at `path`.
     pub fn parse(path: &Path, text: &str) -> Result<Self, FileError> {
         file::parse(path, text).map(Self::of)

@@ -3,29 +3,14 @@
 use std::time::Duration;
 
 use super::{Calibration, Effort};
-use crate::disk_probes::{Bandwidth, DiskProbeError, DiskProbes, FileState};
-use crate::host_root::HostRoot;
-use crate::limits::PROBE_FILE_BYTES_MIN;
-
-/// `None` where the build folder is on something without direct I/O or without room.
-fn probes() -> Option<(tempfile::TempDir, DiskProbes)> {
-    let build_folder = std::env::current_exe().expect("a path");
-    let folder = tempfile::tempdir_in(build_folder.parent().expect("a folder")).expect("a folder");
-    match DiskProbes::prepare_up_to(&HostRoot::live(), folder.path(), PROBE_FILE_BYTES_MIN) {
-        Ok(probes) => Some((folder, probes)),
-        Err(
-            DiskProbeError::InMemory { .. }
-            | DiskProbeError::NoRoom { .. }
-            | DiskProbeError::NotDirect { .. },
-        ) => None,
-        Err(error) => panic!("{error}"),
-    }
-}
+use crate::disk_probes::tests::{folder, prepared};
+use crate::disk_probes::{Bandwidth, FileState};
 
 /// Depths and block sizes of segments were those of a file that is written over, which segments are not.
 #[test]
 fn each_setting_is_measured_in_the_file_state_in_which_the_node_writes() {
-    let Some((_folder, probes)) = probes() else { return };
+    let folder = folder();
+    let Some(probes) = prepared(folder.path()) else { return };
     let mut told = Vec::new();
     let mut observe = |what: &str| told.push(what.to_owned());
     let time = Duration::from_millis(6);

@@ -20,13 +20,13 @@ use crate::limits::{PROBE_FILE_BYTES_MIN, PROBE_WRITE_BYTES};
 const SHORT: Duration = Duration::from_millis(20);
 
 /// On the disk that the build is on: tests of direct I/O need one.
-fn folder() -> tempfile::TempDir {
+pub(crate) fn folder() -> tempfile::TempDir {
     let build_folder = std::env::current_exe().expect("a path");
     tempfile::tempdir_in(build_folder.parent().expect("a folder")).expect("a directory")
 }
 
 /// `None` where the build folder is on something without direct I/O or without room: nothing can be measured there.
-fn prepared(folder: &Path) -> Option<DiskProbes> {
+pub(crate) fn prepared(folder: &Path) -> Option<DiskProbes> {
     match DiskProbes::prepare_up_to(&HostRoot::live(), folder, PROBE_FILE_BYTES_MIN) {
         Ok(probes) => Some(probes),
         Err(

@@ -57,10 +57,7 @@ impl UnitArgs {
     pub(super) fn run(&self, output: &mut Output) -> Result<(), Failure> {
         let host = self.root.host()?;
         let facts = HostFacts::read_for_unit(&host);
-        let outline = match &self.config {
-            Some(config) => ConfigOutline::read(config),
-            None => Ok(ConfigOutline::default()),
-        };
+        let outline = ConfigOutline::of_named(self.config.as_deref());
         let outline = outline.map_err(|error| Failure::failed(error.to_string()))?;
         let shards = self.shards.or(outline.shards).map(u32::from);
         let plan = plan_shards(&facts, shards, self.memory.or(outline.memory))

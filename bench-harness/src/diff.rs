@@ -1,7 +1,9 @@
 //! Two results side by side: whether they may be compared at all, then each measure with its ratio.
 //!
-//! Pure: a function of two `result.json` and `manifest.json`. Two single runs say less than `compare`, which
+//! Pure: a function of two `result.json` and `manifest.json`, or of two `compare.json` (`comparisons`). Two single runs say less than `compare`, which
 //! interleaves many: a difference beyond both intervals is one of these two runs, not yet one of two brokers.
+
+mod comparisons;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -181,15 +183,17 @@ fn measures(a: &Value, b: &Value) -> Vec<Measure> {
         ("/broker/peak_memory_bytes", "peak memory", "B", Better::Lower),
         ("/broker/device_bytes_per_byte", "device bytes a byte", "B/B", Better::Lower),
     ];
+    let is_closed = a["load"] == "closed" || b["load"] == "closed";
     let scalar = |(place, name, unit, better): (&str, &str, &'static str, Better)| {
-        let at = |result: &Value| result.pointer(place).and_then(Value::as_f64);
+        // An open loop gets what it offers, second by second: its interval is of the client's clock.
+        let interval = |result: &Value| interval_of_rate(result, place).filter(|_| is_closed);
+        let at = |result: &Value| Some((number(result, place)?, interval(result)));
         let (a, b) = (at(a)?, at(b)?);
-        (a != 0.0 || b != 0.0).then(|| measure(name, unit, better, [(a, None), (b, None)]))
+        (a.0 != 0.0 || b.0 != 0.0).then(|| measure(name, unit, better, [a, b]))
     };
     let (throughput, cost) = SCALARS.split_at(3);
     let mut all: Vec<Measure> = throughput.iter().copied().filter_map(scalar).collect();
     // In a closed loop records are due when they are sent: response and schedule delay say nothing.
-    let is_closed = a["load"] == "closed" || b["load"] == "closed";
     let latencies: &[Latency] = if is_closed {
         &[Latency::Service, Latency::EndToEnd]
     } else {
@@ -207,6 +211,17 @@ fn measures(a: &Value, b: &Value) -> Vec<Measure> {
     }
     all.extend(cost.iter().copied().filter_map(scalar));
     all
+}
+
+fn number(result: &Value, place: &str) -> Option<f64> {
+    result.pointer(place).and_then(Value::as_f64)
+}
+
+/// Rates have theirs beside them.
+fn interval_of_rate(result: &Value, place: &str) -> Option<(f64, f64)> {
+    let interval = format!("{}_interval", place.strip_suffix("_per_second")?);
+    let at = |end: &str| number(result, &format!("{interval}/{end}"));
+    at("from").zip(at("to"))
 }
 
 /// A value, and its interval where it has one.
@@ -251,6 +266,7 @@ mod tests {
             "workload": { "name": "w", "rate": { "records_per_second": rate }, "own": {
                 "acks": "all", "duration_seconds": rate, "slo": { "percent": rate } } },
             "throughput": { "acknowledged_bytes_per_second": 100.0,
+                "acknowledged_bytes_interval": { "from": 90.0, "to": 110.0, "batches": 10 },
                 "consumed_bytes_per_second": 0.0 },
             "latencies": { "response": { "percentiles": [{ "percent": 99.0,
                 "nanoseconds": p99[1], "from_nanoseconds": p99[0], "to_nanoseconds": p99[2] }] } },
@@ -286,9 +302,21 @@ mod tests {
         assert_eq!((p99.a, p99.b, p99.ratio), (2.0, 4.0, Some(2.0)));
         assert_eq!((p99.is_beyond_intervals, p99.better), (Some(true), Better::Lower));
         let acknowledged = of(&found, "acknowledged");
-        assert_eq!(acknowledged.is_beyond_intervals, None, "it carries no interval");
+        assert_eq!(acknowledged.is_beyond_intervals, None, "it is what was offered");
+        assert_eq!(of(&found, "peak memory").is_beyond_intervals, None, "it carries no interval");
         let names: Vec<&str> = found.measures.iter().map(|measure| measure.name.as_str()).collect();
         assert_eq!(names, ["acknowledged", "response p99", "peak memory"], "and nobody consumed");
+    }
+
+    #[test]
+    fn rates_of_closed_loops_have_intervals() {
+        let mut closed = result(5, [1, 2, 3], true);
+        closed["load"] = "closed".into();
+        let side = (closed, machine("6.1", "ours"));
+        let found = diff(&side, &side);
+        let acknowledged = of(&found, "acknowledged");
+        assert_eq!(acknowledged.interval_a, Some((90.0, 110.0)));
+        assert_eq!(acknowledged.is_beyond_intervals, Some(false));
     }
 
     #[test]

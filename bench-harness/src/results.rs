@@ -2,6 +2,7 @@
 //!
 //! * `omb`: `omb-result.json`, as the OpenMessaging benchmark's chart script reads it
 //! * `hlog`: an interval log of HdrHistogram, one histogram a second and latency
+//! * `throughput`: rates and their intervals
 //! * `timeseries`: `timeseries.csv`, one line a second
 //! * `manifest`: `manifest.json`: machine, versions, seeds, configurations, the command
 //! * `comparison`: `compare.json`, brokers side by side
@@ -16,6 +17,7 @@ pub mod folder;
 pub mod hlog;
 pub mod manifest;
 pub mod omb;
+pub mod throughput;
 pub mod timeseries;
 pub mod used;
 pub mod validity;
@@ -25,9 +27,9 @@ use serde::Serialize;
 use crate::accounting::Used;
 use crate::bounds::Bound;
 use crate::histograms::{Histograms, Latency, Summary};
-use crate::recorder::Counts;
 use crate::verification::Verdict;
 use crate::workload::{Slo, Workload};
+pub use throughput::Throughput;
 pub use validity::Validity;
 
 /// A run that verified. `result.json` is this.
@@ -46,6 +48,8 @@ pub struct RunReport {
     pub throughput: Throughput,
     /// `None`: no limits were given, or none bounds it.
     pub fraction_of_limit: Option<FractionOfLimit>,
+    /// The same of readers that began at the beginning.
+    pub caught_up_fraction_of_limit: Option<FractionOfLimit>,
     pub latencies: Latencies,
     pub broker: BrokerUse,
     pub used: Used,
@@ -55,41 +59,7 @@ pub struct RunReport {
     pub notes: Vec<String>,
 }
 
-/// A shorter catching up was none.
-const CATCHING_UP_SECONDS_MIN: f64 = 0.001;
-
-/// Means over the measured time.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Throughput {
-    pub acknowledged_records_per_second: f64,
-    /// Keys and values.
-    pub acknowledged_bytes_per_second: f64,
-    pub consumed_records_per_second: f64,
-    pub consumed_bytes_per_second: f64,
-    /// Of readers that began at the beginning, until they had seen the end.
-    pub caught_up_bytes_per_second: f64,
-    /// Due within the measured time, and not sent even in the time after it.
-    pub unsent_records: u64,
-}
-
-impl Throughput {
-    #[must_use]
-    pub fn of(counts: &Counts, seconds: f64, caught_up_seconds: Option<f64>) -> Self {
-        let rate = |count: u64| count as f64 / seconds;
-        Self {
-            acknowledged_records_per_second: rate(counts.acknowledged_records),
-            acknowledged_bytes_per_second: rate(counts.acknowledged_bytes),
-            consumed_records_per_second: rate(counts.consumed_records),
-            consumed_bytes_per_second: rate(counts.consumed_bytes),
-            // Who has caught up reads what is written: that is no throughput of its own.
-            caught_up_bytes_per_second: counts.caught_up_bytes as f64
-                / caught_up_seconds.unwrap_or(seconds).clamp(CATCHING_UP_SECONDS_MIN, seconds),
-            unsent_records: 0,
-        }
-    }
-}
-
-/// How much of what the machine, or the client, can do at most was acknowledged.
+/// How much of what the machine, or the client, can do at most was reached.
 #[derive(Clone, Debug, Serialize)]
 pub struct FractionOfLimit {
     pub fraction: f64,

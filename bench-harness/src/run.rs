@@ -223,6 +223,10 @@ fn report(
         is_open_loop: workload.rate != Rate::Closed,
     };
     let Timed { latencies, objective, note: untimed_note } = timed(workload, collector);
+    let throughput = Throughput {
+        unsent_records: outcome.unsent_records,
+        ..Throughput::of(counts, &collector.seconds, seconds, outcome.caught_up_seconds)
+    };
     let is_ceiling = outcome.verdict.verified == VerifiedScope::Acknowledgements;
     let ceiling = is_ceiling.then(|| CEILING.to_owned());
     Ok(RunReport {
@@ -237,14 +241,12 @@ fn report(
             Rate::Open { records_per_second } => Some(records_per_second),
             Rate::Closed => None,
         },
-        throughput: Throughput {
-            unsent_records: outcome.unsent_records,
-            ..Throughput::of(counts, seconds, outcome.caught_up_seconds)
-        },
-        fraction_of_limit: bound(request).map(|bound| FractionOfLimit {
-            fraction: counts.acknowledged_bytes as f64 / seconds / bound.bytes_per_second,
-            bound,
-        }),
+        fraction_of_limit: fraction(throughput.acknowledged_bytes_per_second, bound(request)),
+        caught_up_fraction_of_limit: fraction(
+            throughput.caught_up_bytes_per_second,
+            request.limits.as_ref().and_then(Bound::of_caught_up),
+        ),
+        throughput,
         latencies,
         broker,
         validity: judge(&circumstances),
@@ -260,6 +262,12 @@ fn report(
             .chain(untimed_note)
             .collect(),
     })
+}
+
+/// Of what was moved at all.
+fn fraction(bytes_per_second: f64, bound: Option<Bound>) -> Option<FractionOfLimit> {
+    let bound = bound.filter(|_| bytes_per_second > 0.0)?;
+    Some(FractionOfLimit { fraction: bytes_per_second / bound.bytes_per_second, bound })
 }
 
 /// Latencies, and what is said of them.

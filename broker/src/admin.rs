@@ -12,11 +12,10 @@
 //! | `POST /v1/partitions/T/P/move?shard=N` | moves a partition to another shard |
 //!
 //! * `http`: requests and answers; `metrics`: the text, `groups`: of topics and groups; `stages`: where time goes;
-//!   `kernel_workers`: a number of it that only the kernel knows; `partitions`: the JSON
+//!   `partitions`: the JSON
 
 pub(crate) mod groups;
 pub(crate) mod http;
-pub(crate) mod kernel_workers;
 pub(crate) mod metrics;
 pub(crate) mod partitions;
 mod stages;

@@ -1,8 +1,9 @@
 //! The catalogue of `corelane tune`: everything about a machine that makes a node faster, slower or
 //! less safe, with what is wanted of it and why.
 //!
-//! Looking changes nothing, needs no privileges, and reads files alone, nearly all of them below `/proc` and
-//! `/sys`. What would take a question to a device has an entry that names the command that asks.
+//! Looking changes nothing, needs no privileges, and reads files, nearly all of them below `/proc` and `/sys`;
+//! network cards are asked before (`ask_cards`). What only an administrator may ask a device has an entry that names
+//! the command.
 //!
 //! * `entry`: what can be said of a check before any machine is looked at
 //! * `machine`: a machine under examination, and the ways in which entries look at settings
@@ -11,11 +12,12 @@
 //! * `cpu`, `idle`, `clock`: the other entries about processors
 //! * `memory`: those about memory
 //! * `directory`, `array`, `disk`, `drive`: those about data directories and the disks below
-//! * `network`, `steering`, `irq`: those about network cards and interrupts
+//! * `network`, `card`, `steering`, `irq`: those about network cards and interrupts
 //! * `service`, `reachability`, `kernel_workers`: those about the node as a service
 
 mod adopted;
 mod array;
+mod card;
 mod clock;
 mod cpu;
 mod directory;
@@ -33,7 +35,10 @@ mod service;
 mod steering;
 mod sysctls;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+use runtime::probe::CardFacts;
 
 use crate::calibration::{CalibrationNow, CalibrationRecord};
 use crate::check::Status;
@@ -43,6 +48,7 @@ use crate::host::{HostFacts, RingProbe};
 use crate::host_root::HostRoot;
 use crate::profile::Profile;
 
+pub use card::ask_cards;
 pub use entry::Entry;
 pub(crate) use entry::sysctl_name;
 use machine::Machine;
@@ -52,6 +58,8 @@ use machine::Machine;
 pub struct Examined {
     pub facts: HostFacts,
     pub ring: RingProbe,
+    /// What cards told, by interface; of a recorded machine nothing.
+    pub cards: BTreeMap<String, CardFacts>,
     pub directories: Vec<DirectoryFacts>,
     /// The node's configuration, where one was looked into.
     pub config: Option<PathBuf>,
@@ -88,11 +96,12 @@ pub fn entries() -> Vec<&'static Entry> {
 
 /// Looks at the machine: group by group, in each what failed and matters most first.
 pub fn examine(host: &HostRoot, examined: &Examined, profile: Profile) -> Vec<Finding> {
-    let Examined { facts, ring, directories, config, calibration } = examined;
+    let Examined { facts, ring, cards, directories, config, calibration } = examined;
     let machine = Machine {
         host,
         facts,
         ring: *ring,
+        cards,
         directories,
         config: config.as_deref(),
         is_calibrated: calibration.is_some(),

@@ -24,6 +24,7 @@
 //! | `container` | which container runs us, and its seccomp filter |
 //! | `mounts` | the mount that holds a path |
 //! | `file_system` | kinds of file systems and what each can promise |
+//! | `kernel_workers` | the kernel's threads that work for a process's rings |
 //! | `block_device` | the disks below a file system, with their queues |
 //! | `directory` | all facts of one data directory |
 //! | `directory_probe` | direct I/O, stable writes and copy on write, tried rather than looked up |
@@ -61,6 +62,7 @@ mod finding;
 mod host;
 mod host_root;
 mod kernel;
+mod kernel_workers;
 mod limits;
 mod memory;
 mod mounts;
@@ -78,7 +80,7 @@ pub use calibration::{
     Calibration, CalibrationNow, CalibrationOrigin, CalibrationRecord, DiskAdvice, Effort,
     FlushTrust,
 };
-pub use catalogue::{Entry, Examined, entries, examine};
+pub use catalogue::{Entry, Examined, ask_cards, entries, examine};
 pub use changes::{
     Applied, AppliedCheck, AppliedState, Change, ChangeError, ChangeState, ChangeStatus, Choice,
     Drifted, JournalError, Overruled, OwnedFile, Plan, PlanError, PlannedCheck, PlannedFile,
@@ -103,6 +105,7 @@ pub use finding::{Action, Finding, Group, Scope, SettingWrite};
 pub use host::{HostFacts, RingProbe};
 pub use host_root::HostRoot;
 pub use kernel::{KernelFacts, KernelVersion, Sysctls};
+pub use kernel_workers::KernelWorkers;
 pub use limits::{DEDICATED_SHARDS, KERNEL_VERSION_MIN, MEMLOCK_BYTES_MIN, SHARDS_MAX};
 pub use memory::{HugePages, MemoryFacts};
 pub use process_limits::{ProcessFacts, RLimit, RaisedLimits, raise_soft_limits};

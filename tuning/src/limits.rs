@@ -100,6 +100,12 @@ pub(crate) const CORES_OF_ONE_QUEUE_MIN: usize = 4;
 pub(crate) const FLOWS_STEERED: u32 = 32_768;
 /// What drivers come with at the most: a packet more a wait of 20 µs.
 pub(crate) const GRO_FLUSH_NANOS_MAX: i64 = 20_000;
+/// A ring that misses less than one packet in so many is long enough.
+pub(crate) const PACKETS_A_MISSED_ONE: u64 = 1_000_000;
+/// How long a card may save up packets where it does not choose by load: half of what a durable write takes; and
+/// where latency is measured: less than a wake-up.
+pub(crate) const COALESCED_MICROSECONDS_MAX: u32 = 50;
+pub(crate) const COALESCED_MICROSECONDS_BENCH_MAX: u32 = 8;
 /// A core without a shard takes the interrupts of so many that have one.
 pub(crate) const SHARDS_A_FREE_CORE: usize = 16;
 /// Smaller pieces cut a large group of the journal (1 MiB) into more than four.

@@ -1,4 +1,4 @@
-//! `diff`: two results side by side.
+//! `diff`: two results side by side, of runs or of comparisons.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -16,43 +16,28 @@ use crate::results::comparison::Better;
 pub(super) const EXAMPLES: &str = "Examples:
   corelane bench diff bench-results/1760000000-smoke bench-results/1760000100-smoke
   corelane bench diff before after --format json
+  corelane bench diff compare-before compare-after             what a change did beside Kafka
 
 Says first whether the two may be compared at all: same workload, same machine, both verified and valid. A
 difference beyond both intervals is one of these two runs; `compare` interleaves many and says whether it is one of
-the brokers.";
+the brokers. Of two comparisons it tells every subject and ratio of the cases that both have.";
 
 /// Longer values are told as far as this.
 const VALUE_CHARS_MAX: usize = 60;
 
 #[derive(Args, Debug)]
 pub(super) struct DiffArgs {
-    /// The folder of a run.
+    /// The folder of a run, or of a comparison.
     a: PathBuf,
 
-    /// The folder of another.
+    /// The folder of another of the same kind.
     b: PathBuf,
 }
 
 impl DiffArgs {
     pub(super) fn run(&self, format: Format) -> Result<Exit, Failure> {
         let sources = [Source::read(&self.a)?, Source::read(&self.b)?];
-        let side = |source: &'_ Source| {
-            source.result_and_manifest().ok_or_else(|| {
-                Failure::new(format!(
-                    "{} is not the result of one run; give two folders that `corelane bench run` \
-                     wrote, or those in the steps/ of a search",
-                    source.name
-                ))
-            })?;
-            Ok(())
-        };
-        sources.iter().try_for_each(side)?;
-        let sides = sources.iter().filter_map(|source| {
-            let (result, manifest) = source.result_and_manifest()?;
-            Some(Side { name: &source.name, result, manifest })
-        });
-        let sides: Vec<Side<'_>> = sides.collect();
-        let diff = Diff::of(&sides[0], &sides[1]);
+        let diff = diff(&sources)?;
         print(&match format {
             Format::Text => text(&diff),
             Format::Json => serde_json::to_string(&diff)
@@ -63,10 +48,29 @@ impl DiffArgs {
     }
 }
 
+fn diff([a, b]: &[Source; 2]) -> Result<Diff, Failure> {
+    if let Some((left, right)) = a.comparison().zip(b.comparison()) {
+        return Diff::of_comparisons((&a.name, left), (&b.name, right));
+    }
+    match (side(a), side(b)) {
+        (Some(a), Some(b)) => Ok(Diff::of(&a, &b)),
+        _ => Err(Failure::new(format!(
+            "{} and {} are not two runs, nor two comparisons; give two folders that `corelane bench run` \
+             wrote (or those in the steps/ of a search), or two of `compare`",
+            a.name, b.name
+        ))),
+    }
+}
+
+fn side(source: &Source) -> Option<Side<'_>> {
+    let (result, manifest) = source.result_and_manifest()?;
+    Some(Side { name: &source.name, result, manifest })
+}
+
 fn text(diff: &Diff) -> String {
     let mut text = format!("A  {}\nB  {}\n\n", diff.a, diff.b);
     if diff.is_comparable {
-        text.push_str("comparable: same workload, same machine, both verified and valid\n");
+        text.push_str("comparable: same workloads, same machine, all verified and valid\n");
     }
     for reason in &diff.not_comparable {
         let _ = writeln!(text, "NOT COMPARABLE: {reason}");
@@ -81,12 +85,13 @@ fn text(diff: &Diff) -> String {
             differences.iter().for_each(|one| difference(&mut text, one));
         }
     }
-    let _ = writeln!(text, "\n{:<22} {:>28} {:>28} {:>8}", "", "A", "B", "B ÷ A");
+    let width = diff.measures.iter().map(|measure| measure.name.chars().count()).max().unwrap_or(0);
+    let _ = writeln!(text, "\n{:<width$} {:>28} {:>28} {:>8}", "", "A", "B", "B ÷ A");
     for measure in &diff.measures {
         let ratio = measure.ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.3}"));
         let _ = writeln!(
             text,
-            "{:<22} {:>28} {:>28} {ratio:>8}  {}",
+            "{:<width$} {:>28} {:>28} {ratio:>8}  {}",
             measure.name,
             figure(measure.a, measure.interval_a, measure.unit),
             figure(measure.b, measure.interval_b, measure.unit),
@@ -124,11 +129,16 @@ fn figure(value: f64, interval: Option<(f64, f64)>, unit: &str) -> String {
         "ms" => milliseconds((value * 1e6) as u64),
         _ => format!("{value:.3}"),
     };
-    let ending = if unit == "B/s" { "/s" } else { "" };
+    // Of bytes the figure itself says it.
+    let (ending, unit) = match unit {
+        "B/s" => ("/s", String::new()),
+        "B" => ("", String::new()),
+        "" => ("", " ×".to_owned()),
+        other => ("", format!(" {other}")),
+    };
     match interval {
-        Some((from, to)) => format!("{} [{}–{}] {unit}", one(value), one(from), one(to)),
-        None if ["B/s", "B"].contains(&unit) => format!("{}{ending}", one(value)),
-        None => format!("{} {unit}", one(value)),
+        Some((from, to)) => format!("{}{ending} [{}–{}]{unit}", one(value), one(from), one(to)),
+        None => format!("{}{ending}{unit}", one(value)),
     }
 }
 
@@ -142,5 +152,20 @@ fn word(measure: &Measure) -> &'static str {
         Some(false) => "within the intervals",
         Some(true) if is_better => "B is better, beyond the intervals",
         Some(true) => "B is worse, beyond the intervals",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::figure;
+
+    #[test]
+    fn figures_say_their_unit_once() {
+        let interval = Some((270e6, 330e6));
+        assert_eq!(figure(300e6, interval, "B/s"), "300 MB/s [270 MB–330 MB]");
+        assert_eq!(figure(300e6, None, "B/s"), "300 MB/s");
+        assert_eq!(figure(300e6, interval, "B"), "300 MB [270 MB–330 MB]");
+        assert_eq!(figure(2.0, Some((1.0, 3.0)), "ms"), "2.00 [1.00–3.00] ms");
+        assert_eq!(figure(2.0, None, ""), "2.000 ×");
     }
 }

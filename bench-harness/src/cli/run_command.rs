@@ -12,6 +12,7 @@ use super::{Format, print};
 use crate::failure::{Exit, Failure};
 use crate::histograms::{Latency, Summary};
 use crate::results::RunReport;
+use crate::results::throughput::RateInterval;
 use crate::run::run;
 use crate::verification::{Verdict, VerifiedScope};
 
@@ -81,33 +82,7 @@ fn text(report: &RunReport, out: Option<&Path>) -> String {
         report.measured_seconds,
         report.warm_up_seconds
     );
-    let rates = &report.throughput;
-    let _ = writeln!(
-        line,
-        "  acknowledged    {}/s, {}/s{}",
-        count(rates.acknowledged_records_per_second),
-        bytes(rates.acknowledged_bytes_per_second),
-        report
-            .offered_records_per_second
-            .map(|offered| format!(" of {} offered", count(offered)))
-            .unwrap_or_default()
-    );
-    if rates.consumed_records_per_second > 0.0 {
-        let _ = writeln!(
-            line,
-            "  consumed        {}/s, {}/s",
-            count(rates.consumed_records_per_second),
-            bytes(rates.consumed_bytes_per_second)
-        );
-    }
-    if rates.caught_up_bytes_per_second > 0.0 {
-        let _ = writeln!(line, "  caught up       {}/s", bytes(rates.caught_up_bytes_per_second));
-    }
-    if let Some(of) = &report.fraction_of_limit {
-        let limit = bytes(of.bound.bytes_per_second);
-        let percent = of.fraction * 100.0;
-        let _ = writeln!(line, "  of limit        {percent:.0} % of {limit}/s, {}", of.bound.limit);
-    }
+    throughput(line, report);
     latencies(line, report);
     resources(line, report);
     stages(line, report);
@@ -134,6 +109,48 @@ fn text(report: &RunReport, out: Option<&Path>) -> String {
         let _ = writeln!(line, "  files           {}", folder.display());
     }
     text
+}
+
+fn throughput(text: &mut String, report: &RunReport) {
+    let rates = &report.throughput;
+    let _ = writeln!(
+        text,
+        "  acknowledged    {}/s, {}/s{}{}",
+        count(rates.acknowledged_records_per_second),
+        bytes(rates.acknowledged_bytes_per_second),
+        interval(rates.acknowledged_bytes_interval),
+        report
+            .offered_records_per_second
+            .map(|offered| format!(" of {} offered", count(offered)))
+            .unwrap_or_default()
+    );
+    if rates.consumed_records_per_second > 0.0 {
+        let _ = writeln!(
+            text,
+            "  consumed        {}/s, {}/s{}",
+            count(rates.consumed_records_per_second),
+            bytes(rates.consumed_bytes_per_second),
+            interval(rates.consumed_bytes_interval)
+        );
+    }
+    if rates.caught_up_bytes_per_second > 0.0 {
+        let _ = writeln!(text, "  caught up       {}/s", bytes(rates.caught_up_bytes_per_second));
+    }
+    let limits = [
+        ("of limit", &report.fraction_of_limit),
+        ("catch-up limit", &report.caught_up_fraction_of_limit),
+    ];
+    for (name, of) in limits {
+        let Some(of) = of else { continue };
+        let limit = bytes(of.bound.bytes_per_second);
+        let percent = of.fraction * 100.0;
+        let _ = writeln!(text, "  {name:<15} {percent:.0} % of {limit}/s, {}", of.bound.limit);
+    }
+}
+
+fn interval(of: Option<RateInterval>) -> String {
+    let text = |of: RateInterval| format!(" [{}–{}]", bytes(of.from), bytes(of.to));
+    of.map(text).unwrap_or_default()
 }
 
 fn verified(text: &mut String, verification: &Verdict) {

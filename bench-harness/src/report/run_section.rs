@@ -114,6 +114,14 @@ pub(super) fn verdicts(run: &Run) -> String {
     html
 }
 
+/// Of a rate, where its run was long enough for one.
+fn interval(run: &Run, path: &str) -> String {
+    let at = |end: &str| run.number(&format!("{path}/{end}"));
+    at("from").zip(at("to")).map_or_else(String::new, |(from, to)| {
+        format!("; 95 % in {} to {}/s", bytes(from), bytes(to))
+    })
+}
+
 fn key_figures(run: &Run) -> Vec<Tile> {
     let tile =
         |name: &str, value: String, beside: String| Tile { name: name.to_owned(), value, beside };
@@ -124,7 +132,12 @@ fn key_figures(run: &Run) -> Vec<Tile> {
     let mut all = vec![tile(
         "acknowledged",
         format!("{}/s", bytes(size)),
-        format!("{} records/s{}", count(rate), offered.unwrap_or_default()),
+        format!(
+            "{} records/s{}{}",
+            count(rate),
+            offered.unwrap_or_default(),
+            interval(run, "/throughput/acknowledged_bytes_interval")
+        ),
     )];
     let consumed = run.number("/throughput/consumed_bytes_per_second").unwrap_or(0.0);
     if consumed > 0.0 {
@@ -132,7 +145,11 @@ fn key_figures(run: &Run) -> Vec<Tile> {
         all.push(tile(
             "read",
             format!("{}/s", bytes(consumed)),
-            format!("{} records/s", count(records)),
+            format!(
+                "{} records/s{}",
+                count(records),
+                interval(run, "/throughput/consumed_bytes_interval")
+            ),
         ));
     }
     let shown: &[Latency] = if run.text("/load") == "closed" {

@@ -78,6 +78,15 @@ impl Source {
         self.run().map(|run| (&run.result, &run.manifest))
     }
 
+    /// The whole of a comparison.
+    #[must_use]
+    pub fn comparison(&self) -> Option<&Value> {
+        match &self.kind {
+            Kind::Comparison(value) => Some(value),
+            _ => None,
+        }
+    }
+
     pub(super) fn title(&self) -> String {
         let text = |value: &Value, path: &str| {
             value.pointer(path).and_then(Value::as_str).map(str::to_owned)

@@ -23,6 +23,7 @@ fn result(is_valid: bool) -> String {
         "durability": "fsync", "measured_seconds": 2.0, "warm_up_seconds": 1.0,
         "throughput": {
             "acknowledged_records_per_second": 5.0, "acknowledged_bytes_per_second": 115.0,
+            "acknowledged_bytes_interval": { "from": 110.0, "to": 120.0, "batches": 5 },
             "consumed_records_per_second": 5.0, "consumed_bytes_per_second": 100.0,
         },
         "latencies": { "response": {
@@ -62,6 +63,7 @@ fn verdicts_stand_before_figures_and_figures_before_charts() {
     assert!(place("Valid.") < place("class=\"tiles\""));
     assert!(place("class=\"tiles\"") < place("<svg"));
     assert!(page.contains("95 % in 0.990 to 1.01 ms"), "a percentile has its interval");
+    assert!(page.contains("5 records/s; 95 % in 110 B to 120 B/s"), "and so has a rate");
     let line = page.split("Throughput <span").nth(1).unwrap();
     let points = line.split("points=\"").nth(1).unwrap().split('"').next().unwrap();
     assert_eq!(points.split(' ').count(), 4, "one for each second");

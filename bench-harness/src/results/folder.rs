@@ -44,9 +44,9 @@ pub fn write_comparison(folder: &Path, comparison: &Comparison) -> Result<(), Fa
     let text = serde_json::to_string_pretty(comparison).map_err(io::Error::other);
     let written = text.and_then(|text| {
         fs::create_dir_all(folder)?;
-        fs::write(folder.join("compare.json"), text + "\n")?;
+        replace(&folder.join("compare.json"), &(text + "\n"))?;
         let source = report::Source::read(folder).map_err(io::Error::other)?;
-        fs::write(folder.join("report.html"), report::html(&[source]))
+        replace(&folder.join("report.html"), &report::html(&[source]))
     });
     written.map_err(|error| {
         Failure::new(format!(
@@ -54,6 +54,14 @@ pub fn write_comparison(folder: &Path, comparison: &Comparison) -> Result<(), Fa
             folder.display()
         ))
     })
+}
+
+/// What was measured before stands in the file: it is there as a whole at any time.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    fs::write(&part, text)?;
+    fs::rename(&part, path)
 }
 
 /// `<time>-<name>` below `parent`, not taken yet.

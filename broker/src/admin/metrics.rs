@@ -7,9 +7,9 @@ use engine::engine::EngineMetrics;
 use engine::recovery::FromJournal;
 use net::CloseReason;
 use protocol::ApiKey;
+use tuning::KernelWorkers;
 
 use super::groups::{self, Times};
-use super::kernel_workers::KernelWorkers;
 use super::stages;
 use crate::error_code;
 use crate::shard::mail::DirectorySpace;

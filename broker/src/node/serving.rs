@@ -15,6 +15,7 @@ use coordinator::metadata::{MovePartition, ShardId, TopicSelector};
 use protocol::{PartitionIndex, Str};
 use runtime::clock::WallMillis;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tuning::{HostRoot, KernelWorkers};
 
 use super::data_directories::DataDirectories;
 use super::launch::RunningNode;
@@ -25,7 +26,7 @@ use super::{NodeError, Started};
 use crate::admin::groups::Times;
 use crate::admin::http::{self, Answer, Method, Request};
 use crate::admin::metrics::{self, NodeNumbers};
-use crate::admin::{Admin, kernel_workers, partitions};
+use crate::admin::{Admin, partitions};
 use crate::limits::{ADMIN_ANSWER_MS_MAX, DRAIN_MS_MAX, FREE_BYTES_INTERVAL_MS, SHUT_DOWN_MS_MAX};
 use crate::shard::RequestNumber;
 use crate::shard::command::{Command, CommandReply};
@@ -311,7 +312,7 @@ impl Serving {
             ready_after: self.ready_after,
             uptime: self.node.summary.begun.elapsed(),
             directories_failed: self.failed.len(),
-            kernel_workers: kernel_workers::of_this_process(),
+            kernel_workers: KernelWorkers::of(&HostRoot::live(), "/proc/self"),
             times: &self.times,
             now_ms: WallMillis::read().0,
         };

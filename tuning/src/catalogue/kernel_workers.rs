@@ -6,7 +6,8 @@ use crate::catalogue::entry::{Entry, Observation, Verdict};
 use crate::catalogue::machine::Machine;
 use crate::catalogue::service::process_folders;
 use crate::finding::{Finding, Group};
-use crate::host_root::{HostRoot, field};
+use crate::host_root::HostRoot;
+use crate::kernel_workers::KernelWorkers;
 
 static KERNEL_WORKERS: Entry = Entry {
     why: "what a ring cannot do without blocking goes to a kernel thread: a hand-over there and back, some tens \
@@ -33,14 +34,14 @@ pub(crate) fn findings(machine: &Machine<'_>) -> Vec<Finding> {
 fn kernel_workers(machine: &Machine<'_>) -> Observation {
     let host = machine.host;
     let is_ours = |folder: &String| host.text(format!("{folder}/comm")).as_deref() == Some(NODE);
-    let nodes = process_folders(host).filter(is_ours).map(|folder| Workers::of(host, &folder));
-    let nodes: Vec<Workers> = nodes.filter(|node| !node.shards.is_empty()).collect();
+    let nodes = process_folders(host).filter(is_ours).map(|folder| Node::of(host, &folder));
+    let nodes: Vec<Node> = nodes.filter(|node| !node.shards.is_empty()).collect();
     if nodes.is_empty() {
         return Observation::unsupported("no node runs here");
     }
     let shards: usize = nodes.iter().map(|node| node.shards.len()).sum();
-    let threads: usize = nodes.iter().map(|node| node.threads).sum();
-    let wakeups: u64 = nodes.iter().map(|node| node.wakeups).sum();
+    let threads: usize = nodes.iter().map(|node| node.workers.threads).sum();
+    let wakeups: u64 = nodes.iter().map(|node| node.workers.wakeups).sum();
     Observation::new(
         format!("{threads}, woken {wakeups} times"),
         format!("{shards} or fewer, one for each shard"),
@@ -49,33 +50,21 @@ fn kernel_workers(machine: &Machine<'_>) -> Observation {
     .with_command("curl -s 127.0.0.1:9644/metrics | grep kernel_worker   # how fast they grow")
 }
 
-/// The kernel's threads of one process.
-#[derive(Default)]
-struct Workers {
-    /// Names; a command of ours has none.
+/// What a node's process has.
+struct Node {
+    /// Names of its shards' threads; a command of ours has none.
     shards: BTreeSet<String>,
-    threads: usize,
-    wakeups: u64,
+    workers: KernelWorkers,
 }
 
-impl Workers {
+impl Node {
     fn of(host: &HostRoot, process: &str) -> Self {
-        let mut found = Self::default();
-        for thread in host.names(format!("{process}/task")) {
-            let folder = format!("{process}/task/{thread}");
-            // It may have ended meanwhile.
-            let Some(name) = host.text(format!("{folder}/comm")) else { continue };
-            let number = name.strip_prefix("shard-");
-            if number.is_some_and(|number| number.parse::<u16>().is_ok()) {
-                found.shards.insert(name);
-            } else if name.starts_with("iou-wrk") {
-                let status = host.text(format!("{folder}/status")).unwrap_or_default();
-                let woken = field(&status, "voluntary_ctxt_switches");
-                found.threads += 1;
-                found.wakeups += woken.and_then(|count| count.parse::<u64>().ok()).unwrap_or(0);
-            }
-        }
-        found
+        let threads = host.names(format!("{process}/task")).into_iter();
+        let names = threads.filter_map(|id| host.text(format!("{process}/task/{id}/comm")));
+        let is_shard = |name: &String| {
+            name.strip_prefix("shard-").is_some_and(|number| number.parse::<u16>().is_ok())
+        };
+        Self { shards: names.filter(is_shard).collect(), workers: KernelWorkers::of(host, process) }
     }
 }
 
@@ -92,25 +81,23 @@ mod tests {
     #[test]
     fn the_kernels_workers_of_a_node_are_counted_and_those_of_others_are_not() {
         let mut tree = RecordedTree::unpack(TUNABLE_NUMA_SERVER);
-        let thread = |id: u32, name: &str| (format!("/proc/200/task/{id}/comm"), name.to_owned());
-        for (path, name) in [
-            ("/proc/200/comm".to_owned(), "corelane".to_owned()),
-            ("/proc/201/comm".to_owned(), "corelane".to_owned()),
-            ("/proc/201/task/201/comm".to_owned(), "corelane".to_owned()),
-            ("/proc/202/comm".to_owned(), "database".to_owned()),
-            ("/proc/202/task/203/comm".to_owned(), "iou-wrk-202".to_owned()),
-            thread(200, "shard-0"),
-            thread(204, "shard-0-disk"),
-            thread(205, "iou-wrk-200"),
+        let worker = "Name:\tiou-wrk-200\nvoluntary_ctxt_switches:\t12\n";
+        for (path, text) in [
+            ("/proc/200/comm", "corelane"),
+            ("/proc/201/comm", "corelane"),
+            ("/proc/201/task/201/comm", "corelane"),
+            ("/proc/202/comm", "database"),
+            ("/proc/202/task/203/status", worker),
+            ("/proc/200/task/200/comm", "shard-0"),
+            ("/proc/200/task/204/comm", "shard-0-disk"),
+            ("/proc/200/task/205/status", worker),
         ] {
-            tree = tree.with(&path, &name);
+            tree = tree.with(path, text);
         }
-        let status = "Name:\tiou-wrk-200\nvoluntary_ctxt_switches:\t12\n";
-        let tree = tree.with("/proc/200/task/205/status", status);
         let findings = look(&tree, "/data", Profile::Prod);
         let one = find(&findings, "service.kernel_workers");
         assert_eq!((one.status, one.current.as_str()), (Status::Passed, "1, woken 12 times"));
-        let tree = tree.with("/proc/200/task/206/comm", "iou-wrk-200");
+        let tree = tree.with("/proc/200/task/206/status", worker);
         let findings = look(&tree, "/data", Profile::Prod);
         assert_eq!(find(&findings, "service.kernel_workers").status, Status::Failed);
         assert!(!find(&server(Profile::Prod), "service.kernel_workers").supported);

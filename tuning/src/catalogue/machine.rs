@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
+use runtime::probe::CardFacts;
+
 use crate::catalogue::entry::{Entry, Observation, Verdict};
 use crate::directory::DirectoryFacts;
 use crate::finding::{Finding, Scope, SettingWrite};
@@ -19,6 +21,7 @@ pub(crate) struct Machine<'facts> {
     pub(crate) host: &'facts HostRoot,
     pub(crate) facts: &'facts HostFacts,
     pub(crate) ring: RingProbe,
+    pub(crate) cards: &'facts BTreeMap<String, CardFacts>,
     pub(crate) directories: &'facts [DirectoryFacts],
     /// The node's configuration, where one was looked into, and whether a calibration is written there.
     pub(crate) config: Option<&'facts Path>,

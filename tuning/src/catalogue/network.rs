@@ -1,10 +1,11 @@
-//! Entries about network cards: what they are, their queues, rings and delays.
+//! Entries about network cards: what they are, their queues, and, asked by `card`, their rings and delays.
 
+use crate::catalogue::card;
 use crate::catalogue::entry::{Entry, Observation, Verdict};
 use crate::catalogue::machine::{Machine, Want};
 use crate::finding::{Finding, Group, Scope};
+use crate::host_root::HostRoot;
 use crate::limits::GRO_FLUSH_NANOS_MAX;
-use crate::profile::Profile;
 use crate::setting::Form;
 
 static INTERFACE: Entry = Entry {
@@ -20,39 +21,9 @@ static QUEUES: Entry = Entry {
     lesson: "`ethtool -L INTERFACE combined N` sets the number where the card has more. With one queue on \
              many cores, steering packets in software (`network.steering`) spreads the work and costs a \
              wake-up for each. Most cloud machines have one queue for each core.",
-    source: "/sys/class/net/INTERFACE/queues",
+    source: "/sys/class/net/INTERFACE/queues; the card (ETHTOOL_GCHANNELS)",
+    risk: Some("the link goes away for a moment"),
     ..Entry::of("network.queues", Group::Network, "receive queues of the interface")
-};
-
-static RINGS: Entry = Entry {
-    why: "packets that come faster than the core takes them wait in the card's ring; beyond it they are lost",
-    lesson: "`rx_missed_errors` and its like in `ethtool -S INTERFACE` count what was lost: where they stand \
-             still the ring is long enough. Longer rings (`ethtool -G INTERFACE rx N`) lose nothing in \
-             bursts and take longer through the processor's cache.",
-    source: "the card, asked by ethtool",
-    ..Entry::of("network.rings", Group::Network, "places in the card's rings")
-};
-
-static COALESCING: Entry = Entry {
-    why: "a card that saves up packets before it interrupts costs fewer wake-ups, and each packet waits",
-    lesson: "Adaptive, as most drivers come, saves up under load alone: right for throughput, and different \
-             from one second to the next. Where latency is measured: `ethtool -C INTERFACE adaptive-rx off \
-             rx-usecs 8`, and as it was when done. Cards of virtual machines mostly have no such thing.",
-    source: "the card, asked by ethtool",
-    ..Entry::of("network.coalescing", Group::Network, "how long the card saves up packets")
-};
-
-static FLOW_FILTERS: Entry = Entry {
-    why: "a card with filters for flows brings a connection's packets to the core that reads it (aRFS)",
-    lesson: "Only with a queue for each core and net.core.rps_sock_flow_entries above 0 \
-             (`network.flow_steering`), and `ethtool -K INTERFACE ntuple on`. The driver sets a filter for each \
-             flow that moves: some cards have room for a few hundred. With many short connections leave it off.",
-    source: "the card, asked by ethtool",
-    ..Entry::of(
-        "network.flow_filters",
-        Group::Network,
-        "filters for flows in the card (ntuple, aRFS)",
-    )
 };
 
 static POLL_DELAY: Entry = Entry {
@@ -68,7 +39,7 @@ static POLL_DELAY: Entry = Entry {
 };
 
 pub(crate) static ENTRIES: [&Entry; 6] =
-    [&INTERFACE, &QUEUES, &RINGS, &COALESCING, &FLOW_FILTERS, &POLL_DELAY];
+    [&INTERFACE, &QUEUES, &card::RINGS, &card::COALESCING, &card::FLOW_FILTERS, &POLL_DELAY];
 
 pub(crate) const NET: &str = "/sys/class/net";
 
@@ -81,14 +52,12 @@ pub(crate) fn findings(machine: &Machine<'_>) -> Vec<Finding> {
             findings.push(machine.scoped(&INTERFACE, scope(), seen));
             continue;
         }
-        let seen = [
+        let seen: [(&'static Entry, Observation); 3] = [
             (&INTERFACE, interface(machine, &name)),
             (&QUEUES, queues(machine, &name)),
-            (&RINGS, rings(&name)),
-            (&COALESCING, coalescing(machine, &name)),
-            (&FLOW_FILTERS, flow_filters(&name)),
             (&POLL_DELAY, poll_delay(machine, &name)),
         ];
+        let seen = seen.into_iter().chain(card::seen(machine, &name));
         findings.extend(seen.map(|(entry, seen)| machine.scoped(entry, scope(), seen)));
     }
     findings
@@ -110,9 +79,12 @@ fn without_card(machine: &Machine<'_>, name: &str) -> Option<String> {
     if let Some(members) = members {
         return Some(format!("a bond of {members}: each is looked at by itself"));
     }
-    let place = machine.host.resolve(format!("{NET}/{name}"));
-    let is_virtual = place.is_some_and(|place| place.starts_with("/sys/devices/virtual"));
-    is_virtual.then(|| "a virtual interface".to_owned())
+    is_virtual(machine.host, name).then(|| "a virtual interface".to_owned())
+}
+
+pub(super) fn is_virtual(host: &HostRoot, name: &str) -> bool {
+    let place = host.resolve(format!("{NET}/{name}"));
+    place.is_some_and(|place| place.starts_with("/sys/devices/virtual"))
 }
 
 fn interface(machine: &Machine<'_>, name: &str) -> Observation {
@@ -136,32 +108,18 @@ pub(crate) fn queue_names(machine: &Machine<'_>, name: &str, kind: &str) -> Vec<
 fn queues(machine: &Machine<'_>, name: &str) -> Observation {
     let queues = queue_names(machine, name, "rx-").len();
     let cores = machine.facts.cpus.online.len();
-    Observation::new(queues, format!("{cores}, one for each core"), Verdict::of(queues >= cores))
-        .with_command(format!("ethtool -l {name}   # how many the card has"))
-}
-
-const ASKED_BY_ETHTOOL: &str = "no file tells it, the card has to be asked";
-
-fn rings(name: &str) -> Observation {
-    Observation::elsewhere(ASKED_BY_ETHTOOL)
-        .wanting("so long that the card drops nothing")
-        .with_command(format!("ethtool -g {name}; ethtool -S {name} | grep -e drop -e miss"))
-}
-
-fn coalescing(machine: &Machine<'_>, name: &str) -> Observation {
-    let wanted = match machine.profile {
-        Profile::Bench => "adaptive-rx off, rx-usecs 8 or less",
-        Profile::Dev | Profile::Prod | Profile::Container => "adaptive-rx on",
+    let wanted = format!("{cores}, one for each core");
+    let Some(channels) = machine.cards.get(name).and_then(|card| card.channels) else {
+        return Observation::new(queues, wanted, Verdict::of(queues >= cores))
+            .with_command(format!("ethtool -l {name}   # how many the card has"));
     };
-    Observation::elsewhere(ASKED_BY_ETHTOOL)
-        .wanting(wanted)
-        .with_command(format!("ethtool -c {name}"))
-}
-
-fn flow_filters(name: &str) -> Observation {
-    Observation::elsewhere(ASKED_BY_ETHTOOL)
-        .wanting("off, unless a queue for each core and few connections")
-        .with_command(format!("ethtool -k {name} | grep ntuple"))
+    let most = channels.receive_max as usize;
+    let kind = if channels.are_combined { "combined" } else { "rx" };
+    let is_all = queues >= most;
+    let current =
+        if is_all { format!("{queues}, all it has") } else { format!("{queues} of {most}") };
+    Observation::new(current, wanted, Verdict::of(queues >= cores || is_all))
+        .with_command(format!("sudo ethtool -L {name} {kind} {}", most.min(cores)))
 }
 
 fn poll_delay(machine: &Machine<'_>, name: &str) -> Observation {
@@ -176,28 +134,24 @@ fn poll_delay(machine: &Machine<'_>, name: &str) -> Observation {
 
 #[cfg(test)]
 mod tests {
-    use crate::catalogue::tests::{find, server, writes};
+    use runtime::probe::{CardFacts, Channels};
+
+    use crate::catalogue::tests::{find, server, server_with_card, writes};
     use crate::check::Status;
     use crate::profile::Profile;
 
     #[test]
-    fn what_only_the_card_tells_has_the_command_that_asks_it() {
-        let findings = server(Profile::Bench);
-        for (id, command) in [
-            ("network.rings:eth0", "ethtool -g eth0; "),
-            ("network.coalescing:eth0", "ethtool -c eth0"),
-            ("network.flow_filters:eth0", "ethtool -k eth0 | grep ntuple"),
-        ] {
-            let finding = find(&findings, id);
-            assert_eq!((finding.status, finding.supported), (Status::Unknown, false));
-            assert!(finding.command.as_deref().is_some_and(|shown| shown.starts_with(command)));
-            assert!(finding.reason.is_some() && finding.actions.is_empty());
-        }
-        assert!(find(&findings, "network.coalescing:eth0").wanted.starts_with("adaptive-rx off"));
-        assert_eq!(
-            find(&server(Profile::Prod), "network.coalescing:eth0").wanted,
-            "adaptive-rx on"
-        );
+    fn more_queues_are_wanted_only_where_the_card_has_them() {
+        let queues = |receive_max| {
+            let channels = Channels { receive: 8, receive_max, are_combined: true };
+            let card = CardFacts { channels: Some(channels), ..CardFacts::default() };
+            let findings = server_with_card(Profile::Prod, card);
+            let found = find(&findings, "network.queues:eth0");
+            (found.current.clone(), found.status, found.command.clone())
+        };
+        let command = Some("sudo ethtool -L eth0 combined 64".to_owned());
+        assert_eq!(queues(128), ("8 of 128".to_owned(), Status::Failed, command));
+        assert_eq!(queues(8), ("8, all it has".to_owned(), Status::Passed, None));
     }
 
     #[test]

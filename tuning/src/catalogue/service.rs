@@ -258,6 +258,7 @@ fn calibration(machine: &Machine<'_>) -> Observation {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::path::Path;
 
     use crate::calibration::{CalibrationNow, CalibrationRecord};
@@ -280,6 +281,7 @@ mod tests {
             let examined = Examined {
                 facts: HostFacts::read(&host),
                 ring: RingProbe::Works,
+                cards: BTreeMap::new(),
                 directories: vec![DirectoryFacts::recorded(&host, Path::new("/data"))],
                 config: Some("/etc/corelane.toml".into()),
                 calibration,

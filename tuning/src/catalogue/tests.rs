@@ -1,7 +1,9 @@
 //! The catalogue on recorded machines.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+
+use runtime::probe::CardFacts;
 
 use crate::catalogue::{Examined, entries, examine};
 use crate::check::{Severity, Status};
@@ -14,17 +16,32 @@ use crate::recorded_tree::{
 };
 
 pub(super) fn look(tree: &RecordedTree, directory: &str, profile: Profile) -> Vec<Finding> {
+    look_with_cards(tree, directory, profile, BTreeMap::new())
+}
+
+fn look_with_cards(
+    tree: &RecordedTree,
+    directory: &str,
+    profile: Profile,
+    cards: BTreeMap<String, CardFacts>,
+) -> Vec<Finding> {
     let host = tree.root();
     let directories = vec![DirectoryFacts::recorded(&host, Path::new(directory))];
     let facts = HostFacts::read(&host);
     let (config, calibration) = (None, None);
     let ring = RingProbe::Works;
-    let examined = Examined { facts, ring, directories, config, calibration };
+    let examined = Examined { facts, ring, cards, directories, config, calibration };
     examine(&host, &examined, profile)
 }
 
 pub(super) fn server(profile: Profile) -> Vec<Finding> {
     look(&RecordedTree::unpack(TUNABLE_NUMA_SERVER), "/data", profile)
+}
+
+/// The server, whose card answers.
+pub(super) fn server_with_card(profile: Profile, card: CardFacts) -> Vec<Finding> {
+    let cards = BTreeMap::from([("eth0".to_owned(), card)]);
+    look_with_cards(&RecordedTree::unpack(TUNABLE_NUMA_SERVER), "/data", profile, cards)
 }
 
 pub(super) fn virtual_machine(profile: Profile) -> Vec<Finding> {

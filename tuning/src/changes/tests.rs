@@ -70,7 +70,8 @@ impl Bench {
         let facts = HostFacts::read(&host);
         let (config, calibration) = (None, None);
         let ring = RingProbe::Works;
-        let examined = Examined { facts, ring, directories, config, calibration };
+        let cards = BTreeMap::new();
+        let examined = Examined { facts, ring, cards, directories, config, calibration };
         examine(&host, &examined, profile)
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use tuning::{
     DirectoryFacts, Examined, Finding, HostFacts, HostRoot, Profile, RingProbe, STATE_DIRECTORY,
-    examine,
+    ask_cards, examine,
 };
 
 use super::super::doctor::try_ring;
@@ -70,7 +70,8 @@ impl MachineArgs {
         let directories = directories(&host, &disks.data_dirs)?;
         let config = disks.config.clone();
         let calibration = disks.calibration(&facts, &directories);
-        let examined = Examined { facts, ring, directories, config, calibration };
+        let cards = ask_cards(&host);
+        let examined = Examined { facts, ring, cards, directories, config, calibration };
         let findings = examine(&host, &examined, profile);
         Ok(Machine { host, profile, findings })
     }

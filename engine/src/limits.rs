@@ -64,6 +64,9 @@ pub const WRITE_BEHIND_IN_FLIGHT_MAX: usize = 8;
 pub const PACING_WINDOW_WRITES: usize = 256;
 /// How often the caps of other classes are halved at most: an eighth is left.
 pub const PACING_HALVINGS_MAX: u32 = 3;
+/// Operations of other classes after which a journal that wrote nothing meanwhile is silent, and nothing is kept
+/// free for it: a gigabyte of reads, a second or less, so that writers of a few records a second count.
+pub const PACING_SILENCE_OPERATIONS: u32 = 1024;
 
 /// Segment files grow by at least this much: 5,000 partitions of 64 KiB are 320 MiB.
 pub const SEGMENT_STEP_BYTES_MIN: u64 = 64 << 10;
@@ -193,6 +196,8 @@ pub const OPEN_RETRIES_MAX: u32 = 15_000;
 /// Reads of consumers that are in the kernel at once, for each shard; more wait in order. 8 × 1 MiB is
 /// the depth at which sequential direct reads level off.
 pub const CATCH_UP_READS_IN_KERNEL_MAX: usize = 8;
+/// … and while the journal writes: a write waits for what was in the disk's queue before it, and its flush once more.
+pub const CATCH_UP_READS_BESIDE_JOURNAL_MAX: usize = 1;
 
 /// Operations of the background class that are in the kernel at once, for each shard: the cleaner has one.
 pub const BACKGROUND_IN_KERNEL_MAX: usize = 1;

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use super::pacing::Pacing;
 use crate::disk::operation::DiskClass;
 use crate::limits::{
-    BACKGROUND_IN_KERNEL_MAX, BYPASS_RUNS_IN_FLIGHT_MAX, CATCH_UP_READS_IN_KERNEL_MAX,
-    WRITE_BEHIND_IN_FLIGHT_MAX,
+    BACKGROUND_IN_KERNEL_MAX, BYPASS_RUNS_IN_FLIGHT_MAX, CATCH_UP_READS_BESIDE_JOURNAL_MAX,
+    CATCH_UP_READS_IN_KERNEL_MAX, WRITE_BEHIND_IN_FLIGHT_MAX,
 };
 
 /// In the order in which they get room: acknowledgements wait for the first two.
@@ -30,17 +30,19 @@ struct Queue<T> {
     waiting: VecDeque<T>,
 }
 
-/// Operations of a class in the kernel at once, when the caps are halved so often. None is starved:
-/// acknowledgements wait for runs, and the memory of appends for what is written behind.
-fn cap(class: DiskClass, halvings: u32) -> usize {
+/// Operations of a class in the kernel at once. None is starved: acknowledgements wait for runs, and the memory
+/// of appends for what is written behind.
+fn cap(class: DiskClass, pacing: &Pacing) -> usize {
     let (all, least) = match class {
         DiskClass::Journal => return usize::MAX,
         DiskClass::Bypass => (BYPASS_RUNS_IN_FLIGHT_MAX, BYPASS_RUNS_IN_FLIGHT_MAX / 2),
         DiskClass::WriteBehind => (WRITE_BEHIND_IN_FLIGHT_MAX, 2),
-        DiskClass::CatchUp => (CATCH_UP_READS_IN_KERNEL_MAX, 2),
+        // They would be noticed too late: a backlog is read in less time than slow writes take to show.
+        DiskClass::CatchUp if !pacing.is_silent() => return CATCH_UP_READS_BESIDE_JOURNAL_MAX,
+        DiskClass::CatchUp => return CATCH_UP_READS_IN_KERNEL_MAX,
         DiskClass::Background => (BACKGROUND_IN_KERNEL_MAX, 1),
     };
-    (all >> halvings).max(least)
+    (all >> pacing.halvings()).max(least)
 }
 
 fn rank(class: DiskClass) -> usize {
@@ -59,12 +61,14 @@ impl<T> Classes<T> {
 
     /// The next operation for the kernel; it counts as in flight from now on.
     pub(super) fn next(&mut self) -> Option<T> {
-        let halvings = self.pacing.halvings();
         for (queue, class) in self.queues.iter_mut().zip(CLASSES) {
-            if queue.in_flight < cap(class, halvings)
+            if queue.in_flight < cap(class, &self.pacing)
                 && let Some(operation) = queue.waiting.pop_front()
             {
                 queue.in_flight += 1;
+                if class == DiskClass::Journal {
+                    self.pacing.begins();
+                }
                 return Some(operation);
             }
         }
@@ -73,8 +77,11 @@ impl<T> Classes<T> {
 
     /// One is out of the kernel, in which it was for so long.
     pub(super) fn finished(&mut self, class: DiskClass, nanos: u64) {
-        if class == DiskClass::Journal {
-            self.pacing.note(nanos);
+        match class {
+            DiskClass::Journal => self.pacing.note(nanos),
+            // A write that takes long is no silence.
+            _ if self.depth(DiskClass::Journal).0 == 0 => self.pacing.note_other(),
+            _ => {}
         }
         let queue = &mut self.queues[rank(class)];
         assert!(queue.in_flight > 0, "what finishes was in flight");
@@ -99,8 +106,11 @@ impl<T> Classes<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BYPASS_RUNS_IN_FLIGHT_MAX, Classes, DiskClass};
-    use crate::limits::PACING_WINDOW_WRITES;
+    use super::{
+        BYPASS_RUNS_IN_FLIGHT_MAX, CATCH_UP_READS_BESIDE_JOURNAL_MAX, CATCH_UP_READS_IN_KERNEL_MAX,
+        Classes, DiskClass,
+    };
+    use crate::limits::{PACING_SILENCE_OPERATIONS, PACING_WINDOW_WRITES};
 
     #[test]
     fn a_full_class_waits_and_does_not_hold_up_the_others() {
@@ -137,6 +147,33 @@ mod tests {
         let in_flight = |class| classes.depth(class).0;
         assert_eq!(in_flight(DiskClass::Journal), 10);
         assert_eq!(in_flight(DiskClass::Bypass), BYPASS_RUNS_IN_FLIGHT_MAX / 2);
-        assert_eq!((in_flight(DiskClass::CatchUp), in_flight(DiskClass::WriteBehind)), (2, 2));
+        assert_eq!(in_flight(DiskClass::WriteBehind), 2);
+    }
+
+    #[test]
+    fn readers_that_catch_up_leave_the_disk_to_the_journal_while_it_writes() {
+        let mut classes = Classes::new();
+        let reads_in_flight = |classes: &mut Classes<i32>| {
+            (0..10).for_each(|_| classes.queue(DiskClass::CatchUp, 1));
+            while classes.next().is_some() {}
+            classes.depth(DiskClass::CatchUp).0
+        };
+        assert_eq!(reads_in_flight(&mut classes), CATCH_UP_READS_IN_KERNEL_MAX, "it is silent");
+        classes.queue(DiskClass::Journal, 0);
+        assert_eq!(classes.next(), Some(0));
+        (0..CATCH_UP_READS_IN_KERNEL_MAX).for_each(|_| classes.finished(DiskClass::CatchUp, 1));
+        for _ in 0..2 * PACING_SILENCE_OPERATIONS {
+            assert_eq!(reads_in_flight(&mut classes), CATCH_UP_READS_BESIDE_JOURNAL_MAX, "slow");
+            (0..CATCH_UP_READS_BESIDE_JOURNAL_MAX)
+                .for_each(|_| classes.finished(DiskClass::CatchUp, 1));
+        }
+        classes.finished(DiskClass::Journal, 1);
+        assert_eq!(reads_in_flight(&mut classes), CATCH_UP_READS_BESIDE_JOURNAL_MAX);
+        for _ in 0..PACING_SILENCE_OPERATIONS {
+            classes.finished(DiskClass::CatchUp, 1);
+            classes.queue(DiskClass::CatchUp, 1);
+            assert_eq!(classes.next(), Some(1));
+        }
+        assert_eq!(reads_in_flight(&mut classes), CATCH_UP_READS_IN_KERNEL_MAX);
     }
 }

@@ -1,10 +1,10 @@
 //! How much room the other classes get beside the journal: less while its writes take far longer than
 //! they do when the disk is free, so that whoever waits for an acknowledgement does not wait for work that
-//! nobody waits for.
+//! nobody waits for. All of it while the journal is silent.
 
-use crate::limits::{PACING_HALVINGS_MAX, PACING_WINDOW_WRITES};
+use crate::limits::{PACING_HALVINGS_MAX, PACING_SILENCE_OPERATIONS, PACING_WINDOW_WRITES};
 
-/// Watches how long journal writes take. Knows no clock: it is told.
+/// Watches how long journal writes take, and whether there are any. Knows no clock: it is told.
 #[derive(Debug)]
 pub(super) struct Pacing {
     /// Of the writes since the last look, in nanoseconds.
@@ -12,11 +12,38 @@ pub(super) struct Pacing {
     /// The 99th percentile of a window on a free disk: the least that was seen, and slowly forgotten.
     free_p99: Option<u64>,
     halvings: u32,
+    /// Operations of other classes that have finished since the journal's last one.
+    since_journal: u32,
 }
 
 impl Pacing {
     pub(super) fn new() -> Self {
-        Self { window: Vec::with_capacity(PACING_WINDOW_WRITES), free_p99: None, halvings: 0 }
+        Self {
+            window: Vec::with_capacity(PACING_WINDOW_WRITES),
+            free_p99: None,
+            halvings: 0,
+            since_journal: PACING_SILENCE_OPERATIONS,
+        }
+    }
+
+    /// A journal write begins.
+    pub(super) fn begins(&mut self) {
+        self.since_journal = 0;
+    }
+
+    /// An operation of another class is done.
+    pub(super) fn note_other(&mut self) {
+        self.since_journal = self.since_journal.saturating_add(1);
+        if self.is_silent() {
+            // What was slow says nothing about the next write.
+            self.halvings = 0;
+            self.window.clear();
+        }
+    }
+
+    /// Whether the journal has written nothing for long.
+    pub(super) fn is_silent(&self) -> bool {
+        self.since_journal >= PACING_SILENCE_OPERATIONS
     }
 
     /// A journal write took so long.
@@ -45,7 +72,7 @@ impl Pacing {
 
 #[cfg(test)]
 mod tests {
-    use super::{PACING_HALVINGS_MAX, PACING_WINDOW_WRITES, Pacing};
+    use super::{PACING_HALVINGS_MAX, PACING_SILENCE_OPERATIONS, PACING_WINDOW_WRITES, Pacing};
 
     fn window(pacing: &mut Pacing, usual: u64, slow: u64, slow_writes: usize) -> u32 {
         for at in 0..PACING_WINDOW_WRITES {
@@ -65,6 +92,21 @@ mod tests {
         }
         assert_eq!(pacing.halvings(), PACING_HALVINGS_MAX);
         assert_eq!(window(&mut pacing, 100, 150, 10), PACING_HALVINGS_MAX - 1);
+    }
+
+    #[test]
+    fn a_silent_journal_is_left_no_room_until_it_writes_again() {
+        let mut pacing = Pacing::new();
+        assert!(pacing.is_silent());
+        pacing.begins();
+        window(&mut pacing, 100, 100, 0);
+        window(&mut pacing, 100, 1_000, 10);
+        (1..PACING_SILENCE_OPERATIONS).for_each(|_| pacing.note_other());
+        assert_eq!((pacing.is_silent(), pacing.halvings()), (false, 1));
+        pacing.note_other();
+        assert_eq!((pacing.is_silent(), pacing.halvings()), (true, 0));
+        pacing.begins();
+        assert!(!pacing.is_silent());
     }
 
     #[test]

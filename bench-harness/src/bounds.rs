@@ -5,15 +5,24 @@
 //! |---|---|
 //! | acknowledged by `rdkafka`, records of 1 KiB or 100 B | the same client against a broker that keeps nothing |
 //! | acknowledged by any other client | durable sequential writes or loopback, whichever is lower |
+//! | the same in batches of 256 KiB or more | durable sequential writes of blocks that were set aside, or loopback |
 //! | read from the tail | loopback |
 //! | caught up | sequential reads or loopback, whichever is lower |
+//!
+//! Large batches go to segment files at once, whose blocks nobody wrote before; small ones first to a journal, which is
+//! prewritten. What is acknowledged is counted before compression, and limits are of bytes: with a codec none bounds it.
 
+use protocol::record_batch::Compression;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::workload::{ClientTier, Workload};
 
 const DURABLE: &str = "disk.sequential.durable-write";
+/// The same where blocks were set aside and not written.
+const DURABLE_SET_ASIDE: &str = "disk.sequential.durable-write.preallocated";
+/// Batches that a broker writes to their segment once, without a journal.
+const SEGMENT_BATCH_BYTES_MIN: u32 = 256 << 10;
 const READ: &str = "disk.sequential.read";
 const LOOPBACK: &str = "loopback.throughput";
 
@@ -30,9 +39,12 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// Of keys and values that a client gets acknowledged. `None`: it was not measured.
+    /// Of keys and values that a client gets acknowledged. `None`: nothing that was measured bounds it.
     #[must_use]
     pub fn of_acknowledged(workload: &Workload, limits: &Value) -> Option<Self> {
+        if workload.own.codec != Compression::None {
+            return None;
+        }
         let record_bytes = workload.record_bytes;
         let ceiling = CEILINGS
             .into_iter()
@@ -42,7 +54,10 @@ impl Bound {
                 let rate = value(limits, id)? * record_bytes as f64;
                 Some(Self { limit: id.to_owned(), bytes_per_second: rate })
             });
-        ceiling.or_else(|| lowest(limits, &[DURABLE, LOOPBACK]))
+        let is_large =
+            workload.own.batch_bytes.is_some_and(|bytes| bytes >= SEGMENT_BATCH_BYTES_MIN);
+        let durable = if is_large { DURABLE_SET_ASIDE } else { DURABLE };
+        ceiling.or_else(|| lowest(limits, &[durable, LOOPBACK]))
     }
 
     #[must_use]
@@ -58,7 +73,7 @@ impl Bound {
     /// Whether a broker that acknowledges before its records are on stable storage can do better.
     #[must_use]
     pub fn is_of_stable_storage(&self) -> bool {
-        self.limit == DURABLE
+        [DURABLE, DURABLE_SET_ASIDE].contains(&self.limit.as_str())
     }
 }
 
@@ -89,17 +104,23 @@ mod tests {
         let limits = json!({ "limits": [
             limit("client.rdkafka.null-broker.1KiB", 1_000.0),
             limit("disk.sequential.durable-write", 300.0),
+            limit("disk.sequential.durable-write.preallocated", 200.0),
             limit("disk.sequential.read", 900.0),
             limit("loopback.throughput", 500.0),
         ] });
-        let acknowledged = |name: &str| {
+        let acknowledged_with = |name: &str, settings: &[String]| {
             let text = shipped::find(name).unwrap();
-            let source = Source { text, directory: None, settings: &[] };
+            let source = Source { text, directory: None, settings };
             let bound = Bound::of_acknowledged(&Workload::parse(&source).unwrap(), &limits);
             bound.map(|bound| (bound.bytes_per_second, bound.is_of_stable_storage()))
         };
+        let acknowledged = |name: &str| acknowledged_with(name, &[]);
         assert_eq!(acknowledged("saturate-1k"), Some((1_024_000.0, false)));
-        assert_eq!(acknowledged("saturate-raw"), Some((300.0, true)));
+        assert_eq!(acknowledged("saturate-raw"), Some((200.0, true)), "segments as they are");
+        let journalled = acknowledged_with("saturate-raw", &["batchBytes=16384".to_owned()]);
+        assert_eq!(journalled, Some((300.0, true)));
+        let packed = acknowledged_with("saturate-raw", &["codec=lz4".to_owned()]);
+        assert_eq!(packed, None, "the disk writes fewer bytes than are counted");
         assert_eq!(acknowledged("saturate-100b"), Some((300.0, true)), "no ceiling was measured");
         assert_eq!(Bound::of_caught_up(&limits).unwrap().limit, "loopback.throughput");
         assert_eq!(Bound::of_consumed(&limits).unwrap().bytes_per_second, 500.0);

@@ -7,6 +7,7 @@
 //! * `ratios`: from runs to ratios
 //! * `fractions`: of the machine's limits
 //! * `pace`: how long it will take
+//! * `room`: whether the disk has room for it
 //!
 //! One broker runs at a time: each run starts its broker with an empty data directory and ends it afterwards, so that
 //! an idle one disturbs nobody, and start-up, memory and what a virtual machine compiles are measured anew in each block.
@@ -18,9 +19,11 @@ mod fractions;
 mod pace;
 pub mod plan;
 mod ratios;
+mod room;
 pub mod standard;
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
@@ -28,7 +31,6 @@ use serde_json::Value;
 use crate::brokers::Place;
 use crate::failure::{Exit, Failure};
 use crate::interruption;
-use crate::limits::COMPARE_DISK_FREE_BYTES_MIN;
 use crate::results::comparison::{
     COMPARISON_FORMAT, Case, CaseRun, Comparison, Method, Metric, StartUp, Subject, SubjectKind,
 };
@@ -104,6 +106,7 @@ pub fn compare(request: &CompareRequest, observe: Observer<'_>) -> Result<Compar
         subjects: request.contenders.iter().map(|one| one.subject.clone()).collect(),
         exits: Vec::new(),
         remaining: Remaining::new(&plans, request),
+        fastest: BTreeMap::new(),
         observe,
         began: Instant::now(),
     };
@@ -133,6 +136,8 @@ struct Comparing<'a> {
     /// Of runs that count and of those whose repeats did not help.
     exits: Vec<Exit>,
     remaining: Remaining,
+    /// Bytes a second of each contender's fastest run in the case that is under way.
+    fastest: BTreeMap<usize, f64>,
     observe: Observer<'a>,
     began: Instant,
 }
@@ -196,6 +201,7 @@ impl Comparing<'_> {
             "open".clone_into(&mut case.load);
         }
         let mut last_exit = Vec::new();
+        self.fastest.clear();
         case.runs = blocks::run(plan.seats.len(), self.request.blocks, &mut |turn| {
             let (run, exit) = self.turn(plan, &workloads[turn.seat], turn)?;
             last_exit.push((turn, exit));
@@ -269,6 +275,11 @@ impl Comparing<'_> {
             Rate::Closed => None,
         };
         let Judged { report, reason, remark, exit } = judged(result)?;
+        if let Some(report) = &report {
+            let rate = report["throughput"]["acknowledged_bytes_per_second"].as_f64();
+            let fastest = self.fastest.entry(seat.contender).or_default();
+            *fastest = fastest.max(rate.unwrap_or(0.0));
+        }
         let is_written = report.is_some() && self.request.out.is_some();
         let run = CaseRun {
             subject: seat.id.clone(),
@@ -295,8 +306,9 @@ impl Comparing<'_> {
         name: &str,
     ) -> Result<(Result<RunReport, Failure>, Option<StartUp>), Failure> {
         let one = &self.request.contenders[contender];
-        if one.is_started() {
-            has_room(&self.request.place.folder)?;
+        if one.is_started() && one.subject.kind != SubjectKind::Null {
+            let needed = room::bytes_written(workload, self.fastest.get(&contender).copied());
+            room::has_room(&self.request.place.folder, needed)?;
         }
         let subject = &mut self.subjects[contender];
         let broker = match one.broker.start(&self.request.place, &one.subject.topic_configs) {
@@ -372,23 +384,6 @@ fn judged(result: Result<RunReport, Failure>) -> Result<Judged, Failure> {
         (Some(format!("not valid: {}", disturbed.join("; "))), Exit::InvalidEnvironment)
     };
     Ok(Judged { report: Some(value), reason, remark, exit })
-}
-
-/// A run at saturation writes gigabytes, and nothing is deleted beneath it.
-fn has_room(folder: &Path) -> Result<(), Failure> {
-    let parent = folder.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("."));
-    let Ok(space) = rustix::fs::statvfs(parent) else { return Ok(()) };
-    let free = space.f_bavail * space.f_frsize;
-    if free >= COMPARE_DISK_FREE_BYTES_MIN {
-        return Ok(());
-    }
-    Err(Failure::new(format!(
-        "{} has {} GB free, and a run at saturation writes up to {}; name a folder on a larger disk \
-         with --data-dir",
-        parent.display(),
-        free / 1_000_000_000,
-        COMPARE_DISK_FREE_BYTES_MIN / 1_000_000_000
-    )))
 }
 
 fn method(request: &CompareRequest) -> Method {

@@ -1,7 +1,8 @@
 //! Two results side by side: whether they may be compared at all, then each measure with its ratio.
 //!
-//! Pure: a function of two `result.json` and `manifest.json`, or of two `compare.json` (`comparisons`). Two single runs say less than `compare`, which
-//! interleaves many: a difference beyond both intervals is one of these two runs, not yet one of two brokers.
+//! Pure: a function of two `result.json` and `manifest.json`, or of two `compare.json` (`comparisons`). Two single runs
+//! say less than `compare`, which interleaves many: a difference beyond both intervals is one of these two runs, not yet
+//! one of two brokers.
 
 mod comparisons;
 
@@ -96,13 +97,8 @@ impl Diff {
         let mut versions = differences(a.manifest, b.manifest, &VERSIONS);
         versions.extend(differences(a.result, b.result, &[("/durability", "durability")]));
         let mut not_comparable = Vec::new();
-        for (differences, what) in [(&workload, "workloads"), (&machine, "machines")] {
-            if !differences.is_empty() {
-                let names: Vec<&str> =
-                    differences.iter().map(|difference| difference.what.as_str()).collect();
-                not_comparable.push(format!("the {what} differ in {}", names.join(", ")));
-            }
-        }
+        not_comparable.extend(they_differ("workloads", &workload));
+        not_comparable.extend(they_differ("machines", &machine));
         for side in [a, b] {
             if side.manifest.is_null() {
                 not_comparable
@@ -128,6 +124,15 @@ impl Diff {
             measures: measures(a.result, b.result),
         }
     }
+}
+
+/// Why figures are not comparable, where anything differs that must not.
+fn they_differ<'a>(
+    what: &str,
+    differences: impl IntoIterator<Item = &'a Difference>,
+) -> Option<String> {
+    let names: Vec<&str> = differences.into_iter().map(|one| one.what.as_str()).collect();
+    (!names.is_empty()).then(|| format!("the {what} differ in {}", names.join(", ")))
 }
 
 fn differences(a: &Value, b: &Value, places: &[(&str, &str)]) -> Vec<Difference> {

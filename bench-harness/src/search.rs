@@ -6,7 +6,8 @@
 //! * `running`: the runs themselves, and the files
 //!
 //! Deciding is apart from running, so that a search is tested against a model of a broker with a known knee. Every
-//! step is a whole run that verified: one that did not ends the search.
+//! step is a whole run that verified: one that did not ends the search, as an interruption does, and what ran before it
+//! is kept.
 
 pub mod ramp;
 pub mod rate_search;
@@ -31,7 +32,8 @@ pub struct SearchReport {
     pub workload: String,
     pub label: String,
     pub client: &'static str,
-    pub durability: &'static str,
+    /// As the broker says itself; where it does not, what the workload asked for.
+    pub durability: String,
     pub arguments: Vec<String>,
     pub objective: Option<Slo>,
     /// What was searched for; `None` where it was not found.

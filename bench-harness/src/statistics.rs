@@ -6,6 +6,7 @@
 //! one. With few blocks an interval is wide, and printed as wide as it is.
 
 use crate::results::comparison::Estimate;
+use crate::results::throughput::RateInterval;
 
 /// Of all intervals, two-sided.
 pub const CONFIDENCE_PERCENT: f64 = 95.0;
@@ -44,18 +45,11 @@ pub fn mean(values: &[f64]) -> Option<Estimate> {
     estimate(&usable.map(|value| value.ln()).collect::<Vec<f64>>())
 }
 
-/// An arithmetic mean over time, with its interval.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SteadyMean {
-    pub from: f64,
-    pub to: f64,
-    pub batches: u32,
-}
-
-/// Of one run's `values`, each of an equally long time. Neighbours are like each other, and their plain interval would
-/// be too narrow: it is Student's over the means of ten to nineteen batches of them, or over fewer than ten values.
+/// Where the arithmetic mean of one run's `values` lies, each of an equally long time. Neighbours are like each other,
+/// and their plain interval would be too narrow: it is Student's over the means of ten to nineteen batches of them, or
+/// over fewer than ten values.
 #[must_use]
-pub fn steady_mean(values: &[f64]) -> Option<SteadyMean> {
+pub fn steady_mean(values: &[f64]) -> Option<RateInterval> {
     let each = (values.len() / BATCHES_WANTED).max(1);
     let mean_of = |batch: &[f64]| batch.iter().sum::<f64>() / each as f64;
     // What is left over is of the beginning: how a run ends is what it came to.
@@ -69,7 +63,7 @@ pub fn steady_mean(values: &[f64]) -> Option<SteadyMean> {
     let standard_error = (squares / (count - 1) as f64 / count as f64).sqrt();
     let half = student_t(count - 1) * standard_error;
     let batches = u32::try_from(count).unwrap_or(u32::MAX);
-    Some(SteadyMean { from: mean - half, to: mean + half, batches })
+    Some(RateInterval { from: mean - half, to: mean + half, batches })
 }
 
 /// What a control says: whether one broker differs from itself, and by how much it could.

@@ -1,21 +1,39 @@
 //! When a warm-up is over.
 
 use crate::collector::Second;
+use crate::workload::{OwnKeys, WarmUp};
 
 /// Seconds that are compared.
 const WINDOWS: usize = 3;
 /// How far they may lie from their mean.
 const SPREAD_MAX: f64 = 0.05;
-/// A warm-up that does not become stable ends after this many seconds, and the result says so.
-pub const STABLE_SECONDS_MAX: u64 = 30;
+/// A warm-up that does not become stable ends after this many seconds, and the result says so …
+const STABLE_SECONDS_MAX: f64 = 30.0;
+/// … or, where it has a least time, this much later than that at the earliest.
+const STABLE_SECONDS_AFTER_LEAST: f64 = 20.0;
+
+/// The longest that a warm-up takes which lasts `least_seconds` in any case.
+#[must_use]
+pub fn seconds_max(least_seconds: f64) -> f64 {
+    STABLE_SECONDS_MAX.max(least_seconds + STABLE_SECONDS_AFTER_LEAST)
+}
+
+/// The longest warm-up of a workload.
+#[must_use]
+pub fn longest(own: &OwnKeys) -> f64 {
+    match own.warm_up {
+        Some(WarmUp::Seconds(seconds)) => seconds,
+        Some(WarmUp::Stable) | None => seconds_max(own.warm_up_seconds_min),
+    }
+}
 
 /// What a result says of a warm-up that did not become stable.
 const UNSETTLED: &str = "throughput and p99 had not settled within 5 % after";
 
 /// That sentence.
 #[must_use]
-pub fn unsettled() -> String {
-    format!("{UNSETTLED} {STABLE_SECONDS_MAX} s of warm-up")
+pub fn unsettled(seconds: f64) -> String {
+    format!("{UNSETTLED} {seconds} s of warm-up")
 }
 
 /// Whether a note is that sentence.

@@ -13,7 +13,7 @@ use bench_harness::histograms::Latency;
 use bench_harness::results::RunReport;
 use bench_harness::run::{RunRequest, run};
 use bench_harness::search::ramp::Spacing;
-use bench_harness::search::{RampPlan, Search, SearchReport, SloPlan};
+use bench_harness::search::{RampPlan, Search, SearchEvent, SearchReport, SloPlan};
 use bench_harness::workload::{Slo, Source, Workload};
 use small_broker::{Fault, SmallBroker};
 
@@ -96,6 +96,9 @@ fn more_subscriptions_topics_keys_and_catch_up_readers_are_verified_too() {
         assert_eq!(verification.subscriptions, 3, "{client}");
         assert_eq!(verification.records_read, 3 * verification.records_acknowledged, "{client}");
         assert!(report.throughput.caught_up_bytes_per_second.is_finite(), "{client}");
+        // What it reads from then on is what is being written.
+        let caught_up = report.throughput.caught_up_seconds;
+        assert!(caught_up.is_some_and(|seconds| seconds <= 1.0), "{client}: {caught_up:?}");
         // Keys and values on both sides, whatever the codec makes of them: 108 bytes a record.
         let rates = &report.throughput;
         let each = rates.consumed_bytes_per_second / rates.consumed_records_per_second;
@@ -281,4 +284,28 @@ fn an_objective_that_no_rate_holds_is_told() {
     let report = searched(&folder.path().join("missed"), |search| search.slo(&plan, slo));
     assert_eq!(report.records_per_second, None);
     assert!(report.sentence.contains("not held even at 50"), "{}", report.sentence);
+}
+
+#[test]
+fn what_ran_before_a_search_could_not_go_on_is_kept() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let out = folder.path().join("stopped");
+    let broker = SmallBroker::start(Fault::Nothing);
+    let mut request = request(&broker, WORKLOAD, &["client=raw"]);
+    request.out = Some(out.clone());
+    let slo = Slo { latency: Latency::Response, percent: 50.0, milliseconds: 0.000_1 };
+    let plan = SloPlan { from: 100.0, to: Some(200.0), precision: 0.05, runs_max: 3 };
+    // The second run finds its folder taken.
+    let mut observe = |event: &SearchEvent<'_>| {
+        if matches!(event, SearchEvent::Step(_)) {
+            std::fs::create_dir(out.join("steps/02-50")).unwrap();
+        }
+    };
+    let failure = Search { request, observe: &mut observe }.slo(&plan, slo).unwrap_err();
+    assert!(failure.sentence.contains("02-50"), "{failure}");
+    let text = std::fs::read_to_string(out.join("slo.json")).unwrap();
+    let file: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(file["steps"].as_array().unwrap().len(), 1);
+    let sentence = file["sentence"].as_str().unwrap();
+    assert!(sentence.starts_with("it ended after 1 runs: "), "{sentence}");
 }

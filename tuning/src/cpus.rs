@@ -1,12 +1,13 @@
-//! Which CPUs this process may use: online, affinity, cpuset, quota; and how they are related.
+//! Which CPUs this process may use: online, affinity, cpuset, quota; and how they and NUMA nodes are related.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::byte_count::ByteCount;
 use crate::cgroup::CgroupLimits;
 use crate::cpu_set::{CpuId, CpuSet};
-use crate::host_root::{HostRoot, field};
+use crate::host_root::{HostRoot, field, kibibytes};
 
 /// The CPUs of the machine, as this process sees them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -28,6 +29,10 @@ pub struct CpuFacts {
 pub struct NumaNode {
     pub id: u32,
     pub cpus: CpuSet,
+    /// `None` where the kernel does not tell.
+    pub memory: Option<ByteCount>,
+    /// Whether this process may have memory there: a cpuset's `cpuset.mems` grants nodes by number.
+    pub is_memory_granted: bool,
 }
 
 impl CpuFacts {
@@ -48,7 +53,7 @@ impl CpuFacts {
         }
         let core_of = allowed.iter().filter_map(|cpu| Some((cpu, first_sibling(host, cpu)?)));
         Self {
-            nodes: numa_nodes(host),
+            nodes: numa_nodes(host, &status),
             core_of: core_of.collect(),
             quota_millis: cgroup.cpu_quota_millis,
             model: model(host),
@@ -68,15 +73,38 @@ impl CpuFacts {
     }
 
     /// Allowed CPUs in the order in which shards take them: one hardware thread of each core first,
-    /// node by node, then the second threads.
+    /// those with memory of their own before the others, node by node, then the second threads.
     pub fn by_preference(&self) -> Vec<CpuId> {
         let mut cpus: Vec<CpuId> = self.allowed.iter().collect();
-        cpus.sort_by_key(|&cpu| (self.shares_core_with_lower(cpu), self.node_of(cpu), cpu));
+        cpus.sort_by_key(|&cpu| {
+            (self.shares_core_with_lower(cpu), self.is_far_from_memory(cpu), self.node_of(cpu), cpu)
+        });
         cpus
     }
 
     pub fn node_of(&self, cpu: CpuId) -> Option<u32> {
-        self.nodes.iter().find(|node| node.cpus.contains(cpu)).map(|node| node.id)
+        self.node(cpu).map(|node| node.id)
+    }
+
+    /// Whether all memory that a thread on this CPU gets is another node's.
+    pub(crate) fn is_far_from_memory(&self, cpu: CpuId) -> bool {
+        self.node(cpu).is_some_and(|node| !node.is_memory_granted)
+    }
+
+    /// Of the nodes that the cpuset grants. `None` where it grants all of them, or where their sizes are unknown.
+    pub(crate) fn granted_memory(&self) -> Option<ByteCount> {
+        let granted: Vec<&NumaNode> =
+            self.nodes.iter().filter(|node| node.is_memory_granted).collect();
+        if granted.len() == self.nodes.len() {
+            return None;
+        }
+        let sizes: Option<Vec<u64>> =
+            granted.iter().map(|node| node.memory.map(ByteCount::get)).collect();
+        sizes.map(|sizes| ByteCount(sizes.iter().sum()))
+    }
+
+    fn node(&self, cpu: CpuId) -> Option<&NumaNode> {
+        self.nodes.iter().find(|node| node.cpus.contains(cpu))
     }
 
     pub(crate) fn core(&self, cpu: CpuId) -> CpuId {
@@ -96,17 +124,30 @@ fn first_sibling(host: &HostRoot, cpu: CpuId) -> Option<CpuId> {
     CpuSet::parse(&siblings)?.first()
 }
 
-fn numa_nodes(host: &HostRoot) -> Vec<NumaNode> {
+/// `status` is the process's `/proc/PID/status`.
+fn numa_nodes(host: &HostRoot, status: &str) -> Vec<NumaNode> {
+    const NODES: &str = "/sys/devices/system/node";
+    // A set of nodes is written as a set of CPUs is.
+    let granted = field(status, "Mems_allowed_list").and_then(CpuSet::parse);
     let mut nodes: Vec<NumaNode> = host
-        .names("/sys/devices/system/node")
+        .names(NODES)
         .iter()
         .filter_map(|name| {
             let id = name.strip_prefix("node")?.parse().ok()?;
-            let list = host.text(format!("/sys/devices/system/node/{name}/cpulist"))?;
-            Some(NumaNode { id, cpus: CpuSet::parse(&list)? })
+            let list = host.text(format!("{NODES}/{name}/cpulist"))?;
+            let meminfo = host.text(format!("{NODES}/{name}/meminfo")).unwrap_or_default();
+            let memory = kibibytes(&meminfo, &format!("Node {id} MemTotal"));
+            // A node without memory is in no such list, and no cpuset is to blame.
+            let is_memory_granted = memory == Some(ByteCount(0))
+                || granted.as_ref().is_none_or(|nodes| nodes.contains(CpuId(id)));
+            Some(NumaNode { id, cpus: CpuSet::parse(&list)?, memory, is_memory_granted })
         })
         .collect();
     nodes.sort_by_key(|node| node.id);
+    // No node at all is a misread: we are running in one.
+    if nodes.iter().all(|node| !node.is_memory_granted) {
+        nodes.iter_mut().for_each(|node| node.is_memory_granted = true);
+    }
     nodes
 }
 

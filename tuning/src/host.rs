@@ -25,10 +25,11 @@ impl HostFacts {
     /// Never fails: what cannot be read is unknown, and every consumer has an answer for that.
     pub fn read(host: &HostRoot) -> Self {
         let cgroup = CgroupLimits::read(host);
+        let cpus = CpuFacts::read(host, &cgroup, "self");
         Self {
             kernel: KernelFacts::read(host),
-            cpus: CpuFacts::read(host, &cgroup, "self"),
-            memory: MemoryFacts::read(host, &cgroup),
+            memory: MemoryFacts::read(host, &cgroup, &cpus),
+            cpus,
             process: ProcessFacts::read(host),
             container: ContainerFacts::read(host),
         }
@@ -43,7 +44,7 @@ impl HostFacts {
             let unlimited = CgroupLimits::default();
             // Units inherit the first process's affinity, which leaves out isolated processors.
             facts.cpus = CpuFacts::read(host, &unlimited, "1");
-            facts.memory = MemoryFacts::read(host, &unlimited);
+            facts.memory = MemoryFacts::read(host, &unlimited, &facts.cpus);
         }
         facts
     }

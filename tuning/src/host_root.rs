@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::byte_count::ByteCount;
 use crate::limits::HOST_FILE_BYTES_MAX;
 
 /// Where the host's files begin.
@@ -85,4 +86,10 @@ pub(crate) fn field<'text>(text: &'text str, name: &str) -> Option<&'text str> {
         let (key, value) = line.split_once(':')?;
         (key.trim() == name).then(|| value.trim())
     })
+}
+
+/// The same where it is a size, as `/proc/meminfo` writes them: `32 kB`.
+pub(crate) fn kibibytes(text: &str, name: &str) -> Option<ByteCount> {
+    let kib = field(text, name)?.strip_suffix("kB")?.trim().parse::<u64>().ok()?;
+    kib.checked_mul(1024).map(ByteCount)
 }

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use crate::byte_count::ByteCount;
 use crate::cgroup::{CgroupLimits, smaller};
-use crate::host_root::{HostRoot, field};
+use crate::cpus::CpuFacts;
+use crate::host_root::{HostRoot, kibibytes};
 
 /// The memory of the machine, as this process sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -14,6 +15,8 @@ pub struct MemoryFacts {
     pub available: ByteCount,
     pub swap_total: ByteCount,
     pub cgroup_limit: Option<ByteCount>,
+    /// Of the NUMA nodes that the cpuset grants; `None` where it grants all.
+    pub cpuset_limit: Option<ByteCount>,
     pub transparent_huge_pages: Option<HugePages>,
 }
 
@@ -27,25 +30,24 @@ pub enum HugePages {
 }
 
 impl MemoryFacts {
-    pub(crate) fn read(host: &HostRoot, cgroup: &CgroupLimits) -> Self {
+    pub(crate) fn read(host: &HostRoot, cgroup: &CgroupLimits, cpus: &CpuFacts) -> Self {
         let meminfo = host.text("/proc/meminfo").unwrap_or_default();
-        let size = |name: &str| {
-            let kib = field(&meminfo, name)?.strip_suffix("kB")?.trim().parse::<u64>().ok()?;
-            kib.checked_mul(1024).map(ByteCount)
-        };
+        let size = |name: &str| kibibytes(&meminfo, name);
         let total = size("MemTotal").unwrap_or_default();
         Self {
             total,
             available: size("MemAvailable").unwrap_or(total),
             swap_total: size("SwapTotal").unwrap_or_default(),
             cgroup_limit: cgroup.memory,
+            cpuset_limit: cpus.granted_memory(),
             transparent_huge_pages: huge_pages(host),
         }
     }
 
-    /// The smaller of RAM and the cgroup's limit. `None` where neither is known.
+    /// The smallest of RAM, the cgroup's limit and what the cpuset grants. `None` where none is known.
     pub fn limit(&self) -> Option<ByteCount> {
-        smaller(Some(self.total).filter(|total| total.get() > 0), self.cgroup_limit)
+        let total = Some(self.total).filter(|total| total.get() > 0);
+        smaller(smaller(total, self.cgroup_limit), self.cpuset_limit)
     }
 }
 

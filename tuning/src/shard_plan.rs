@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use crate::byte_count::ByteCount;
 use crate::checks::raise_memlock;
-use crate::cpu_set::CpuId;
+use crate::cpu_set::{CpuId, CpuSet};
 use crate::cpus::CpuFacts;
 use crate::host::HostFacts;
 use crate::limits::{
@@ -334,6 +334,7 @@ fn place(
         ));
     }
     note_threads_of_one_core(cpus, &data_shards, notes);
+    note_far_memory(cpus, &data_shards, notes);
     (control_cpu, data_shards)
 }
 
@@ -351,6 +352,17 @@ fn note_threads_of_one_core(cpus: &CpuFacts, shards: &[DataShard], notes: &mut V
              --shards {}",
             cores.len(),
             cores.len()
+        ));
+    }
+}
+
+fn note_far_memory(cpus: &CpuFacts, shards: &[DataShard], notes: &mut Vec<String>) {
+    let far: CpuSet =
+        shards.iter().map(|shard| shard.cpu).filter(|&cpu| cpus.is_far_from_memory(cpu)).collect();
+    if !far.is_empty() {
+        notes.push(format!(
+            "cores {far} have no memory near them: the cpuset does not grant that of their NUMA node \
+             (cpuset.mems, AllowedMemoryNodes= of a unit), and shards there work on another's"
         ));
     }
 }

@@ -45,7 +45,10 @@ pub(super) fn thread_cpu(root: &Path, pid: u32) -> BTreeMap<u32, f64> {
         .collect()
 }
 
-/// The process whose socket listens on the port; needs to be its user, or root.
+/// Programs that listen for a container's broker and only pass on what they get: what they use is not the broker's.
+const FORWARDERS: [&str; 3] = ["docker-proxy", "rootlessport", "slirp4netns"];
+
+/// The process whose socket listens on the port; needs to be its user, or root. `None` also where it only forwards.
 pub(super) fn listening_on(root: &Path, port: u16) -> Option<u32> {
     let tables = ["proc/net/tcp", "proc/net/tcp6"].map(|table| read(&root.join(table)));
     let sockets: Vec<String> =
@@ -54,11 +57,13 @@ pub(super) fn listening_on(root: &Path, port: u16) -> Option<u32> {
         sockets.iter().map(|inode| PathBuf::from(format!("socket:[{inode}]"))).collect();
     let processes = fs::read_dir(root.join("proc")).ok()?.flatten();
     let mut pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.find(|pid| {
+    let listener = pids.find(|pid| {
         let files = fs::read_dir(process(root, *pid).join("fd"));
         let files = files.into_iter().flatten().flatten();
         files.filter_map(|file| fs::read_link(file.path()).ok()).any(|link| links.contains(&link))
-    })
+    })?;
+    let name = read(&process(root, listener).join("comm"));
+    (!FORWARDERS.contains(&name.trim_end())).then_some(listener)
 }
 
 /// Inodes of the sockets of a table that listen on the port.
@@ -94,7 +99,7 @@ pub(super) fn process(root: &Path, pid: u32) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::{cpu_seconds, field, listening_inodes};
+    use super::{cpu_seconds, field, listening_inodes, listening_on};
 
     #[test]
     fn cpu_time_is_read_behind_any_name() {
@@ -111,5 +116,21 @@ mod tests {
    1: 0100007F:2384 0100007F:9999 01 00000000:00000000 00:00000000 00000000     0        0 778 1 x
    2: 0100007F:2385 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 779 1 x";
         assert_eq!(listening_inodes(table, 9092), ["777"]);
+    }
+
+    /// Its CPU time was told as that of the broker in the container behind it.
+    #[test]
+    fn who_only_forwards_to_a_container_is_not_the_broker() {
+        let root = tempfile::tempdir().unwrap();
+        let process = root.path().join("proc/77");
+        std::fs::create_dir_all(process.join("fd")).unwrap();
+        std::fs::create_dir_all(root.path().join("proc/net")).unwrap();
+        let table = "head\n 0: 0100007F:2384 00000000:0000 0A 0:0 00:0 0 0 0 777 1 x\n";
+        std::fs::write(root.path().join("proc/net/tcp"), table).unwrap();
+        std::os::unix::fs::symlink("socket:[777]", process.join("fd/3")).unwrap();
+        for (name, found) in [("corelane", Some(77)), ("docker-proxy", None)] {
+            std::fs::write(process.join("comm"), format!("{name}\n")).unwrap();
+            assert_eq!(listening_on(root.path(), 9092), found, "{name}");
+        }
     }
 }

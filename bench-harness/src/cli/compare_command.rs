@@ -29,6 +29,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   corelane bench compare --against kafka            15 to 20 minutes: fetches Apache Kafka, starts and stops it
   corelane bench compare --against kafka --full     every mode and eight blocks: some hours
   corelane bench compare --against null             how much of the client's ceiling: 1 KiB, 100 B, 5,000 partitions
+  corelane bench compare --against ../before/corelane --workload saturate-1k      a change beside what was before it
   corelane bench compare --against broker:9092 --workload telemetry-1k --blocks 6
   corelane bench compare --against kafka --workload my-workload.yaml --duration 20 --out results/tuesday
 
@@ -40,8 +41,8 @@ Exit codes are those of `run`; 3 where any run did not verify, 4 where a block s
 
 #[derive(Args, Debug)]
 pub(super) struct CompareArgs {
-    /// `kafka`, `null` (a broker that keeps nothing), or the address of somebody else's broker.
-    #[arg(long, value_name = "kafka|null|HOST:PORT")]
+    /// `kafka`, `null` (a broker that keeps nothing), another build of ours, or the address of somebody else's broker.
+    #[arg(long, value_name = "kafka|null|PATH|HOST:PORT")]
     against: String,
 
     /// A workload file or the name of a shipped one, at the rate that it says; may be repeated.
@@ -168,13 +169,14 @@ impl CompareArgs {
     /// In the order that the standard cases know.
     fn contenders(&self) -> Result<Vec<Contender>, Failure> {
         let program = corelane::find(self.corelane.as_deref())?;
-        let version = corelane::version(&program)?;
-        let ours = |durability| {
+        let ours_of = |program: &Path, durability| {
             let beside_kafka = (self.against != NULL).then(|| MEMORY_DEFAULT.to_owned());
             let memory = self.corelane_memory.clone().or(beside_kafka);
-            Contender::corelane(Corelane { program: program.clone(), durability, memory }, &version)
+            let version = corelane::version(program)?;
+            let corelane = Corelane { program: program.to_owned(), durability, memory };
+            Ok::<_, Failure>(Contender::corelane(corelane, &version))
         };
-        let mut contenders = vec![ours(Durability::Fsync)];
+        let mut contenders = vec![ours_of(&program, Durability::Fsync)?];
         let theirs_flushed = if self.against == "kafka" {
             let kafka = self.kafka()?;
             contenders.push(Contender::kafka(kafka.clone(), false));
@@ -182,10 +184,15 @@ impl CompareArgs {
         } else if self.against == NULL {
             contenders.push(Contender::null(Null { program: own_program()? }));
             None
+        } else if Path::new(&self.against).is_file() {
+            let program =
+                std::path::absolute(&self.against).unwrap_or_else(|_| PathBuf::from(&self.against));
+            contenders.push(ours_of(&program, Durability::Fsync)?.as_other_build());
+            None
         } else {
             if !self.against.contains(':') {
                 return Err(Failure::new(format!(
-                    "--against {} is neither `kafka`, `null` nor HOST:PORT",
+                    "--against {} is neither `kafka`, `null`, a program that is there, nor HOST:PORT",
                     self.against
                 )));
             }
@@ -193,7 +200,7 @@ impl CompareArgs {
             None
         };
         if self.full {
-            contenders.push(ours(Durability::Memory));
+            contenders.push(ours_of(&program, Durability::Memory)?);
             contenders.extend(theirs_flushed);
         }
         Ok(contenders)

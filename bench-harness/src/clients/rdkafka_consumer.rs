@@ -29,6 +29,8 @@ use crate::verification::{ConsumedChains, Entry, PartitionNumber};
 use crate::workload::{Grouping, OwnKeys};
 
 const POLL_TIME: Duration = Duration::from_millis(20);
+/// For a partition's end, which a leader knows.
+const WATERMARKS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a consumer is to read.
 pub struct RdkafkaConsumerPlan {
@@ -54,6 +56,8 @@ pub struct RdkafkaConsumer {
     chains: ConsumedChains,
     recorder: Recorder,
     numbers: HashMap<String, HashMap<i32, PartitionNumber>>,
+    /// What a reader that catches up has not seen the end of: where the end was when it was last asked for.
+    behind: HashMap<PartitionNumber, i64>,
     /// Partitions when they were last counted.
     counted: usize,
     failure: Option<Failure>,
@@ -72,7 +76,12 @@ impl RdkafkaConsumer {
         }
         let recorder = Recorder::new(Arc::clone(&plan.clock), windows);
         let chains = ConsumedChains::default();
-        Ok(Self { plan, consumer, chains, recorder, numbers, counted: 0, failure: None })
+        let mut behind = HashMap::new();
+        if plan.reading == Reading::CatchUp {
+            behind.extend(plan.partitions.iter().map(|place| (place.number, 0)));
+            plan.clock.begin_catching_up();
+        }
+        Ok(Self { plan, consumer, chains, recorder, numbers, behind, counted: 0, failure: None })
     }
 
     pub fn start(self) -> Result<JoinHandle<Read>, Failure> {
@@ -83,7 +92,7 @@ impl RdkafkaConsumer {
     fn read(mut self) -> Read {
         let mut idle = Idle::default();
         if self.plan.clock.pass(self.plan.gate) {
-            if let Err(failure) = self.begin() {
+            if let Err(failure) = self.begin().and_then(|()| self.look_how_far_behind()) {
                 self.failure = give_up(&self.plan.clock, failure);
             }
             while !self.plan.progress.is_over(&self.plan.clock, &mut idle) {
@@ -109,13 +118,42 @@ impl RdkafkaConsumer {
         result.map_err(|error| Failure::new(format!("librdkafka does not subscribe: {error}")))
     }
 
+    /// A partition with nothing in it is not behind.
+    fn look_how_far_behind(&mut self) -> Result<(), Failure> {
+        let partitions: Vec<PartitionNumber> = self.behind.keys().copied().collect();
+        partitions.into_iter().try_for_each(|partition| self.note_position(partition, 0))
+    }
+
+    /// The next record to read has this offset. Where it is the last known end, there may be a newer one by now.
+    fn note_position(&mut self, partition: PartitionNumber, next: i64) -> Result<(), Failure> {
+        if self.behind.get(&partition).is_none_or(|end| next < *end) {
+            return Ok(());
+        }
+        let place = self.plan.partitions.iter().find(|place| place.number == partition);
+        let place = place.expect("it is behind on its own partitions");
+        let (_, end) = self
+            .consumer
+            .fetch_watermarks(&place.topic, place.index, WATERMARKS_TIMEOUT)
+            .map_err(|error| Failure::new(format!("a partition's end is not told: {error}")))?;
+        if next < end {
+            self.behind.insert(partition, end);
+        } else if self.behind.remove(&partition).is_some() && self.behind.is_empty() {
+            self.plan.clock.caught_up(self.plan.clock.now_ns());
+        }
+        Ok(())
+    }
+
     fn poll(&mut self) {
         match self.consumer.poll(POLL_TIME) {
             Some(Ok(message)) => {
                 let read = read_of(&message, &self.numbers);
                 let bytes = (message.payload_len() + message.key_len()) as u64;
                 drop(message);
+                let (partition, next) = (read.partition, read.offset + 1);
                 self.take(read, bytes);
+                if let Err(failure) = self.note_position(partition, next) {
+                    self.failure = give_up(&self.plan.clock, failure);
+                }
             }
             Some(Err(error)) => self.look_at(&error),
             None => self.count_assignment(),
@@ -137,7 +175,13 @@ impl RdkafkaConsumer {
                 self.chains.read(partition, &entry, true);
                 let intended_ns = Some(stamp.intended_ns);
                 let consumed = Consumed { intended_ns, consumed_ns, records: 1, bytes };
-                self.recorder.consumed(self.plan.reading, consumed);
+                let reading = match self.plan.reading {
+                    Reading::CatchUp if !self.behind.contains_key(&partition) => {
+                        Reading::Verification
+                    }
+                    reading => reading,
+                };
+                self.recorder.consumed(reading, consumed);
             }
             None => self.chains.read_foreign(partition, offset),
         }

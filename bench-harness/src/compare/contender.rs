@@ -44,6 +44,14 @@ impl Contender {
         Self { broker: Broker::Corelane(corelane), subject, durability }
     }
 
+    /// Beside the build that it is compared with.
+    #[must_use]
+    pub fn as_other_build(mut self) -> Self {
+        self.subject.id = format!("other-{}", self.subject.durability);
+        self.subject.name += ", the other build";
+        self
+    }
+
     /// With Kafka's default flush, or with a sync of each batch.
     #[must_use]
     pub fn kafka(kafka: Kafka, is_flushed: bool) -> Self {

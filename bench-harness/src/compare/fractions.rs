@@ -68,7 +68,7 @@ mod tests {
         let limit = |id: &str, value: f64| json!({ "id": id, "value": value });
         json!({ "limits": [
             limit("client.rdkafka.null-broker.1KiB", 1_000.0),
-            limit("disk.sequential.durable-write", 300.0),
+            limit("disk.sequential.durable-write.preallocated", 300.0),
             limit("disk.sequential.read", 900.0),
             limit("loopback.throughput", 500.0),
         ] })

@@ -2,7 +2,7 @@
 
 use super::CompareRequest;
 use super::plan::CasePlan;
-use crate::warm_up::STABLE_SECONDS_MAX;
+use crate::warm_up::seconds_max;
 
 /// Starting a broker, making topics, and its end.
 const START_SECONDS: f64 = 3.0;
@@ -21,7 +21,8 @@ pub(super) struct Remaining {
 
 impl Remaining {
     pub(super) fn new(plans: &[&CasePlan], request: &CompareRequest) -> Self {
-        let warm_up = request.warm_up_seconds_min.midpoint(STABLE_SECONDS_MAX as f64);
+        let least = request.warm_up_seconds_min;
+        let warm_up = least.midpoint(seconds_max(least));
         let of = |plan: &&CasePlan| {
             let measured = plan.workload.duration_seconds;
             let seconds = START_SECONDS + warm_up + measured * (1.0 + VERIFY_SHARE);

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use super::{
     Diff, Difference, Estimate, MACHINE, Measure, differences, differences_of_workload, measure,
+    they_differ,
 };
+use crate::brokers::LOOPBACK;
 use crate::failure::Failure;
 use crate::results::comparison::{COMPARISON_FORMAT, Case, Comparison, Metric, MetricRatio};
 
@@ -47,16 +49,10 @@ impl Diff {
             // A rate that comes from what was measured that day is another every day: it is told, no more.
             let fixed =
                 found.iter().filter(|one| a.rate_chosen.is_none() || !one.what.contains(RATE));
-            let names: Vec<&str> = fixed.map(|one| one.what.as_str()).collect();
-            if !names.is_empty() {
-                not_comparable.push(format!("the workloads differ in {}", names.join(", ")));
-            }
+            not_comparable.extend(they_differ("workloads", fixed));
             workload.extend(found);
         }
-        if !machine.is_empty() {
-            let names: Vec<&str> = machine.iter().map(|one| one.what.as_str()).collect();
-            not_comparable.push(format!("the machines differ in {}", names.join(", ")));
-        }
+        not_comparable.extend(they_differ("machines", &machine));
         for (name, cases) in [(a.0, &left.cases), (b.0, &right.cases)] {
             let shared =
                 cases.iter().filter(|case| shared.iter().any(|(known, _)| known.id == case.id));
@@ -145,12 +141,32 @@ fn differences_of_subjects(a: &Value, b: &Value) -> Vec<Difference> {
         let Some(other) = others.iter().find(|other| other["id"] == subject["id"]) else {
             continue;
         };
-        let differences = differences(&subject, other, &SUBJECT).into_iter();
-        found.extend(
-            differences.map(|one| Difference { what: format!("{id}: {}", one.what), ..one }),
-        );
+        let differences = differences(&subject, other, &SUBJECT);
+        let differ = differences.into_iter().filter(|one| placeless(&one.a) != placeless(&one.b));
+        found.extend(differ.map(|one| Difference { what: format!("{id}: {}", one.what), ..one }));
     }
     found
+}
+
+/// A command or configuration without what is another one with each start: ports of this machine, and the number of the
+/// broker's folder.
+fn placeless(value: &Value) -> Value {
+    let is_number = |text: &str| text.parse::<u64>().is_ok();
+    let part = |part: &str| match part.rsplit_once(':') {
+        Some((host, port)) if host == LOOPBACK && is_number(port) => LOOPBACK.to_owned(),
+        _ => {
+            let mut words = part.rsplitn(3, '-');
+            let numbers = words.by_ref().take(2).filter(|word| is_number(word)).count();
+            words.next().filter(|_| numbers == 2).unwrap_or(part).to_owned()
+        }
+    };
+    match value {
+        Value::String(text) => {
+            text.split(['/', ',', '@']).map(|text| Value::String(part(text))).collect()
+        }
+        Value::Array(values) => values.iter().map(placeless).collect(),
+        _ => value.clone(),
+    }
 }
 
 /// Each subject once, then each pair.
@@ -265,6 +281,25 @@ mod tests {
         assert_eq!((theirs.ratio, theirs.is_beyond_intervals), (Some(1.0), Some(false)));
         assert_eq!(of(&found, "one: ours ÷ theirs, acknowledged").ratio, Some(2.0));
         assert_eq!(found.measures.len(), 3);
+    }
+
+    #[test]
+    fn ports_and_folders_of_a_start_are_no_difference() {
+        let with = |folder: &str, port: u16, memory: &str| {
+            let mut all = comparison("1", "6", 5.0, 300.0);
+            let listen =
+                format!("PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{}", port + 1);
+            all["subjects"][0]["command"] = json!(["serve", folder, "--memory", memory]);
+            all["subjects"][1]["configuration"] = json!([["listeners", listen]]);
+            all
+        };
+        let a = with("/data/corelane-28490-101/data", 36425, "1GiB");
+        let again = diff(&a, &with("/data/corelane-77-3/data", 41773, "1GiB"));
+        assert_eq!(again.versions, []);
+        let memory = diff(&a, &with("/data/corelane-77-3/data", 41773, "2GiB"));
+        assert_eq!(memory.versions[0].what, "ours: command");
+        let elsewhere = diff(&a, &with("/fast/corelane-77-3/data", 41773, "1GiB"));
+        assert_eq!(elsewhere.versions.len(), 1);
     }
 
     #[test]

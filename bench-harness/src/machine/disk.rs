@@ -16,25 +16,29 @@ const WRITERS: [usize; 3] = [1, 4, 16];
 const SWEEP_BLOCK_BYTES: [usize; 4] = [64 << 10, 256 << 10, MIB, 4 * MIB];
 const SWEEP_DEPTHS: [usize; 4] = [1, 4, 16, 64];
 
-/// Each with its shape: the node writes its journal with 1 MiB at depth 4 when it is busy.
-const SEQUENTIAL: [(&str, Direction, Shape, &str); 3] = [
+/// At which depth disks give their most.
+const SEQUENTIAL_SHAPE: Shape = Shape { block_bytes: MIB, depth: 16 };
+
+/// A broker's journal is prewritten; blocks of its segments are set aside, and written for the first time.
+const SEQUENTIAL: [(&str, Direction, FileState, &str); 4] = [
     (
         "disk.sequential.write",
         Direction::Write,
-        Shape { block_bytes: MIB, depth: 16 },
+        FileState::Prewritten,
         "O_DIRECT over a prewritten file, 1 MiB, 16 at once",
     ),
-    (
-        "disk.sequential.read",
-        Direction::Read,
-        Shape { block_bytes: MIB, depth: 16 },
-        "O_DIRECT, 1 MiB, 16 at once",
-    ),
+    ("disk.sequential.read", Direction::Read, FileState::Prewritten, "O_DIRECT, 1 MiB, 16 at once"),
     (
         "disk.sequential.durable-write",
         Direction::DurableWrite,
-        Shape { block_bytes: MIB, depth: 4 },
-        "O_DIRECT and RWF_DSYNC over a prewritten file, 1 MiB, 4 at once",
+        FileState::Prewritten,
+        "O_DIRECT and RWF_DSYNC over a prewritten file, 1 MiB, 16 at once",
+    ),
+    (
+        "disk.sequential.durable-write.preallocated",
+        Direction::DurableWrite,
+        FileState::Preallocated,
+        "O_DIRECT and RWF_DSYNC to blocks that were set aside, 1 MiB, 16 at once",
     ),
 ];
 
@@ -44,10 +48,11 @@ pub(super) fn measure(
 ) -> Result<DirectoryFacts, Failure> {
     measuring.begin("disk: writing the file that is measured with");
     let probes = DiskProbes::prepare(host, &measuring.request.directory).map_err(failure)?;
-    for (id, direction, shape, how) in SEQUENTIAL {
+    for (id, direction, state, how) in SEQUENTIAL {
         measuring.begin(&format!("disk: {how}"));
         let time = measuring.time(1_500);
-        let found = probes.sequential(direction, shape, time).map_err(failure)?;
+        let found = probes.sequential_in(state, direction, SEQUENTIAL_SHAPE, time);
+        let found = found.map_err(failure)?;
         let (rate, samples) = (found.bytes_per_second, found.requests);
         measuring.limits.push(Limit::rate(id, Unit::BytesPerSecond, rate, samples, how));
     }

@@ -22,6 +22,8 @@ pub struct Throughput {
     pub consumed_bytes_interval: Option<RateInterval>,
     /// Of readers that began at the beginning, until they had seen the end.
     pub caught_up_bytes_per_second: f64,
+    /// How long that took. `None`: nobody did, or not within the measured time.
+    pub caught_up_seconds: Option<f64>,
     /// Due within the measured time, and not sent even in the time after it.
     pub unsent_records: u64,
 }
@@ -55,6 +57,7 @@ impl Throughput {
             // Who has caught up reads what is written: that is no throughput of its own.
             caught_up_bytes_per_second: counts.caught_up_bytes as f64
                 / caught_up_seconds.unwrap_or(seconds).clamp(CATCHING_UP_SECONDS_MIN, seconds),
+            caught_up_seconds,
             unsent_records: 0,
         }
     }
@@ -65,7 +68,7 @@ fn interval(series: &[Second], bytes: impl Fn(&Second) -> u64) -> Option<RateInt
     let rates: Vec<f64> = measured.map(|second| bytes(second) as f64).collect();
     let found = steady_mean(&rates).filter(|_| rates.iter().any(|rate| *rate > 0.0))?;
     // Nothing is slower than nothing.
-    Some(RateInterval { from: found.from.max(0.0), to: found.to, batches: found.batches })
+    Some(RateInterval { from: found.from.max(0.0), ..found })
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::verification::{
     ConsumedChains, PartitionNumber, ProducedChains, Verdict, VerifiedScope, Violation, verify,
     verify_acknowledgements,
 };
-use crate::warm_up::{STABLE_SECONDS_MAX, is_stable, unsettled};
+use crate::warm_up::{is_stable, seconds_max, unsettled};
 use crate::workload::{ArrivalKind, Rate, WarmUp, Workload};
 
 /// Between the start of the clients and the first record that is due.
@@ -217,13 +217,14 @@ impl Phases<'_> {
             }
             WarmUp::Stable if self.workload.backlog_bytes > 0 => {}
             WarmUp::Stable => {
-                let limit_ns = start_ns + STABLE_SECONDS_MAX * WINDOW_NS;
-                let least_ns = (self.workload.own.warm_up_seconds_min * 1e9) as u64;
-                self.collect_until(start_ns + least_ns, running)?;
+                let least = self.workload.own.warm_up_seconds_min;
+                let most = seconds_max(least);
+                let limit_ns = start_ns + (most * 1e9) as u64;
+                self.collect_until(start_ns + (least * 1e9) as u64, running)?;
                 while !is_stable(&self.collector.seconds) {
                     self.collect(running)?;
                     if self.clock.now_ns() > limit_ns {
-                        notes.push(unsettled());
+                        notes.push(unsettled(most));
                         break;
                     }
                 }

@@ -50,7 +50,7 @@ impl Search<'_> {
                 Err(failure) if failure.exit == Exit::Failed && has_held(&steps) => {
                     Step::failed(*rate, Purpose::Ramp, &failure)
                 }
-                Err(failure) => return Err(failure),
+                Err(failure) => return Err(self.stopped("ramp", None, steps, failure)),
             };
             (self.observe)(&SearchEvent::Step(&step));
             steps.push(step);
@@ -95,7 +95,7 @@ impl Search<'_> {
                 Err(failure) if failure.exit == Exit::Failed && search.has_held() => {
                     Step::failed(rate, purpose, &failure)
                 }
-                Err(failure) => return Err(failure),
+                Err(failure) => return Err(self.stopped("slo", Some(slo), steps, failure)),
             };
             search.tell(step.verdict);
             (self.observe)(&SearchEvent::Step(&step));
@@ -135,6 +135,22 @@ impl Search<'_> {
         Ok(Step { folder: self.request.out.is_some().then_some(folder), ..step })
     }
 
+    /// Keeps what was measured before a search could not go on.
+    fn stopped(
+        &self,
+        kind: &'static str,
+        objective: Option<Slo>,
+        steps: Vec<Step>,
+        failure: Failure,
+    ) -> Failure {
+        if !steps.is_empty() {
+            let sentence = format!("it ended after {} runs: {failure}", steps.len());
+            // The failure is what the caller has to hear.
+            let _ = self.finish(kind, objective, (None, "nothing"), sentence, steps);
+        }
+        failure
+    }
+
     fn finish(
         &self,
         kind: &'static str,
@@ -144,12 +160,14 @@ impl Search<'_> {
         steps: Vec<Step>,
     ) -> Result<SearchReport, Failure> {
         let workload = &self.request.workload;
+        let told = steps.iter().find_map(|step| step.durability.clone());
+        let durability = told.unwrap_or_else(|| workload.own.durability.name().to_owned());
         let report = SearchReport {
             kind,
             workload: workload.name.clone(),
             label: self.request.label.clone(),
             client: workload.own.client.name(),
-            durability: workload.own.durability.name(),
+            durability,
             arguments: self.request.arguments.clone(),
             objective,
             records_per_second,

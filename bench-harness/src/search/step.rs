@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::rate_search::Purpose;
 use crate::failure::Failure;
 use crate::histograms::Latency;
-use crate::results::RunReport;
 use crate::results::validity::Rule;
+use crate::results::{FractionOfLimit, RunReport};
 
 /// Of what is offered, what must be acknowledged within the same time.
 const ACKNOWLEDGED_SHARE_MIN: f64 = 0.97;
@@ -36,6 +36,12 @@ pub struct Step {
     /// `None`, as all below, where a client could not go on.
     pub acknowledged_records_per_second: Option<f64>,
     pub acknowledged_bytes_per_second: Option<f64>,
+    /// Of these bytes.
+    pub fraction_of_limit: Option<FractionOfLimit>,
+    /// When the broker acknowledges, as it says itself.
+    pub durability: Option<String>,
+    /// That the latencies come from.
+    pub samples: u64,
     pub response_p50_milliseconds: Option<f64>,
     pub response_p99_milliseconds: Option<f64>,
     pub end_to_end_p99_milliseconds: Option<f64>,
@@ -69,6 +75,9 @@ impl Step {
                 report.throughput.acknowledged_records_per_second,
             ),
             acknowledged_bytes_per_second: Some(report.throughput.acknowledged_bytes_per_second),
+            fraction_of_limit: report.fraction_of_limit.clone(),
+            durability: Some(report.durability.clone()),
+            samples: report.latencies.response.as_ref().map_or(0, |response| response.samples),
             response_p50_milliseconds: percentile(Latency::Response, 50.0),
             response_p99_milliseconds: percentile(Latency::Response, 99.0),
             end_to_end_p99_milliseconds: percentile(Latency::EndToEnd, 99.0),

@@ -85,6 +85,22 @@ impl Node {
         usage_of(self.child.id())
     }
 
+    /// The journal's files are prewritten in the background from a moment after the start on: waits until nothing
+    /// has been written for a second.
+    #[allow(dead_code, reason = "the other program that takes this file in measures no latencies")]
+    pub(crate) fn wait_until_prepared(&self) {
+        const QUIET: Duration = Duration::from_secs(1);
+        let mut before = f64::NAN;
+        loop {
+            let written = self.usage().written_bytes;
+            if written.total_cmp(&before).is_eq() {
+                return;
+            }
+            before = written;
+            std::thread::sleep(QUIET);
+        }
+    }
+
     /// Ends the node in order, so that all it owes the device is written.
     pub(crate) fn stop_and_usage(self) -> Usage {
         let pid = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();

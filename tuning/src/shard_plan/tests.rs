@@ -142,6 +142,29 @@ fn shards_know_their_node_and_hardware_threads_are_noted() {
     assert_eq!((cpus(&physical), physical.notes.len()), ((1..32).collect(), 0));
 }
 
+/// Half of a machine's memory was planned where the kernel gives that of one node alone.
+#[test]
+fn a_cpuset_bounds_the_memory_and_prefers_the_cores_near_it() {
+    let status = "Cpus_allowed_list:\t0-63\nMems_allowed_list:\t1\n";
+    let mut tree = RecordedTree::unpack(NUMA_SERVER).with("/proc/self/status", status);
+    for (node, kib) in [(0, 67_108_864), (1, 33_554_432)] {
+        let text = format!("Node {node} MemTotal:       {kib} kB\nNode {node} MemFree: 5 kB\n");
+        tree = tree.with(&format!("/sys/devices/system/node/node{node}/meminfo"), &text);
+    }
+    let facts = HostFacts::read(&tree.root());
+    assert_eq!(facts.memory.limit(), Some(ByteCount::gib(32)));
+    let near = plan_shards(&facts, Some(15), None).expect("a plan");
+    assert_eq!(near.memory, ByteCount::gib(16), "half of what the node has");
+    assert!(near.data_shards.iter().all(|shard| shard.numa_node == Some(1)), "{near:?}");
+    assert_eq!((facts.cpus.node_of(near.control_cpu), near.notes.len()), (Some(1), 0));
+    let both = plan_shards(&facts, Some(31), None).expect("a plan");
+    let far = both.notes.iter().find(|note| note.contains("cpuset.mems")).expect("a note");
+    assert!(far.starts_with("cores 0-15 have no memory near them"), "{far}");
+    // A list without a node of this machine is a misread.
+    let tree = tree.with("/proc/self/status", "Mems_allowed_list:\t7\n");
+    assert_eq!(HostFacts::read(&tree.root()).memory.cpuset_limit, None);
+}
+
 /// It came first of all second threads, where interrupts and coordinators run beside it.
 #[test]
 fn the_hardware_thread_beside_control_is_the_last_to_have_a_shard() {

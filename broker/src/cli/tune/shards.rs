@@ -86,7 +86,9 @@ fn memory(facts: &HostFacts, plan: &ShardPlan, output: &mut Output) -> Result<()
         .memory
         .cgroup_limit
         .map_or_else(|| "no limit of a cgroup".to_owned(), |limit| format!("{limit} by cgroup"));
-    output.line(format_args!("  memory    {} of RAM, {limit}", facts.memory.total))?;
+    let cpuset = facts.memory.cpuset_limit;
+    let cpuset = cpuset.map_or_else(String::new, |granted| format!(", {granted} by cpuset"));
+    output.line(format_args!("  memory    {} of RAM, {limit}{cpuset}", facts.memory.total))?;
     let count = plan.data_shards.len() as u64;
     output.line(format_args!(
         "  node      {} = {DEDICATED_SHARDS} × {} (controller, coordinator) + {} (groups) + {count} × {} (data)",

@@ -23,6 +23,8 @@ const DURABLE: &str = "disk.sequential.durable-write";
 const DURABLE_SET_ASIDE: &str = "disk.sequential.durable-write.preallocated";
 /// Batches that a broker writes to their segment once, without a journal.
 const SEGMENT_BATCH_BYTES_MIN: u32 = 256 << 10;
+/// Limits are measured, and so may be a little too low.
+pub const LIMIT_TOLERANCE: f64 = 1.05;
 const READ: &str = "disk.sequential.read";
 const LOOPBACK: &str = "loopback.throughput";
 
@@ -42,7 +44,7 @@ impl Bound {
     /// Of keys and values that a client gets acknowledged. `None`: nothing that was measured bounds it.
     #[must_use]
     pub fn of_acknowledged(workload: &Workload, limits: &Value) -> Option<Self> {
-        if workload.own.codec != Compression::None {
+        if is_compressed(workload) {
             return None;
         }
         let record_bytes = workload.record_bytes;
@@ -56,25 +58,39 @@ impl Bound {
             });
         let is_large =
             workload.own.batch_bytes.is_some_and(|bytes| bytes >= SEGMENT_BATCH_BYTES_MIN);
-        let durable = if is_large { DURABLE_SET_ASIDE } else { DURABLE };
+        // Limits of before that state was measured have the other one.
+        let is_set_aside = is_large && value(limits, DURABLE_SET_ASIDE).is_some();
+        let durable = if is_set_aside { DURABLE_SET_ASIDE } else { DURABLE };
         ceiling.or_else(|| lowest(limits, &[durable, LOOPBACK]))
     }
 
     #[must_use]
-    pub fn of_consumed(limits: &Value) -> Option<Self> {
-        lowest(limits, &[LOOPBACK])
+    pub fn of_consumed(workload: &Workload, limits: &Value) -> Option<Self> {
+        if is_compressed(workload) { None } else { lowest(limits, &[LOOPBACK]) }
     }
 
     #[must_use]
-    pub fn of_caught_up(limits: &Value) -> Option<Self> {
-        lowest(limits, &[READ, LOOPBACK])
+    pub fn of_caught_up(workload: &Workload, limits: &Value) -> Option<Self> {
+        if is_compressed(workload) { None } else { lowest(limits, &[READ, LOOPBACK]) }
     }
 
-    /// Whether a broker that acknowledges before its records are on stable storage can do better.
+    /// Whether a broker that reaches this cannot have had all of it on stable storage: that is more than the disk makes
+    /// durable in any state of a file.
     #[must_use]
-    pub fn is_of_stable_storage(&self) -> bool {
-        [DURABLE, DURABLE_SET_ASIDE].contains(&self.limit.as_str())
+    pub fn is_beyond_stable_storage(&self, bytes_per_second: f64, limits: &Value) -> bool {
+        let durable = [DURABLE, DURABLE_SET_ASIDE];
+        let most = durable.iter().filter_map(|id| value(limits, id)).fold(0.0, f64::max);
+        durable.contains(&self.limit.as_str()) && bytes_per_second > most * LIMIT_TOLERANCE
     }
+}
+
+/// By this workload or by the client's own configuration.
+fn is_compressed(workload: &Workload) -> bool {
+    let own = &workload.own;
+    let configured = own.client_configs.iter().any(|(name, value)| {
+        ["compression.codec", "compression.type"].contains(&name.as_str()) && value != "none"
+    });
+    own.codec != Compression::None || configured
 }
 
 /// `None` where one of them is not known: another might be lower.
@@ -112,9 +128,15 @@ mod tests {
             let text = shipped::find(name).unwrap();
             let source = Source { text, directory: None, settings };
             let bound = Bound::of_acknowledged(&Workload::parse(&source).unwrap(), &limits);
-            bound.map(|bound| (bound.bytes_per_second, bound.is_of_stable_storage()))
+            bound.map(|bound| {
+                (bound.bytes_per_second, bound.is_beyond_stable_storage(316.0, &limits))
+            })
         };
         let acknowledged = |name: &str| acknowledged_with(name, &[]);
+        let text = shipped::find("telemetry-1k").unwrap();
+        let plain = Workload::parse(&Source { text, directory: None, settings: &[] }).unwrap();
+        let bound = Bound::of_acknowledged(&plain, &limits).unwrap();
+        assert!(!bound.is_beyond_stable_storage(9e9, &limits), "a limit of the client's");
         assert_eq!(acknowledged("saturate-1k"), Some((1_024_000.0, false)));
         assert_eq!(acknowledged("saturate-raw"), Some((200.0, true)), "segments as they are");
         let journalled = acknowledged_with("saturate-raw", &["batchBytes=16384".to_owned()]);
@@ -122,8 +144,8 @@ mod tests {
         let packed = acknowledged_with("saturate-raw", &["codec=lz4".to_owned()]);
         assert_eq!(packed, None, "the disk writes fewer bytes than are counted");
         assert_eq!(acknowledged("saturate-100b"), Some((300.0, true)), "no ceiling was measured");
-        assert_eq!(Bound::of_caught_up(&limits).unwrap().limit, "loopback.throughput");
-        assert_eq!(Bound::of_consumed(&limits).unwrap().bytes_per_second, 500.0);
-        assert_eq!(Bound::of_caught_up(&json!({ "limits": [] })), None);
+        assert_eq!(Bound::of_caught_up(&plain, &limits).unwrap().limit, "loopback.throughput");
+        assert_eq!(Bound::of_consumed(&plain, &limits).unwrap().bytes_per_second, 500.0);
+        assert_eq!(Bound::of_caught_up(&plain, &json!({ "limits": [] })), None);
     }
 }

@@ -106,7 +106,7 @@ pub fn compare(request: &CompareRequest, observe: Observer<'_>) -> Result<Compar
         subjects: request.contenders.iter().map(|one| one.subject.clone()).collect(),
         exits: Vec::new(),
         remaining: Remaining::new(&plans, request),
-        fastest: BTreeMap::new(),
+        written: BTreeMap::new(),
         observe,
         began: Instant::now(),
     };
@@ -136,8 +136,8 @@ struct Comparing<'a> {
     /// Of runs that count and of those whose repeats did not help.
     exits: Vec<Exit>,
     remaining: Remaining,
-    /// Bytes a second of each contender's fastest run in the case that is under way.
-    fastest: BTreeMap<usize, f64>,
+    /// Most bytes of a run so far, by workload and contender.
+    written: BTreeMap<(String, usize), f64>,
     observe: Observer<'a>,
     began: Instant,
 }
@@ -201,7 +201,6 @@ impl Comparing<'_> {
             "open".clone_into(&mut case.load);
         }
         let mut last_exit = Vec::new();
-        self.fastest.clear();
         case.runs = blocks::run(plan.seats.len(), self.request.blocks, &mut |turn| {
             let (run, exit) = self.turn(plan, &workloads[turn.seat], turn)?;
             last_exit.push((turn, exit));
@@ -276,9 +275,9 @@ impl Comparing<'_> {
         };
         let Judged { report, reason, remark, exit } = judged(result)?;
         if let Some(report) = &report {
-            let rate = report["throughput"]["acknowledged_bytes_per_second"].as_f64();
-            let fastest = self.fastest.entry(seat.contender).or_default();
-            *fastest = fastest.max(rate.unwrap_or(0.0));
+            let records = report["verification"]["records_acknowledged"].as_f64().unwrap_or(0.0);
+            let most = self.written.entry((workload.name.clone(), seat.contender)).or_default();
+            *most = most.max(records * workload.record_bytes as f64);
         }
         let is_written = report.is_some() && self.request.out.is_some();
         let run = CaseRun {
@@ -307,8 +306,13 @@ impl Comparing<'_> {
     ) -> Result<(Result<RunReport, Failure>, Option<StartUp>), Failure> {
         let one = &self.request.contenders[contender];
         if one.is_started() && one.subject.kind != SubjectKind::Null {
-            let needed = room::bytes_written(workload, self.fastest.get(&contender).copied());
-            room::has_room(&self.request.place.folder, needed)?;
+            let before = self.written.get(&(workload.name.clone(), contender)).copied();
+            let wanted = room::bytes_wanted(workload, before);
+            if let Err(failure) = room::has_room(&self.request.place.folder, wanted) {
+                // What ran before it is worth keeping.
+                let is_first = self.subjects[contender].command.is_empty();
+                return if is_first { Err(failure) } else { Ok((Err(failure), None)) };
+            }
         }
         let subject = &mut self.subjects[contender];
         let broker = match one.broker.start(&self.request.place, &one.subject.topic_configs) {

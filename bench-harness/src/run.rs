@@ -244,7 +244,10 @@ fn report(
         fraction_of_limit: fraction(throughput.acknowledged_bytes_per_second, bound(request)),
         caught_up_fraction_of_limit: fraction(
             throughput.caught_up_bytes_per_second,
-            request.limits.as_ref().and_then(Bound::of_caught_up),
+            request
+                .limits
+                .as_ref()
+                .and_then(|limits| Bound::of_caught_up(&request.workload, limits)),
         ),
         throughput,
         latencies,

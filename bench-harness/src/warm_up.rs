@@ -18,12 +18,12 @@ pub fn seconds_max(least_seconds: f64) -> f64 {
     STABLE_SECONDS_MAX.max(least_seconds + STABLE_SECONDS_AFTER_LEAST)
 }
 
-/// The longest warm-up of a workload.
+/// The shortest warm-up of a workload.
 #[must_use]
-pub fn longest(own: &OwnKeys) -> f64 {
+pub fn shortest(own: &OwnKeys) -> f64 {
     match own.warm_up {
         Some(WarmUp::Seconds(seconds)) => seconds,
-        Some(WarmUp::Stable) | None => seconds_max(own.warm_up_seconds_min),
+        Some(WarmUp::Stable) | None => own.warm_up_seconds_min,
     }
 }
 

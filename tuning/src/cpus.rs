@@ -145,7 +145,8 @@ fn numa_nodes(host: &HostRoot, status: &str) -> Vec<NumaNode> {
         .collect();
     nodes.sort_by_key(|node| node.id);
     // No node at all is a misread: we are running in one.
-    if nodes.iter().all(|node| !node.is_memory_granted) {
+    let has_memory = |node: &&NumaNode| node.memory != Some(ByteCount(0));
+    if nodes.iter().filter(has_memory).all(|node| !node.is_memory_granted) {
         nodes.iter_mut().for_each(|node| node.is_memory_granted = true);
     }
     nodes

@@ -114,7 +114,7 @@ const MEMORY_MIN: ByteCount = ByteCount(
 );
 
 /// Plans a node. `None` for a wish is the default: a data shard on every core (on four cores or
-/// more, on all but one), and half of the smaller of RAM and the cgroup's limit, but no more than
+/// more, on all but one), and half of the smallest of RAM, the cgroup's limit and what the cpuset grants, but no more than
 /// 4 GiB a data shard. Where that memory is too little for the shards, there are fewer shards.
 pub fn plan_shards(
     facts: &HostFacts,

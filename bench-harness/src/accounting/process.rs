@@ -46,7 +46,8 @@ pub(super) fn thread_cpu(root: &Path, pid: u32) -> BTreeMap<u32, f64> {
 }
 
 /// Programs that listen for a container's broker and only pass on what they get: what they use is not the broker's.
-const FORWARDERS: [&str; 3] = ["docker-proxy", "rootlessport", "slirp4netns"];
+const FORWARDERS: [&str; 7] =
+    ["docker-proxy", "rootlessport", "rootlesskit", "slirp4netns", "conmon", "pasta", "pasta.avx2"];
 
 /// The process whose socket listens on the port; needs to be its user, or root. `None` also where it only forwards.
 pub(super) fn listening_on(root: &Path, port: u16) -> Option<u32> {

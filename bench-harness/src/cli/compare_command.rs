@@ -53,7 +53,7 @@ pub(super) struct CompareArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     blocks: Option<u32>,
 
-    /// Every mode: ours with fsync and memory, Kafka with its default flush and with flush.messages=1.
+    /// Every mode: ours with fsync and memory, Kafka with its default flush and with flush.messages=1; not beside another build.
     #[arg(long)]
     full: bool,
 
@@ -89,8 +89,8 @@ pub(super) struct CompareArgs {
     #[arg(long, value_name = "PATH")]
     corelane: Option<PathBuf>,
 
-    /// Memory of our node, as `corelane serve --memory` takes it (default: as much as Kafka's heap, 1 GiB; the node's own default
-    /// beside a broker that keeps nothing).
+    /// Memory of our node, and of the other build, as `corelane serve --memory` takes it (default: as much as Kafka's heap,
+    /// 1 GiB; the node's own default beside a broker that keeps nothing).
     #[arg(long, value_name = "SIZE")]
     corelane_memory: Option<String>,
 
@@ -185,6 +185,12 @@ impl CompareArgs {
             contenders.push(Contender::null(Null { program: own_program()? }));
             None
         } else if Path::new(&self.against).is_file() {
+            if self.full {
+                return Err(Failure::new(
+                    "--full has every mode of ours and Kafka; beside another build name workloads \
+                     with --workload",
+                ));
+            }
             let program =
                 std::path::absolute(&self.against).unwrap_or_else(|_| PathBuf::from(&self.against));
             contenders.push(ours_of(&program, Durability::Fsync)?.as_other_build());

@@ -29,8 +29,10 @@ use crate::verification::{ConsumedChains, Entry, PartitionNumber};
 use crate::workload::{Grouping, OwnKeys};
 
 const POLL_TIME: Duration = Duration::from_millis(20);
-/// For a partition's end, which a leader knows.
-const WATERMARKS_TIMEOUT: Duration = Duration::from_secs(10);
+/// For a partition's end, which a leader knows: longer than a fetch usually waits, behind which the question may stand.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
+/// An end that is reached so soon after it was told is the end: a newer one would always be.
+const END_RECENT: Duration = Duration::from_millis(100);
 
 /// What a consumer is to read.
 pub struct RdkafkaConsumerPlan {
@@ -56,8 +58,8 @@ pub struct RdkafkaConsumer {
     chains: ConsumedChains,
     recorder: Recorder,
     numbers: HashMap<String, HashMap<i32, PartitionNumber>>,
-    /// What a reader that catches up has not seen the end of: where the end was when it was last asked for.
-    behind: HashMap<PartitionNumber, i64>,
+    /// What a reader that catches up has not seen the end of.
+    behind: HashMap<PartitionNumber, End>,
     /// Partitions when they were last counted.
     counted: usize,
     failure: Option<Failure>,
@@ -78,7 +80,7 @@ impl RdkafkaConsumer {
         let chains = ConsumedChains::default();
         let mut behind = HashMap::new();
         if plan.reading == Reading::CatchUp {
-            behind.extend(plan.partitions.iter().map(|place| (place.number, 0)));
+            behind.extend(plan.partitions.iter().map(|place| (place.number, End::default())));
             plan.clock.begin_catching_up();
         }
         Ok(Self { plan, consumer, chains, recorder, numbers, behind, counted: 0, failure: None })
@@ -92,7 +94,7 @@ impl RdkafkaConsumer {
     fn read(mut self) -> Read {
         let mut idle = Idle::default();
         if self.plan.clock.pass(self.plan.gate) {
-            if let Err(failure) = self.begin().and_then(|()| self.look_how_far_behind()) {
+            if let Err(failure) = self.begin() {
                 self.failure = give_up(&self.plan.clock, failure);
             }
             while !self.plan.progress.is_over(&self.plan.clock, &mut idle) {
@@ -118,29 +120,30 @@ impl RdkafkaConsumer {
         result.map_err(|error| Failure::new(format!("librdkafka does not subscribe: {error}")))
     }
 
-    /// A partition with nothing in it is not behind.
-    fn look_how_far_behind(&mut self) -> Result<(), Failure> {
-        let partitions: Vec<PartitionNumber> = self.behind.keys().copied().collect();
-        partitions.into_iter().try_for_each(|partition| self.note_position(partition, 0))
+    /// Whether a partition's end is reached. Where the last answer is older than a moment there may be a newer end by now,
+    /// and it is asked for; who does not answer is asked again later.
+    fn note_position(&mut self, partition: PartitionNumber, now_ns: u64) {
+        let Some(end) = self.behind.get(&partition).copied() else { return };
+        let next = self.chains.next_offset(partition);
+        let mut is_reached = end.offset.is_some_and(|offset| next >= offset);
+        let is_recent = end
+            .told_ns
+            .is_some_and(|told_ns| now_ns.saturating_sub(told_ns) < END_RECENT.as_nanos() as u64);
+        if !is_recent && (is_reached || end.offset.is_none()) {
+            let offset = self.end_of(partition);
+            let told_ns = Some(self.plan.clock.now_ns());
+            self.behind.insert(partition, End { offset, told_ns });
+            is_reached = offset.is_some_and(|offset| next >= offset);
+        }
+        if is_reached && self.behind.remove(&partition).is_some() && self.behind.is_empty() {
+            self.plan.clock.caught_up(now_ns);
+        }
     }
 
-    /// The next record to read has this offset. Where it is the last known end, there may be a newer one by now.
-    fn note_position(&mut self, partition: PartitionNumber, next: i64) -> Result<(), Failure> {
-        if self.behind.get(&partition).is_none_or(|end| next < *end) {
-            return Ok(());
-        }
-        let place = self.plan.partitions.iter().find(|place| place.number == partition);
-        let place = place.expect("it is behind on its own partitions");
-        let (_, end) = self
-            .consumer
-            .fetch_watermarks(&place.topic, place.index, WATERMARKS_TIMEOUT)
-            .map_err(|error| Failure::new(format!("a partition's end is not told: {error}")))?;
-        if next < end {
-            self.behind.insert(partition, end);
-        } else if self.behind.remove(&partition).is_some() && self.behind.is_empty() {
-            self.plan.clock.caught_up(self.plan.clock.now_ns());
-        }
-        Ok(())
+    fn end_of(&self, partition: PartitionNumber) -> Option<i64> {
+        let place = self.plan.partitions.iter().find(|place| place.number == partition)?;
+        let told = self.consumer.fetch_watermarks(&place.topic, place.index, END_TIMEOUT);
+        told.ok().map(|(_, end)| end)
     }
 
     fn poll(&mut self) {
@@ -149,18 +152,23 @@ impl RdkafkaConsumer {
                 let read = read_of(&message, &self.numbers);
                 let bytes = (message.payload_len() + message.key_len()) as u64;
                 drop(message);
-                let (partition, next) = (read.partition, read.offset + 1);
-                self.take(read, bytes);
-                if let Err(failure) = self.note_position(partition, next) {
-                    self.failure = give_up(&self.plan.clock, failure);
-                }
+                let partition = read.partition;
+                let now_ns = self.take(read, bytes);
+                self.note_position(partition, now_ns);
             }
             Some(Err(error)) => self.look_at(&error),
-            None => self.count_assignment(),
+            None => {
+                self.count_assignment();
+                // Nothing came of a partition without records either.
+                let now_ns = self.plan.clock.now_ns();
+                let silent: Vec<PartitionNumber> = self.behind.keys().copied().collect();
+                silent.into_iter().for_each(|partition| self.note_position(partition, now_ns));
+            }
         }
     }
 
-    fn take(&mut self, read: RecordRead, bytes: u64) {
+    /// Gives when that was.
+    fn take(&mut self, read: RecordRead, bytes: u64) -> u64 {
         let consumed_ns = self.plan.clock.now_ns();
         let RecordRead { partition, offset, content } = read;
         match content {
@@ -187,6 +195,7 @@ impl RdkafkaConsumer {
         }
         self.plan.progress.add(1);
         self.recorder.tick_at(consumed_ns);
+        consumed_ns
     }
 
     fn look_at(&mut self, error: &KafkaError) {
@@ -229,6 +238,15 @@ impl RdkafkaConsumer {
         self.plan.assigned.store(now, Ordering::Release);
         self.counted = now;
     }
+}
+
+/// Where a partition ends.
+#[derive(Clone, Copy, Default)]
+struct End {
+    /// `None`: nobody has told yet.
+    offset: Option<i64>,
+    /// When that was.
+    told_ns: Option<u64>,
 }
 
 /// Owned, so that the message can go before the chains are touched.

@@ -2,12 +2,9 @@
 
 use serde_json::Value;
 
-use crate::bounds::Bound;
+use crate::bounds::{Bound, LIMIT_TOLERANCE};
 use crate::results::comparison::{Metric, MetricRatio};
 use crate::workload::{Rate, Workload};
-
-/// Limits are measured, and so may be a little too low.
-const ABOVE: f64 = 1.05;
 
 /// Fills in what applies, and says why where nothing does.
 pub(super) fn fill(
@@ -30,9 +27,11 @@ pub(super) fn fill(
     let is_above = [ratio.fraction_of_limit_a, ratio.fraction_of_limit_b]
         .into_iter()
         .flatten()
-        .any(|share| share > ABOVE);
+        .any(|share| share > LIMIT_TOLERANCE);
     if is_above {
-        let why = if bound.is_of_stable_storage() {
+        let means = [ratio.a, ratio.b].into_iter().flatten().map(|estimate| estimate.mean);
+        let most = means.fold(0.0, f64::max);
+        let why = if bound.is_beyond_stable_storage(most, limits) {
             "more than the disk makes durable: not all of it was when it was acknowledged"
         } else {
             "more than the limit, which was measured apart: the machine was slower then"
@@ -47,11 +46,11 @@ pub(super) fn fill(
 fn bound_of(metric: Metric, workload: &Workload, limits: &Value) -> Option<Bound> {
     let is_saturated = workload.rate == Rate::Closed;
     match metric {
-        Metric::CaughtUpBytes => Bound::of_caught_up(limits),
+        Metric::CaughtUpBytes => Bound::of_caught_up(workload, limits),
         Metric::AcknowledgedBytes if is_saturated && !workload.is_consumed() => {
             Bound::of_acknowledged(workload, limits)
         }
-        Metric::ConsumedBytes if is_saturated => Bound::of_consumed(limits),
+        Metric::ConsumedBytes if is_saturated => Bound::of_consumed(workload, limits),
         _ => None,
     }
 }

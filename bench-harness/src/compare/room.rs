@@ -7,15 +7,21 @@ use crate::limits::{COMPARE_BYTES_PER_SECOND_ASSUMED, COMPARE_DISK_FREE_BYTES_MI
 use crate::warm_up;
 use crate::workload::{Rate, Workload};
 
-/// What a run leaves on the disk at the most. `fastest`: what the same broker got
-/// acknowledged in a second of the same case.
-pub(super) fn bytes_written(workload: &Workload, fastest: Option<f64>) -> u64 {
-    let rate = match workload.rate {
-        Rate::Open { records_per_second } => records_per_second * workload.record_bytes as f64,
-        Rate::Closed => fastest.unwrap_or(COMPARE_BYTES_PER_SECOND_ASSUMED),
-    };
-    let seconds = warm_up::longest(&workload.own) + workload.duration_seconds;
-    (rate * seconds) as u64 + workload.backlog_bytes + COMPARE_DISK_FREE_BYTES_MIN
+/// Runs differ in how soon a warm-up has settled.
+const LONGER_THAN_BEFORE: f64 = 1.5;
+
+/// What a run leaves on the disk, and what must be free beside that. `before`: bytes that one of the same broker and case
+/// had acknowledged.
+pub(super) fn bytes_wanted(workload: &Workload, before: Option<f64>) -> u64 {
+    let written = before.map(|bytes| bytes * LONGER_THAN_BEFORE).unwrap_or_else(|| {
+        let offered = match workload.rate {
+            Rate::Open { records_per_second } => records_per_second * workload.record_bytes as f64,
+            Rate::Closed => f64::INFINITY,
+        };
+        let seconds = warm_up::shortest(&workload.own) + workload.duration_seconds;
+        offered.min(COMPARE_BYTES_PER_SECOND_ASSUMED) * seconds + workload.backlog_bytes as f64
+    });
+    (written as u64).saturating_add(COMPARE_DISK_FREE_BYTES_MIN)
 }
 
 /// Nothing is deleted beneath a run.
@@ -27,7 +33,7 @@ pub(super) fn has_room(folder: &Path, needed: u64) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::new(format!(
-        "{} has {} GB free, and the next run writes up to {}; name a folder on a larger disk with \
+        "{} has {} GB free, and the next run may need {}; name a folder on a larger disk with \
          --data-dir, or measure for a shorter time with --duration",
         parent.display(),
         free / 1_000_000_000,
@@ -37,24 +43,29 @@ pub(super) fn has_room(folder: &Path, needed: u64) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::bytes_written;
+    use super::bytes_wanted;
     use crate::workload::{Source, Workload, shipped};
 
     #[test]
-    fn the_room_that_a_run_needs_follows_from_its_rate_and_its_longest_warm_up() {
+    fn the_room_that_a_run_wants_is_what_one_before_it_took_or_is_assumed() {
         let workload = |name: &str, settings: &[&str]| {
             let settings: Vec<String> = settings.iter().map(|text| (*text).to_owned()).collect();
             let source =
                 Source { text: shipped::find(name).unwrap(), directory: None, settings: &settings };
             Workload::parse(&source).unwrap()
         };
-        let seconds = ["warmUp=20", "durationSeconds=10"];
-        let closed = workload("saturate-1k", &seconds);
-        assert_eq!(bytes_written(&closed, None), 19_000_000_000);
-        assert_eq!(bytes_written(&closed, Some(2e9)), 64_000_000_000, "as fast as it was before");
-        let open = ["producerRate=1000000", "messageSize=1000", "durationSeconds=10", "warmUp=20"];
-        assert_eq!(bytes_written(&workload("telemetry-1k", &open), Some(9e9)), 34_000_000_000);
-        let stable = ["producerRate=1000000", "messageSize=1000", "durationSeconds=10"];
-        assert_eq!(bytes_written(&workload("telemetry-1k", &stable), None), 44_000_000_000);
+        let closed = workload("saturate-1k", &["warmUp=20", "durationSeconds=10"]);
+        assert_eq!(bytes_wanted(&closed, None), 19_000_000_000);
+        assert_eq!(bytes_wanted(&closed, Some(40e9)), 64_000_000_000);
+        let open = |rate: &str| {
+            let settings = [rate, "messageSize=1000", "durationSeconds=10", "warmUpSecondsMin=20"];
+            bytes_wanted(&workload("telemetry-1k", &settings), None)
+        };
+        assert_eq!(open("producerRate=100000"), 7_000_000_000);
+        assert_eq!(
+            open("producerRate=10000000"),
+            19_000_000_000,
+            "nobody takes ten gigabytes a second"
+        );
     }
 }

@@ -148,16 +148,18 @@ fn differences_of_subjects(a: &Value, b: &Value) -> Vec<Difference> {
     found
 }
 
-/// A command or configuration without what is another one with each start: ports of this machine, and the number of the
+/// A command or configuration without what is another one with each start: ports of this machine, and the numbers of the
 /// broker's folder.
 fn placeless(value: &Value) -> Value {
     let is_number = |text: &str| text.parse::<u64>().is_ok();
     let part = |part: &str| match part.rsplit_once(':') {
         Some((host, port)) if host == LOOPBACK && is_number(port) => LOOPBACK.to_owned(),
         _ => {
-            let mut words = part.rsplitn(3, '-');
-            let numbers = words.by_ref().take(2).filter(|word| is_number(word)).count();
-            words.next().filter(|_| numbers == 2).unwrap_or(part).to_owned()
+            let words: Vec<&str> = part.split('-').collect();
+            let [name @ ("corelane" | "kafka"), process, start] = words[..] else {
+                return part.to_owned();
+            };
+            if is_number(process) && is_number(start) { name } else { part }.to_owned()
         }
     };
     match value {

@@ -105,7 +105,8 @@ impl Phases<'_> {
         let (before, bytes_before) = (self.watched.snapshot(), self.clock.acknowledged_bytes());
         self.collect_until(until_ns, running)?;
         let after = self.watched.snapshot();
-        let caught_up_ns = self.clock.caught_up_ns().map(|at_ns| at_ns.saturating_sub(from_ns));
+        let caught_up_ns = self.clock.caught_up_ns().filter(|at_ns| *at_ns <= until_ns);
+        let caught_up_ns = caught_up_ns.map(|at_ns| at_ns.saturating_sub(from_ns));
         (self.observe)(&Event::Draining);
         Ok(Measured {
             from_ns,

@@ -50,7 +50,14 @@ impl Search<'_> {
                 Err(failure) if failure.exit == Exit::Failed && has_held(&steps) => {
                     Step::failed(*rate, Purpose::Ramp, &failure)
                 }
-                Err(failure) => return Err(self.stopped("ramp", None, steps, failure)),
+                Err(failure) => {
+                    return Err(self.stopped(
+                        ("ramp", None),
+                        steps,
+                        (*rate, Purpose::Ramp),
+                        failure,
+                    ));
+                }
             };
             (self.observe)(&SearchEvent::Step(&step));
             steps.push(step);
@@ -59,11 +66,7 @@ impl Search<'_> {
                 break;
             }
         }
-        let highest = steps
-            .iter()
-            .filter(|step| step.verdict == Trial::Holds)
-            .map(|step| step.offered_records_per_second)
-            .fold(None, |highest: Option<f64>, rate| Some(highest.map_or(rate, |h| h.max(rate))));
+        let highest = highest_held(&steps);
         let knee = knee(&steps).map(|step| step.offered_records_per_second);
         let sentence = match (highest, knee) {
             (None, _) => "no rate of the ramp held; begin lower with --from".to_owned(),
@@ -95,7 +98,9 @@ impl Search<'_> {
                 Err(failure) if failure.exit == Exit::Failed && search.has_held() => {
                     Step::failed(rate, purpose, &failure)
                 }
-                Err(failure) => return Err(self.stopped("slo", Some(slo), steps, failure)),
+                Err(failure) => {
+                    return Err(self.stopped(("slo", Some(slo)), steps, (rate, purpose), failure));
+                }
             };
             search.tell(step.verdict);
             (self.observe)(&SearchEvent::Step(&step));
@@ -135,20 +140,36 @@ impl Search<'_> {
         Ok(Step { folder: self.request.out.is_some().then_some(folder), ..step })
     }
 
-    /// Keeps what was measured before a search could not go on.
+    /// Keeps what was measured before a search could not go on, with the run that ended it.
     fn stopped(
         &self,
-        kind: &'static str,
-        objective: Option<Slo>,
-        steps: Vec<Step>,
+        (kind, objective): (&'static str, Option<Slo>),
+        mut steps: Vec<Step>,
+        (rate, purpose): (f64, Purpose),
         failure: Failure,
     ) -> Failure {
-        if !steps.is_empty() {
-            let sentence = format!("it ended after {} runs: {failure}", steps.len());
-            // The failure is what the caller has to hear.
-            let _ = self.finish(kind, objective, (None, "nothing"), sentence, steps);
+        if steps.is_empty() {
+            return failure;
         }
-        failure
+        let highest = highest_held(&steps);
+        let held = highest.map_or_else(
+            || "no rate held before".to_owned(),
+            |rate| format!("the highest rate that held before is {rate} records a second"),
+        );
+        let sentence = format!("ended by run {}: {failure}; {held}", steps.len() + 1);
+        if failure.exit != Exit::Interrupted {
+            steps.push(Step::failed(rate, purpose, &failure));
+        }
+        let found = if highest.is_some() { "held before the search ended" } else { "nothing" };
+        // The failure is what the caller has to hear.
+        let is_kept = self.finish(kind, objective, (highest, found), sentence, steps).is_ok();
+        match &self.request.out {
+            Some(out) if is_kept => Failure {
+                sentence: format!("{failure}; what ran before is in {}", out.display()),
+                ..failure
+            },
+            _ => failure,
+        }
     }
 
     fn finish(
@@ -180,6 +201,11 @@ impl Search<'_> {
         }
         Ok(report)
     }
+}
+
+fn highest_held(steps: &[Step]) -> Option<f64> {
+    let held = steps.iter().filter(|step| step.verdict == Trial::Holds);
+    held.map(|step| step.offered_records_per_second).reduce(f64::max)
 }
 
 fn has_held(steps: &[Step]) -> bool {

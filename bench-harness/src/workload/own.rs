@@ -28,7 +28,10 @@ pub const EXPLAINED: [(&str, &str); 27] = [
     ("catchUpReaders", "readers that begin at offset 0 when measuring begins (default 0)"),
     ("fetchMinBytes", "least bytes of a fetch (default 1)"),
     ("fetchWaitMillisecondsMax", "how long a fetch waits for them (default 500)"),
-    ("warmUp", "seconds, or stable: until throughput and p99 hold within 5 % (default, ≤ 30 s)"),
+    (
+        "warmUp",
+        "seconds, or stable: until throughput and p99 hold within 5 % (default, ≤ 30 s or warmUpSecondsMin + 20)",
+    ),
     ("warmUpSecondsMin", "stable: not before so many seconds (default 0)"),
     ("durationSeconds", "replaces testDurationMinutes"),
     ("replicationFactor", "of the topics (default: the broker's)"),

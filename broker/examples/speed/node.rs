@@ -86,12 +86,13 @@ impl Node {
     }
 
     /// The journal's files are prewritten in the background from a moment after the start on: waits until nothing
-    /// has been written for a second.
+    /// has been written for two seconds.
     #[allow(dead_code, reason = "the other program that takes this file in measures no latencies")]
     pub(crate) fn wait_until_prepared(&self) {
-        const QUIET: Duration = Duration::from_secs(1);
+        const QUIET: Duration = Duration::from_secs(2);
+        const LOOKS_MAX: usize = 60;
         let mut before = f64::NAN;
-        loop {
+        for _ in 0..LOOKS_MAX {
             let written = self.usage().written_bytes;
             if written.total_cmp(&before).is_eq() {
                 return;
@@ -99,6 +100,7 @@ impl Node {
             before = written;
             std::thread::sleep(QUIET);
         }
+        panic!("an idle node still writes after two minutes");
     }
 
     /// Ends the node in order, so that all it owes the device is written.

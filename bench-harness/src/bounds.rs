@@ -21,12 +21,13 @@ use crate::workload::{ClientTier, Workload};
 const DURABLE: &str = "disk.sequential.durable-write";
 /// The same where blocks were set aside and not written.
 const DURABLE_SET_ASIDE: &str = "disk.sequential.durable-write.preallocated";
+const READ: &str = "disk.sequential.read";
+const LOOPBACK: &str = "loopback.throughput";
+
 /// Batches that a broker writes to their segment once, without a journal.
 const SEGMENT_BATCH_BYTES_MIN: u32 = 256 << 10;
 /// Limits are measured, and so may be a little too low.
 pub const LIMIT_TOLERANCE: f64 = 1.05;
-const READ: &str = "disk.sequential.read";
-const LOOPBACK: &str = "loopback.throughput";
 
 /// Records whose ceiling is measured.
 const CEILINGS: [(usize, &str); 2] =

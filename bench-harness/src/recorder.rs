@@ -82,6 +82,17 @@ pub enum Reading {
     Verification,
 }
 
+impl Reading {
+    /// Of a partition: who has caught up reads what is being written, and that is no throughput of its own.
+    #[must_use]
+    pub const fn of_partition(self, is_behind: bool) -> Self {
+        match self {
+            Self::CatchUp if !is_behind => Self::Verification,
+            reading => reading,
+        }
+    }
+}
+
 /// Belongs to one thread.
 pub struct Recorder {
     clock: Arc<RunClock>,

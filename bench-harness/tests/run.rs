@@ -244,16 +244,22 @@ fn the_files_of_a_run_have_what_other_programs_read() {
     assert!(run_quietly(&request).unwrap_err().sentence.contains("--out"));
 }
 
+/// A test's machine is never quiet, and nothing in a search's tests is about time.
+fn nothing_disturbs(request: &mut RunRequest) {
+    let rules = &mut request.workload.own.invalidation;
+    rules.steal_percent_max = 100.0;
+    rules.other_cpu_percent_max = 100.0;
+    rules.client_cpu_percent_max = 1e9;
+    rules.schedule_delay_milliseconds_max = 1e9;
+}
+
 fn searched(
     out: &std::path::Path,
     search: impl FnOnce(&mut Search<'_>) -> Result<SearchReport, Failure>,
 ) -> SearchReport {
     let broker = SmallBroker::start(Fault::Nothing);
     let mut request = request(&broker, WORKLOAD, &["client=raw", "producerRate=100"]);
-    // A test's machine is never quiet, and nothing here is about time.
-    request.workload.own.invalidation.other_cpu_percent_max = 100.0;
-    request.workload.own.invalidation.client_cpu_percent_max = 1e9;
-    request.workload.own.invalidation.schedule_delay_milliseconds_max = 1e9;
+    nothing_disturbs(&mut request);
     request.out = Some(out.to_owned());
     let report = search(&mut Search { request, observe: &mut |_| {} }).unwrap();
     let kind = report.kind;
@@ -293,9 +299,7 @@ fn what_ran_before_a_search_could_not_go_on_is_kept() {
     let out = folder.path().join("stopped");
     let broker = SmallBroker::start(Fault::Nothing);
     let mut request = request(&broker, WORKLOAD, &["client=raw"]);
-    let rules = &mut request.workload.own.invalidation;
-    (rules.other_cpu_percent_max, rules.client_cpu_percent_max) = (100.0, 1e9);
-    (rules.steal_percent_max, rules.schedule_delay_milliseconds_max) = (100.0, 1e9);
+    nothing_disturbs(&mut request);
     request.out = Some(out.clone());
     let slo = Slo { latency: Latency::Response, percent: 50.0, milliseconds: 0.000_1 };
     let plan = SloPlan { from: 100.0, to: Some(200.0), precision: 0.05, runs_max: 3 };

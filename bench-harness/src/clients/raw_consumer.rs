@@ -198,10 +198,7 @@ impl RawConsumer {
             records: u64::from(records),
             bytes: u64::from(records) * self.plan.payload_bytes,
         };
-        let reading = match self.plan.reading {
-            Reading::CatchUp if !self.behind.contains(&partition) => Reading::Verification,
-            reading => reading,
-        };
+        let reading = self.plan.reading.of_partition(self.behind.contains(&partition));
         self.recorder.consumed(reading, consumed);
         self.plan.progress.add(u64::from(records));
     }

@@ -183,12 +183,7 @@ impl RdkafkaConsumer {
                 self.chains.read(partition, &entry, true);
                 let intended_ns = Some(stamp.intended_ns);
                 let consumed = Consumed { intended_ns, consumed_ns, records: 1, bytes };
-                let reading = match self.plan.reading {
-                    Reading::CatchUp if !self.behind.contains_key(&partition) => {
-                        Reading::Verification
-                    }
-                    reading => reading,
-                };
+                let reading = self.plan.reading.of_partition(self.behind.contains_key(&partition));
                 self.recorder.consumed(reading, consumed);
             }
             None => self.chains.read_foreign(partition, offset),

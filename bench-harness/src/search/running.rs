@@ -47,7 +47,7 @@ impl Search<'_> {
             let step = match self.step(*rate, Purpose::Ramp, steps.len() + 1, rates.len()) {
                 Ok(step) => step,
                 // Beyond a rate that held, a client that cannot go on is an answer.
-                Err(failure) if failure.exit == Exit::Failed && has_held(&steps) => {
+                Err(failure) if failure.exit == Exit::Failed && highest_held(&steps).is_some() => {
                     Step::failed(*rate, Purpose::Ramp, &failure)
                 }
                 Err(failure) => {
@@ -206,10 +206,6 @@ impl Search<'_> {
 fn highest_held(steps: &[Step]) -> Option<f64> {
     let held = steps.iter().filter(|step| step.verdict == Trial::Holds);
     held.map(|step| step.offered_records_per_second).reduce(f64::max)
-}
-
-fn has_held(steps: &[Step]) -> bool {
-    steps.iter().any(|step| step.verdict == Trial::Holds)
 }
 
 /// The rate, what it is, and the sentence.

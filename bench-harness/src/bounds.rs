@@ -144,6 +144,10 @@ mod tests {
         assert_eq!(journalled, Some((300.0, true)));
         let packed = acknowledged_with("saturate-raw", &["codec=lz4".to_owned()]);
         assert_eq!(packed, None, "the disk writes fewer bytes than are counted");
+        let mut by_client = plain.clone();
+        by_client.own.client_configs = vec![("compression.type".to_owned(), "zstd".to_owned())];
+        assert_eq!(Bound::of_acknowledged(&by_client, &limits), None, "nor here");
+        assert_eq!(Bound::of_consumed(&by_client, &limits), None);
         assert_eq!(acknowledged("saturate-100b"), Some((300.0, true)), "no ceiling was measured");
         assert_eq!(Bound::of_caught_up(&plain, &limits).unwrap().limit, "loopback.throughput");
         assert_eq!(Bound::of_consumed(&plain, &limits).unwrap().bytes_per_second, 500.0);

@@ -43,8 +43,18 @@ pub(super) fn has_room(folder: &Path, needed: u64) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::bytes_wanted;
+    use std::path::Path;
+
+    use super::{bytes_wanted, has_room};
     use crate::workload::{Source, Workload, shipped};
+
+    #[test]
+    fn a_disk_that_is_too_small_is_refused_with_what_helps() {
+        let folder = Path::new("nowhere/yet");
+        assert!(has_room(folder, 0).is_ok());
+        let refused = has_room(folder, u64::MAX).unwrap_err();
+        assert!(refused.sentence.contains("--data-dir"), "{refused}");
+    }
 
     #[test]
     fn the_room_that_a_run_wants_is_what_one_before_it_took_or_is_assumed() {
